@@ -1,0 +1,1 @@
+//! libtcpclient: the client library of tcpd.

@@ -1,0 +1,2 @@
+//! tcpctl.
+fn main() {}

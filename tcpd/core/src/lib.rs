@@ -1,0 +1,2 @@
+//! tcpd-core: the sans-I/O TCP/IP stack of tcpd.
+#![forbid(unsafe_code)]

@@ -1,0 +1,1 @@
+//! tcpd: TCP as a service.

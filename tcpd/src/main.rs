@@ -1,0 +1,2 @@
+//! tcpd: the daemon.
+fn main() {}
