@@ -28,8 +28,17 @@ const MOST_EXPOSURE: &str = "25";
 fn systemd_analyze_verify_finds_nothing_to_say_about_the_units() {
     let root = StagedRoot::new();
     let output = root.verify();
-    assert_eq!(said(&output), "", "systemd-analyze verify: {}", output.status);
-    assert!(output.status.success(), "systemd-analyze verify: {}", output.status);
+    assert_eq!(
+        said(&output),
+        "",
+        "systemd-analyze verify: {}",
+        output.status
+    );
+    assert!(
+        output.status.success(),
+        "systemd-analyze verify: {}",
+        output.status
+    );
 }
 
 #[test]
@@ -47,8 +56,22 @@ fn systemd_analyze_verify_would_notice_a_misspelt_key_and_a_missing_program() {
 #[test]
 fn the_service_is_as_closed_as_the_readme_says() {
     let root = StagedRoot::new();
-    let output = root.run("systemd-analyze", &["security", "--offline=yes", "--no-pager", "--threshold", MOST_EXPOSURE, "tcpd.service"]);
-    assert!(output.status.success(), "more exposed than {MOST_EXPOSURE} tenths:\n{}", said(&output));
+    let output = root.run(
+        "systemd-analyze",
+        &[
+            "security",
+            "--offline=yes",
+            "--no-pager",
+            "--threshold",
+            MOST_EXPOSURE,
+            "tcpd.service",
+        ],
+    );
+    assert!(
+        output.status.success(),
+        "more exposed than {MOST_EXPOSURE} tenths:\n{}",
+        said(&output)
+    );
 }
 
 #[test]
@@ -57,12 +80,25 @@ fn sysusers_makes_the_user_and_the_group_the_units_run_as() {
     let output = root.run("systemd-sysusers", &["--dry-run"]);
     let said = said(&output);
     assert!(output.status.success(), "{said}");
-    assert!(said.contains("Would create group 'tcpd'") || said.contains("Creating group 'tcpd'"), "{said}");
-    assert!(said.contains("Would create user 'tcpd'") || said.contains("Creating user 'tcpd'"), "{said}");
+    assert!(
+        said.contains("Would create group 'tcpd'") || said.contains("Creating group 'tcpd'"),
+        "{said}"
+    );
+    assert!(
+        said.contains("Would create user 'tcpd'") || said.contains("Creating user 'tcpd'"),
+        "{said}"
+    );
     for unit in ["tcpd.service", "tcpd.socket"] {
         let text = repository_file(&format!("systemd/{unit}"));
-        let key = if unit == "tcpd.service" { "User=tcpd" } else { "SocketUser=tcpd" };
-        assert!(text.lines().any(|line| line == key), "{unit} has no line {key}");
+        let key = if unit == "tcpd.service" {
+            "User=tcpd"
+        } else {
+            "SocketUser=tcpd"
+        };
+        assert!(
+            text.lines().any(|line| line == key),
+            "{unit} has no line {key}"
+        );
     }
 }
 
@@ -72,10 +108,20 @@ fn tmpfiles_makes_the_directory_of_the_socket_and_a_private_one_below_it() {
     // The staged root has no user database of its own: the files are made for whoever runs the test.
     let config = root.path("usr/lib/tmpfiles.d/tcpd.conf");
     let text = fs::read_to_string(&config).expect("the staged tmpfiles");
-    fs::write(&config, text.replace("tcpd tcpd  -   -", "-    -     -   -")).expect("write the staged tmpfiles");
+    fs::write(
+        &config,
+        text.replace("tcpd tcpd  -   -", "-    -     -   -"),
+    )
+    .expect("write the staged tmpfiles");
     let output = root.run("systemd-tmpfiles", &["--create", "--prefix=/run/tcpd"]);
     assert!(output.status.success(), "{}", said(&output));
-    let mode = |path: &str| fs::metadata(root.path(path)).unwrap_or_else(|e| panic!("{path}: {e}")).permissions().mode() & 0o7777;
+    let mode = |path: &str| {
+        fs::metadata(root.path(path))
+            .unwrap_or_else(|e| panic!("{path}: {e}"))
+            .permissions()
+            .mode()
+            & 0o7777
+    };
     assert_eq!(mode("run/tcpd"), 0o755);
     assert_eq!(mode("run/tcpd/private"), 0o700);
 }
@@ -83,7 +129,11 @@ fn tmpfiles_makes_the_directory_of_the_socket_and_a_private_one_below_it() {
 #[test]
 fn the_socket_unit_listens_where_the_programs_look_for_the_daemon() {
     let unit = repository_file("systemd/tcpd.socket");
-    assert!(unit.lines().any(|line| line == "ListenSequentialPacket=/run/tcpd/tcpd.sock"), "{unit}");
+    assert!(
+        unit.lines()
+            .any(|line| line == "ListenSequentialPacket=/run/tcpd/tcpd.sock"),
+        "{unit}"
+    );
     assert!(unit.lines().any(|line| line == "SocketMode=0666"), "{unit}");
 }
 
@@ -93,21 +143,37 @@ struct StagedRoot(PathBuf);
 impl StagedRoot {
     fn new() -> StagedRoot {
         static COUNT: AtomicU32 = AtomicU32::new(0);
-        let name = format!("systemd-root-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let name = format!(
+            "systemd-root-{}-{}",
+            std::process::id(),
+            COUNT.fetch_add(1, Ordering::Relaxed)
+        );
         let root = StagedRoot(Path::new(env!("CARGO_TARGET_TMPDIR")).join(name));
-        for directory in ["usr/bin", "usr/lib/systemd/system", "usr/lib/sysusers.d", "usr/lib/tmpfiles.d", "etc", "run"] {
+        for directory in [
+            "usr/bin",
+            "usr/lib/systemd/system",
+            "usr/lib/sysusers.d",
+            "usr/lib/tmpfiles.d",
+            "etc",
+            "run",
+        ] {
             fs::create_dir_all(root.path(directory)).expect("make the staged root");
         }
         for program in ["usr/bin/tcpd", "usr/bin/tcpctl"] {
             fs::write(root.path(program), "#!/bin/sh\n").expect("stage a program");
-            fs::set_permissions(root.path(program), fs::Permissions::from_mode(0o755)).expect("stage a program");
+            fs::set_permissions(root.path(program), fs::Permissions::from_mode(0o755))
+                .expect("stage a program");
         }
         for target in TARGETS {
             let unit = format!("[Unit]\nDescription={target}\n");
-            fs::write(root.path("usr/lib/systemd/system").join(target), unit).expect("stage a target");
+            fs::write(root.path("usr/lib/systemd/system").join(target), unit)
+                .expect("stage a target");
         }
         for (from, to) in [
-            ("systemd/tcpd.service", "usr/lib/systemd/system/tcpd.service"),
+            (
+                "systemd/tcpd.service",
+                "usr/lib/systemd/system/tcpd.service",
+            ),
             ("systemd/tcpd.socket", "usr/lib/systemd/system/tcpd.socket"),
             ("systemd/tcpd.sysusers", "usr/lib/sysusers.d/tcpd.conf"),
             ("systemd/tcpd.tmpfiles", "usr/lib/tmpfiles.d/tcpd.conf"),
@@ -122,7 +188,10 @@ impl StagedRoot {
     }
 
     fn verify(&self) -> Output {
-        self.run("systemd-analyze", &["verify", "tcpd.service", "tcpd.socket"])
+        self.run(
+            "systemd-analyze",
+            &["verify", "tcpd.service", "tcpd.socket"],
+        )
     }
 
     /// Runs one of systemd's tools on this root.
@@ -133,7 +202,11 @@ impl StagedRoot {
             .env("LC_ALL", "C")
             .env("SYSTEMD_COLORS", "0")
             .output()
-            .unwrap_or_else(|error| panic!("{program} is needed for this test (Debian: apt-get install systemd): {error}"))
+            .unwrap_or_else(|error| {
+                panic!(
+                    "{program} is needed for this test (Debian: apt-get install systemd): {error}"
+                )
+            })
     }
 }
 
@@ -144,10 +217,17 @@ impl Drop for StagedRoot {
 }
 
 fn repository_file(path: &str) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace").join(path);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("the workspace")
+        .join(path);
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
 fn said(output: &Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+    format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
 }
