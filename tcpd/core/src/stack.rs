@@ -1,0 +1,1 @@
+//! The stack: what joins IP, ICMP and TCP to one owner.

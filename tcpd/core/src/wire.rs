@@ -1,0 +1,106 @@
+//! Bytes ↔ values, once, at the edge.
+//!
+//! Parsers here are total: any bytes give a value or a [`ParseError`], in time bounded by the length, without a panic.
+//! What a parser does not check (checksums, addresses) is said where it is defined.
+
+use std::net::IpAddr;
+
+pub mod checksum;
+pub mod sequence;
+pub mod tcp;
+pub mod tcp_options;
+
+pub use sequence::SequenceNumber;
+pub use tcp::{Flags, TcpSegment};
+pub use tcp_options::{SackBlocks, TcpOptions, Timestamps};
+
+/// IP protocol numbers (IANA).
+pub mod protocol {
+    /// ICMP for IPv4.
+    pub const ICMPV4: u8 = 1;
+    /// TCP.
+    pub const TCP: u8 = 6;
+    /// UDP.
+    pub const UDP: u8 = 17;
+    /// ICMP for IPv6.
+    pub const ICMPV6: u8 = 58;
+}
+
+/// Source and destination of a packet; both of one family.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct IpAddresses {
+    /// Who sent it.
+    pub source: IpAddr,
+    /// Whom it is for.
+    pub destination: IpAddr,
+}
+
+impl IpAddresses {
+    /// The way back.
+    pub fn reversed(self) -> IpAddresses {
+        IpAddresses {
+            source: self.destination,
+            destination: self.source,
+        }
+    }
+
+    /// Whether this is a pair of IPv6 addresses.
+    pub fn is_ipv6(&self) -> bool {
+        self.source.is_ipv6()
+    }
+}
+
+/// What names a TCP connection in a packet: addresses and ports, as the sender of that packet sees them.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct FlowTuple {
+    /// Addresses of the packet.
+    pub addresses: IpAddresses,
+    /// Port of the sender.
+    pub source_port: u16,
+    /// Port of the receiver.
+    pub destination_port: u16,
+}
+
+impl FlowTuple {
+    /// The same connection, named by the other side.
+    pub fn reversed(self) -> FlowTuple {
+        FlowTuple {
+            addresses: self.addresses.reversed(),
+            source_port: self.destination_port,
+            destination_port: self.source_port,
+        }
+    }
+}
+
+/// Why bytes are not a packet. Each is a drop reason of its own for the stack.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum ParseError {
+    /// Shorter than the fixed header.
+    #[error("shorter than its fixed header")]
+    Truncated,
+    /// The version nibble is not the one expected.
+    #[error("unknown IP version")]
+    Version,
+    /// IPv4 IHL or TCP data offset below 5, or longer than the bytes there are.
+    #[error("header length does not fit")]
+    HeaderLength,
+    /// IPv4 total length or IPv6 payload length below the header or beyond the bytes there are.
+    #[error("total length does not fit")]
+    TotalLength,
+    /// The checksum of the IPv4 header or of the ICMP message is wrong.
+    #[error("bad checksum")]
+    Checksum,
+    /// More IPv6 extension headers than any honest packet has, or one where it may not stand.
+    #[error("extension header chain refused")]
+    ExtensionHeaders,
+}
+
+/// Reads a big-endian number; the caller has checked the length.
+pub(crate) fn be16(bytes: &[u8], at: usize) -> u16 {
+    u16::from_be_bytes([bytes[at], bytes[at + 1]])
+}
+
+/// Reads a big-endian number; the caller has checked the length.
+pub(crate) fn be32(bytes: &[u8], at: usize) -> u32 {
+    u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+}
