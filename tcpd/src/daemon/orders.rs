@@ -1,0 +1,227 @@
+//! What the control thread and the stack thread say to each other.
+//!
+//! [`Order`]s go from the control thread to the stack thread over an mpsc channel and an eventfd
+//! that never leaves this process; [`Report`]s come back over an mpsc channel and a `mio::Waker`.
+//! Both are plain values: no lock is shared between the two threads.
+//!
+//! The control thread owns sockets, identities and policy: whatever arrives here has been checked
+//! against the policy already, except what only the stack thread can know, namely who owns an
+//! endpoint; for that, [`Credentials`] travel along.
+
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+use libtcpclient::protocol::{Reply, Request};
+use libtcpclient::shm::Arena;
+use tcpd_core::stack::{EndpointId, Status, Summary};
+
+/// A session's number, unique for the life of the daemon.
+pub type SessionId = u64;
+
+/// A service's place in the configuration.
+pub type ServiceIndex = u32;
+
+/// Who asks, as the kernel says it (SO_PEERCRED).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Credentials {
+    /// The user.
+    pub uid: u32,
+    /// Root or the group `tcpd`: may act on everyone's connections.
+    pub all: bool,
+}
+
+/// From the control thread to the stack thread.
+#[derive(Debug)]
+pub enum Order {
+    /// A session with an arena begins.
+    SessionOpened {
+        /// Its number.
+        session: SessionId,
+        /// The rings and doorbells, mapped by the control thread.
+        arena: Arc<Arena>,
+        /// This end of the doorbell socket of stack thread 0, non-blocking.
+        bell: OwnedFd,
+        /// Who it is.
+        credentials: Credentials,
+        /// Whether it was opened by a worker's token: a connection it leaves without closing is reset.
+        worker: bool,
+    },
+    /// A session is over: connections with unread data, and all of a worker's, are reset; the others
+    /// send what is left, then FIN.
+    SessionClosed {
+        /// Its number.
+        session: SessionId,
+    },
+    /// A client's request that concerns the stack, already allowed by the policy: Listen,
+    /// CloseListener, Accept, CancelAccept, Connect, Shutdown, Close, Abort, SetOptions,
+    /// GrowTransmit, ConnectionStatus. Answered by [`Report::Reply`], unless the session ends first.
+    Request {
+        /// Whose.
+        session: SessionId,
+        /// The number the reply must carry.
+        request_id: u32,
+        /// What is asked.
+        request: Request,
+    },
+    /// Give a service's accepted connection to a worker's session; answered by [`Report::Reply`] with
+    /// `Adopted`.
+    Adopt {
+        /// The worker's session.
+        session: SessionId,
+        /// The number the reply must carry.
+        request_id: u32,
+        /// The connection its token stood for.
+        endpoint: EndpointId,
+    },
+    /// Open a listener for a service; answered by [`Report::ServiceListening`].
+    ServiceListen {
+        /// Which.
+        service: ServiceIndex,
+        /// Own address to listen on; every one when `None`.
+        address: Option<IpAddr>,
+        /// Port, 1 to 65535.
+        port: u16,
+        /// Connections that may wait to be accepted.
+        backlog: u32,
+    },
+    /// Take the next waiting connection of a service; answered by [`Report::ServiceAccepted`].
+    ServiceAccept {
+        /// Which.
+        service: ServiceIndex,
+    },
+    /// Reset a connection that no session owns (its worker never came).
+    AbortUnclaimed {
+        /// Which.
+        endpoint: EndpointId,
+    },
+    /// Look at something; answered by [`Report::Inspected`] with the same ticket.
+    Inspect {
+        /// Chosen by the asker.
+        ticket: u64,
+        /// At what.
+        what: Inspection,
+    },
+    /// Close (orderly) or reset any connection, as an operator or its owner; answered by
+    /// [`Report::Inspected`] with [`Inspected::Done`], [`Inspected::NoSuchEndpoint`] or
+    /// [`Inspected::NotPermitted`].
+    EndConnection {
+        /// Chosen by the asker.
+        ticket: u64,
+        /// Which.
+        endpoint: EndpointId,
+        /// Reset instead of close.
+        reset: bool,
+        /// Who asks.
+        credentials: Credentials,
+    },
+    /// Stop accepting, let what is in flight finish for `grace`, then reset the rest and end the
+    /// thread; the last report is [`Report::Stopped`]. A second one shortens the first.
+    Stop {
+        /// How long what is in flight may take.
+        grace: Duration,
+    },
+}
+
+/// What [`Order::Inspect`] looks at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Inspection {
+    /// Every endpoint, listeners included.
+    Endpoints,
+    /// One endpoint in full.
+    Endpoint(EndpointId),
+    /// Every counter of the stack, the device and the bridge.
+    Counters,
+}
+
+/// Whose an endpoint is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Owner {
+    /// A client session holds it.
+    Session(SessionId),
+    /// A service listens with it, or waits for its worker.
+    Service(ServiceIndex),
+    /// Nobody any more (an orphan, TIME-WAIT), or not yet (half-open).
+    Nobody,
+}
+
+/// What [`Order::Inspect`] saw.
+#[derive(Debug)]
+pub enum Inspected {
+    /// The endpoints, in no particular order.
+    Endpoints(Vec<(Summary, Owner)>),
+    /// One endpoint.
+    Endpoint(Box<Status>, Owner),
+    /// Name, help and value of each counter.
+    Counters(Vec<(&'static str, &'static str, u64)>),
+    /// [`Order::EndConnection`] did it.
+    Done,
+    /// There is no such endpoint (any more).
+    NoSuchEndpoint,
+    /// It belongs to another user.
+    NotPermitted,
+}
+
+/// From the stack thread to the control thread.
+#[derive(Debug)]
+pub enum Report {
+    /// An answer for a client.
+    Reply {
+        /// Whose.
+        session: SessionId,
+        /// To which request.
+        request_id: u32,
+        /// The answer.
+        reply: Reply,
+    },
+    /// A service's listener is open, or why not.
+    ServiceListening {
+        /// Which.
+        service: ServiceIndex,
+        /// The address it got, or the reason in words.
+        result: Result<SocketAddr, String>,
+    },
+    /// Connections wait for this service. Said when the first one comes to wait, and again after each
+    /// [`Order::ServiceAccept`] that leaves more behind.
+    ServiceIncoming {
+        /// Which.
+        service: ServiceIndex,
+    },
+    /// The connection that [`Order::ServiceAccept`] took; `None` when none waited.
+    ServiceAccepted {
+        /// Which.
+        service: ServiceIndex,
+        /// The connection, its local address and its peer.
+        connection: Option<(EndpointId, SocketAddr, SocketAddr)>,
+    },
+    /// An answer to an inspection.
+    Inspected {
+        /// The asker's ticket.
+        ticket: u64,
+        /// What was seen.
+        what: Inspected,
+    },
+    /// A session wrote something impossible into its arena; the control thread ends it and counts.
+    Violation {
+        /// Whose.
+        session: SessionId,
+        /// What, in one word of `libtcpclient::shm::Violation`.
+        what: &'static str,
+    },
+    /// Every connection of a closed session is gone and its arena is unmapped here.
+    SessionReleased {
+        /// Whose.
+        session: SessionId,
+    },
+    /// The thread is at its end.
+    Stopped {
+        /// Connections that had to be reset.
+        reset: u64,
+    },
+    /// The device failed for good; the daemon must end (exit 71).
+    DeviceFailed {
+        /// Why.
+        error: std::io::Error,
+    },
+}
