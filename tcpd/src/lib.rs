@@ -1,1 +1,3 @@
 //! tcpd: TCP as a service.
+
+pub mod daemon;

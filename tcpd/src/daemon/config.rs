@@ -1,0 +1,459 @@
+//! The configuration: what the daemon is told, checked before anything believes it.
+//!
+//! In order: the file goes through a strict pass (`strict`, against the one table of keys in `schema`), the environment and
+//! the flags through the same table; then the `config` crate lays the layers over each other (`layers`): built-in
+//! defaults (etc/tcpd.toml), file, environment, flags; then checks between keys (`cross`). Every problem found is one
+//! message with place, key, value and what is allowed ([`ConfigError`]).
+
+mod cross;
+mod layers;
+mod problem;
+mod schema;
+mod strict;
+mod units;
+
+#[cfg(test)]
+mod tests;
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Deserialize;
+
+pub use problem::{ConfigError, Place, Problem};
+pub use units::{format_duration, format_size, parse_duration, parse_size};
+
+/// The file read when no other is named; it may be missing.
+pub const DEFAULT_PATH: &str = "/etc/tcpd/tcpd.toml";
+
+/// etc/tcpd.toml: every key, its default and a comment.
+pub const DEFAULTS: &str = include_str!("../../../etc/tcpd.toml");
+
+/// The words of [`Handler`] in the file.
+const HANDLERS: &[&str] = &["echo", "discard", "daytime", "time", "chargen", "http"];
+
+/// Everything that can be configured. etc/tcpd.toml explains each key.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// How long a stopping daemon lets connections finish.
+    #[serde(deserialize_with = "units::duration")]
+    pub shutdown_grace: Duration,
+    /// The TUN interface.
+    pub device: Device,
+    /// The stack.
+    pub tcp: Tcp,
+    /// Limits, of the daemon and per uid.
+    pub limits: Limits,
+    /// The control socket and its policy.
+    pub control: Control,
+    /// Logs.
+    pub log: Log,
+    /// The services, `[[service]]` in the file.
+    #[serde(rename = "service", default)]
+    pub services: Vec<Service>,
+}
+
+/// `[device]`: the TUN interface.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Device {
+    /// Interface name, 1 to 15 bytes.
+    pub name: String,
+    /// Whether tcpd sets addresses and MTU and brings the interface up.
+    pub configure: bool,
+    /// The kernel's IPv4 address on the link; `None` exactly when `stack_v4` is.
+    #[serde(deserialize_with = "units::unless_none")]
+    pub host_v4: Option<Ipv4Addr>,
+    /// tcpd's IPv4 address.
+    #[serde(deserialize_with = "units::unless_none")]
+    pub stack_v4: Option<Ipv4Addr>,
+    /// Prefix length, 1 to 31.
+    pub prefix_v4: u8,
+    /// The kernel's IPv6 address on the link; `None` exactly when `stack_v6` is.
+    #[serde(deserialize_with = "units::unless_none")]
+    pub host_v6: Option<Ipv6Addr>,
+    /// tcpd's IPv6 address.
+    #[serde(deserialize_with = "units::unless_none")]
+    pub stack_v6: Option<Ipv6Addr>,
+    /// Prefix length, 1 to 127.
+    pub prefix_v6: u8,
+    /// Bytes of an IP packet, 1280 to 65535.
+    pub mtu: u16,
+    /// TSO and checksum offload.
+    pub offload: bool,
+    /// TUN queues and stack threads; 1.
+    pub queues: u16,
+}
+
+impl Device {
+    /// tcpd's own addresses with their prefix lengths.
+    pub fn stack_addresses(&self) -> impl Iterator<Item = (IpAddr, u8)> {
+        let v4 = self
+            .stack_v4
+            .map(|address| (IpAddr::V4(address), self.prefix_v4));
+        v4.into_iter().chain(
+            self.stack_v6
+                .map(|address| (IpAddr::V6(address), self.prefix_v6)),
+        )
+    }
+
+    /// The kernel's addresses with their prefix lengths.
+    pub fn host_addresses(&self) -> impl Iterator<Item = (IpAddr, u8)> {
+        let v4 = self
+            .host_v4
+            .map(|address| (IpAddr::V4(address), self.prefix_v4));
+        v4.into_iter().chain(
+            self.host_v6
+                .map(|address| (IpAddr::V6(address), self.prefix_v6)),
+        )
+    }
+}
+
+/// `[tcp]`: the stack.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(
+    missing_docs,
+    reason = "etc/tcpd.toml, embedded in DEFAULTS, has the one explanation of each key"
+)]
+pub struct Tcp {
+    #[serde(deserialize_with = "units::duration")]
+    pub msl: Duration,
+    #[serde(deserialize_with = "units::duration")]
+    pub rto_initial: Duration,
+    #[serde(deserialize_with = "units::duration")]
+    pub rto_min: Duration,
+    #[serde(deserialize_with = "units::duration")]
+    pub rto_max: Duration,
+    #[serde(deserialize_with = "units::duration")]
+    pub syn_timeout: Duration,
+    #[serde(deserialize_with = "units::duration")]
+    pub syn_received_timeout: Duration,
+    pub data_retries: u32,
+    #[serde(deserialize_with = "units::duration")]
+    pub delayed_ack: Duration,
+    pub keepalive: bool,
+    #[serde(deserialize_with = "units::duration")]
+    pub keepalive_idle: Duration,
+    #[serde(deserialize_with = "units::duration")]
+    pub keepalive_interval: Duration,
+    pub keepalive_count: u32,
+    #[serde(deserialize_with = "units::duration")]
+    pub fin_wait_2_timeout: Duration,
+    pub mss_floor: u16,
+    #[serde(deserialize_with = "units::size_u32")]
+    pub receive_initial: u32,
+    #[serde(deserialize_with = "units::size_u32")]
+    pub receive_max: u32,
+    #[serde(deserialize_with = "units::size_u32")]
+    pub send_initial: u32,
+    #[serde(deserialize_with = "units::size_u32")]
+    pub send_max: u32,
+    pub window_scale: bool,
+    pub timestamps: bool,
+    pub nagle: bool,
+    #[serde(deserialize_with = "port_range")]
+    pub ephemeral_ports: PortRange,
+    #[serde(deserialize_with = "units::duration")]
+    pub quiet_time: Duration,
+}
+
+/// `[limits]`: of the daemon, per uid, per session.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(
+    missing_docs,
+    reason = "etc/tcpd.toml, embedded in DEFAULTS, has the one explanation of each key"
+)]
+pub struct Limits {
+    pub connections: u32,
+    pub half_open: u32,
+    pub time_wait: u32,
+    pub orphans: u32,
+    pub backlog: u32,
+    pub backlog_max: u32,
+    pub out_of_order_ranges: u32,
+    #[serde(deserialize_with = "units::duration")]
+    pub challenge_ack_interval: Duration,
+    pub reset_rate: u32,
+    pub sessions_per_uid: u32,
+    pub connections_per_uid: u32,
+    pub listeners_per_uid: u32,
+    pub orphans_per_uid: u32,
+    #[serde(deserialize_with = "units::size")]
+    pub ring_bytes_per_uid: u64,
+    pub slots_per_session: u32,
+    pub requests_per_session: u32,
+    #[serde(deserialize_with = "units::size")]
+    pub unread_bytes_per_session: u64,
+    pub messages_per_turn: u32,
+}
+
+/// `[control]`: the socket of sessions, and who may do what.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Control {
+    /// Path of the SOCK_SEQPACKET socket.
+    pub socket: PathBuf,
+    /// Its permission bits.
+    #[serde(deserialize_with = "units::octal")]
+    pub mode: u32,
+    /// The group of administrators; `None`: only root.
+    #[serde(deserialize_with = "units::unless_none")]
+    pub group: Option<String>,
+    /// Ports below this one are for administrators.
+    pub privileged_ports_below: u16,
+    /// Time for a new session to say Hello.
+    #[serde(deserialize_with = "units::duration")]
+    pub hello_timeout: Duration,
+    /// Life of a worker's token.
+    #[serde(deserialize_with = "units::duration")]
+    pub token_life: Duration,
+}
+
+/// `[log]`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Log {
+    /// Directives of tracing's `EnvFilter`.
+    pub level: String,
+    /// Where logs go.
+    pub to: LogTarget,
+    /// Directory of the files, for [`LogTarget::Files`].
+    pub directory: PathBuf,
+    /// When a new file begins.
+    pub rotation: Rotation,
+    /// Files kept.
+    pub keep: u32,
+}
+
+/// Where logs go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogTarget {
+    /// The journal when systemd started us with one, otherwise stderr.
+    Auto,
+    /// The systemd journal.
+    Journal,
+    /// Standard error.
+    Stderr,
+    /// Rolling files.
+    Files,
+}
+
+/// When a new log file begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum Rotation {
+    Minutely,
+    Hourly,
+    Daily,
+    Never,
+}
+
+/// An entry of `[[service]]`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Service {
+    /// Unique name: letters, digits, `-` and `_`.
+    pub name: String,
+    /// Port, from 1.
+    pub port: u16,
+    /// What the workers do.
+    pub handler: Handler,
+    /// tcpd's addresses it listens on; empty: all.
+    #[serde(default)]
+    pub addresses: Vec<IpAddr>,
+    /// What [`Handler::Http`] serves; `Some` for every service that is http.
+    #[serde(default)]
+    pub directory: Option<PathBuf>,
+    /// Workers at once, from 1.
+    #[serde(default = "default_max_workers")]
+    pub max_workers: u32,
+    /// Accepted connections that wait for a worker.
+    #[serde(default = "default_backlog")]
+    pub backlog: u32,
+    /// Whether it is there at all.
+    #[serde(default = "default_enabled")]
+    pub enabled: bool,
+}
+
+/// What the worker of a service does with its connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Handler {
+    /// RFC 862.
+    Echo,
+    /// RFC 863.
+    Discard,
+    /// RFC 867.
+    Daytime,
+    /// RFC 868.
+    Time,
+    /// RFC 864.
+    Chargen,
+    /// A static directory over HTTP/1.1.
+    Http,
+}
+
+impl Handler {
+    /// The word in the file.
+    pub fn name(self) -> &'static str {
+        HANDLERS[self as usize]
+    }
+}
+
+/// A range of ports, both ends included; the first is at least 1 and not above the last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PortRange {
+    /// First port.
+    pub first: u16,
+    /// Last port.
+    pub last: u16,
+}
+
+impl PortRange {
+    /// Reads `"32768-60999"`.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (first, last) = text.split_once('-')?;
+        let (first, last) = (first.parse().ok()?, last.parse().ok()?);
+        (1 <= first && first <= last).then_some(Self { first, last })
+    }
+}
+
+fn port_range<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<PortRange, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    PortRange::parse(&text)
+        .ok_or_else(|| serde::de::Error::custom(format!("{text:?} is not a range of ports")))
+}
+
+fn default_max_workers() -> u32 {
+    64
+}
+
+fn default_backlog() -> u32 {
+    128
+}
+
+fn default_enabled() -> bool {
+    true
+}
+
+impl Service {
+    /// A service with the defaults of the keys that may be left out.
+    pub fn new(name: &str, port: u16, handler: Handler) -> Self {
+        Self {
+            name: name.to_owned(),
+            port,
+            handler,
+            addresses: Vec::new(),
+            directory: None,
+            max_workers: default_max_workers(),
+            backlog: default_backlog(),
+            enabled: default_enabled(),
+        }
+    }
+}
+
+impl Config {
+    /// Reads and checks all layers: built-in defaults, the file, `environment` (variables that begin with `TCPD_` and
+    /// name a key), `flags` (`key=value` each).
+    ///
+    /// Without a `path`, [`DEFAULT_PATH`] is read if it exists; a file named and missing is an error.
+    pub fn load(
+        path: Option<&Path>,
+        environment: impl IntoIterator<Item = (String, String)>,
+        flags: &[String],
+    ) -> Result<Self, ConfigError> {
+        layers::load(path, environment, flags)
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let seconds = Duration::from_secs;
+        Self {
+            shutdown_grace: seconds(10),
+            device: Device {
+                name: "tcpd0".to_owned(),
+                configure: true,
+                host_v4: Some(Ipv4Addr::new(198, 18, 0, 1)),
+                stack_v4: Some(Ipv4Addr::new(198, 18, 0, 2)),
+                prefix_v4: 24,
+                host_v6: Some(Ipv6Addr::new(0xfd00, 0x7463, 0x7064, 0, 0, 0, 0, 1)),
+                stack_v6: Some(Ipv6Addr::new(0xfd00, 0x7463, 0x7064, 0, 0, 0, 0, 2)),
+                prefix_v6: 64,
+                mtu: 1500,
+                offload: true,
+                queues: 1,
+            },
+            tcp: Tcp {
+                msl: seconds(30),
+                rto_initial: seconds(1),
+                rto_min: Duration::from_millis(200),
+                rto_max: seconds(60),
+                syn_timeout: seconds(180),
+                syn_received_timeout: seconds(60),
+                data_retries: 15,
+                delayed_ack: Duration::from_millis(40),
+                keepalive: false,
+                keepalive_idle: seconds(7200),
+                keepalive_interval: seconds(75),
+                keepalive_count: 9,
+                fin_wait_2_timeout: seconds(60),
+                mss_floor: 88,
+                receive_initial: 64 << 10,
+                receive_max: 4 << 20,
+                send_initial: 64 << 10,
+                send_max: 4 << 20,
+                window_scale: true,
+                timestamps: true,
+                nagle: true,
+                ephemeral_ports: PortRange {
+                    first: 32_768,
+                    last: 60_999,
+                },
+                quiet_time: seconds(0),
+            },
+            limits: Limits {
+                connections: 1_000_000,
+                half_open: 65_536,
+                time_wait: 262_144,
+                orphans: 8192,
+                backlog: 128,
+                backlog_max: 4096,
+                out_of_order_ranges: 128,
+                challenge_ack_interval: Duration::from_millis(500),
+                reset_rate: 100,
+                sessions_per_uid: 1024,
+                connections_per_uid: 65_536,
+                listeners_per_uid: 1024,
+                orphans_per_uid: 1024,
+                ring_bytes_per_uid: 512 << 20,
+                slots_per_session: 4096,
+                requests_per_session: 8192,
+                unread_bytes_per_session: 1 << 20,
+                messages_per_turn: 64,
+            },
+            control: Control {
+                socket: PathBuf::from("/run/tcpd/tcpd.sock"),
+                mode: 0o666,
+                group: Some("tcpd".to_owned()),
+                privileged_ports_below: 1024,
+                hello_timeout: seconds(10),
+                token_life: seconds(10),
+            },
+            log: Log {
+                level: "info".to_owned(),
+                to: LogTarget::Auto,
+                directory: PathBuf::from("/var/log/tcpd"),
+                rotation: Rotation::Daily,
+                keep: 7,
+            },
+            services: Vec::new(),
+        }
+    }
+}
