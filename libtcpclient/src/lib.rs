@@ -1,1 +1,3 @@
 //! libtcpclient: the client library of tcpd.
+
+pub mod protocol;
