@@ -1,3 +1,9 @@
 //! The daemon: a control thread and a stack thread, wired together.
 
+pub mod clock;
 pub mod config;
+pub mod entropy;
+pub mod logging;
+pub mod notify;
+pub mod privileges;
+pub mod signals;

@@ -1,3 +1,5 @@
 //! tcpd: TCP as a service.
 
+pub mod cli;
 pub mod daemon;
+pub mod exit_code;

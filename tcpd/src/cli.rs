@@ -1,0 +1,83 @@
+//! The command line.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::exit_code::Exit;
+
+/// TCP as a service: a daemon with a user-space TCP/IP stack on a TUN interface.
+#[derive(Debug, Parser)]
+#[command(name = "tcpd", version, after_help = Exit::HELP, subcommand_required = true, arg_required_else_help = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the daemon in the foreground (under systemd: with readiness, watchdog and socket activation)
+    Run(ConfigurationArgs),
+    /// Check a configuration and print everything that is wrong with it
+    Check {
+        /// The file; without it /etc/tcpd/tcpd.toml
+        file: Option<PathBuf>,
+        /// Check as if this were set
+        #[arg(long, value_name = "KEY=VALUE")]
+        set: Vec<String>,
+    },
+    /// Run a command (or a shell) in a private network namespace with a daemon and services of its own
+    Sandbox {
+        /// Overrides one key of the sandbox's configuration, as tcp.msl=2s; may be repeated
+        #[arg(long, value_name = "KEY=VALUE")]
+        set: Vec<String>,
+        /// The command and its arguments; without one: a shell
+        #[arg(
+            trailing_var_arg = true,
+            allow_hyphen_values = true,
+            value_name = "COMMAND"
+        )]
+        command: Vec<OsString>,
+    },
+    /// A tour of about ten seconds in a sandbox: the kernel's TCP talks to tcpd
+    Demo,
+    /// The process that forks workers; the daemon starts it
+    #[command(hide = true)]
+    Spawner,
+}
+
+/// Where the configuration comes from.
+#[derive(Debug, Clone, Default, Args)]
+pub struct ConfigurationArgs {
+    /// Configuration file; without it /etc/tcpd/tcpd.toml, if it exists
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Overrides one key, as tcp.msl=5s; may be repeated
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_sandbox_takes_its_command_as_it_is() {
+        let cli = Cli::try_parse_from(["tcpd", "sandbox", "--", "nc", "-N", "198.18.0.2", "7"])
+            .expect("parses");
+        let Command::Sandbox { command, .. } = cli.command else {
+            panic!("{cli:?}")
+        };
+        assert_eq!(command, ["nc", "-N", "198.18.0.2", "7"]);
+    }
+}

@@ -1,0 +1,67 @@
+//! What systemd wants to hear (Type=notify) and what it may hand over (the control socket). Without systemd every call
+//! does nothing.
+
+use std::io;
+use std::os::fd::{FromRawFd, OwnedFd};
+use std::time::Duration;
+
+use sd_notify::NotifyState;
+
+/// READY=1: sessions and connections are served from now on.
+pub fn ready(status: &str) {
+    send(&[NotifyState::Ready, NotifyState::Status(status)]);
+}
+
+/// STOPPING=1, with room for the grace.
+pub fn stopping(grace: Duration) {
+    let micros = u32::try_from(grace.as_micros().saturating_add(5_000_000)).unwrap_or(u32::MAX);
+    send(&[
+        NotifyState::Stopping,
+        NotifyState::ExtendTimeoutUsec(micros),
+    ]);
+}
+
+/// STATUS=…, shown by `systemctl status`.
+pub fn status(text: &str) {
+    send(&[NotifyState::Status(text)]);
+}
+
+/// WATCHDOG=1: the control loop still turns.
+pub fn alive() {
+    send(&[NotifyState::Watchdog]);
+}
+
+/// How often [`alive`] is expected: half of what the unit allows; `None` without a watchdog.
+pub fn watchdog_interval() -> Option<Duration> {
+    sd_notify::watchdog_enabled()
+        .map(|limit| limit / 2)
+        .filter(|interval| !interval.is_zero())
+}
+
+/// The control socket, when systemd opened it for us. Takes it at most once: the descriptor is the caller's.
+pub fn activated_socket() -> io::Result<Option<OwnedFd>> {
+    let mut descriptors = sd_notify::listen_fds()?;
+    match (descriptors.next(), descriptors.next()) {
+        (None, _) => Ok(None),
+        (Some(_), Some(_)) => Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "systemd handed over more than one socket; tcpd.socket must have one ListenSequentialPacket=",
+        )),
+        (Some(descriptor), None) => {
+            use std::sync::atomic::{AtomicBool, Ordering};
+            static TAKEN: AtomicBool = AtomicBool::new(false);
+            if TAKEN.swap(true, Ordering::Relaxed) {
+                return Ok(None);
+            }
+            // SAFETY: systemd's protocol gives this process the descriptor to own (LISTEN_PID is ours), and the flag
+            // above lets it be taken once only.
+            Ok(Some(unsafe { OwnedFd::from_raw_fd(descriptor) }))
+        }
+    }
+}
+
+fn send(states: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        tracing::warn!(%error, "systemd cannot be notified");
+    }
+}
