@@ -6,10 +6,21 @@
 use std::net::IpAddr;
 
 pub mod checksum;
+pub mod icmpv4;
+pub mod icmpv6;
+pub mod ip;
+pub mod ipv4;
+pub mod ipv6;
+pub mod ladder;
+pub mod quoted;
+pub mod segmentation;
 pub mod sequence;
 pub mod tcp;
 pub mod tcp_options;
 
+pub use ip::{Fragment, IpHeader, IpRefusal, ParameterProblem};
+pub use quoted::QuotedPacket;
+pub use segmentation::{PartialChecksum, SuperSegment};
 pub use sequence::SequenceNumber;
 pub use tcp::{Flags, TcpSegment};
 pub use tcp_options::{SackBlocks, TcpOptions, Timestamps};
@@ -24,6 +35,8 @@ pub mod protocol {
     pub const UDP: u8 = 17;
     /// ICMP for IPv6.
     pub const ICMPV6: u8 = 58;
+    /// IPv6: nothing follows.
+    pub const NO_NEXT_HEADER: u8 = 59;
 }
 
 /// Source and destination of a packet; both of one family.
@@ -90,6 +103,9 @@ pub enum ParseError {
     /// The checksum of the IPv4 header or of the ICMP message is wrong.
     #[error("bad checksum")]
     Checksum,
+    /// A malformed IPv4 option list, or an IPv6 option that asks to drop the packet.
+    #[error("IP options refused")]
+    Options,
     /// More IPv6 extension headers than any honest packet has, or one where it may not stand.
     #[error("extension header chain refused")]
     ExtensionHeaders,
