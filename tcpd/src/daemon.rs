@@ -6,4 +6,6 @@ pub mod entropy;
 pub mod logging;
 pub mod notify;
 pub mod privileges;
+pub mod process;
+pub mod process_title;
 pub mod signals;
