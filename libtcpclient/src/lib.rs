@@ -1,3 +1,5 @@
 //! libtcpclient: the client library of tcpd.
 
+pub mod client;
 pub mod protocol;
+pub mod socket;

@@ -78,7 +78,9 @@ impl Json {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Page {
     lines: String,
-    /// The cursor of the following page; 0 when this is the last. Its meaning is the daemon's own.
+    /// The cursor of the following page; 0 when this is the last. Its meaning is the daemon's own,
+    /// but within a table cursors grow. A page may be empty and not the last: the daemon bounds
+    /// the work of one request, also when a filter lets nothing through.
     pub next: u64,
 }
 

@@ -1,0 +1,4 @@
+//! The public client API.
+
+pub mod control;
+pub mod error;
