@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use libtcpclient::protocol::{Reply, Request};
 use libtcpclient::shm::Arena;
-use tcpd_core::stack::{EndpointId, Status, Summary};
+use tcpd_core::stack::{EndpointId, ListenerId, ListenerStatus, Status, Summary};
 
 /// A session's number, unique for the life of the daemon.
 pub type SessionId = u64;
@@ -56,7 +56,7 @@ pub enum Order {
     },
     /// A client's request that concerns the stack, already allowed by the policy: Listen,
     /// CloseListener, Accept, CancelAccept, Connect, Shutdown, Close, Abort, SetOptions,
-    /// GrowTransmit, ConnectionStatus. Answered by [`Report::Reply`], unless the session ends first.
+    /// GrowTransmit. (ConnectionStatus is an inspection.) Answered by [`Report::Reply`], unless the session ends first.
     Request {
         /// Whose.
         session: SessionId,
@@ -127,8 +127,10 @@ pub enum Order {
 /// What [`Order::Inspect`] looks at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Inspection {
-    /// Every endpoint, listeners included.
+    /// Every endpoint but listeners.
     Endpoints,
+    /// Every listener.
+    Listeners,
     /// One endpoint in full.
     Endpoint(EndpointId),
     /// Every counter of the stack, the device and the bridge.
@@ -142,7 +144,9 @@ pub enum Owner {
     Session(SessionId),
     /// A service listens with it, or waits for its worker.
     Service(ServiceIndex),
-    /// Nobody any more (an orphan, TIME-WAIT), or not yet (half-open).
+    /// Its client has closed it; the stack finishes it.
+    Orphan,
+    /// The stack alone: half-open, waiting in a backlog, TIME-WAIT.
     Nobody,
 }
 
@@ -151,6 +155,8 @@ pub enum Owner {
 pub enum Inspected {
     /// The endpoints, in no particular order.
     Endpoints(Vec<(Summary, Owner)>),
+    /// The listeners, in no particular order.
+    Listeners(Vec<(ListenerId, ListenerStatus, Owner)>),
     /// One endpoint.
     Endpoint(Box<Status>, Owner),
     /// Name, help and value of each counter.
