@@ -2,6 +2,7 @@
 
 pub mod clock;
 pub mod config;
+pub mod control_socket;
 pub mod entropy;
 pub mod logging;
 pub mod notify;

@@ -3,4 +3,5 @@
 pub mod cli;
 pub mod daemon;
 pub mod exit_code;
+pub mod ipc;
 pub mod services;
