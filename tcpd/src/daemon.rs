@@ -1,5 +1,6 @@
 //! The daemon: a control thread and a stack thread, wired together.
 
+pub mod channel;
 pub mod clock;
 pub mod config;
 pub mod control_socket;
