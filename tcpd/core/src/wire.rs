@@ -18,7 +18,7 @@ pub mod sequence;
 pub mod tcp;
 pub mod tcp_options;
 
-pub use ip::{Fragment, IpHeader, IpRefusal, ParameterProblem};
+pub use ip::{Fragment, IpFields, IpHeader, IpRefusal, ParameterProblem};
 pub use quoted::QuotedPacket;
 pub use segmentation::{PartialChecksum, SuperSegment};
 pub use sequence::SequenceNumber;

@@ -1,7 +1,10 @@
 //! What IPv4 and IPv6 have in common once their headers are read.
 
+use std::net::IpAddr;
 use std::ops::Range;
 
+use super::ipv4::Ipv4Fields;
+use super::ipv6::Ipv6Fields;
 use super::{IpAddresses, ParseError, ipv4, ipv6};
 
 /// The header of one IP packet, extension headers included.
@@ -96,4 +99,95 @@ pub struct ParameterProblem {
     pub pointer: u32,
     /// To be reported even when the packet was sent to a multicast address (option action 10, RFC 8200 §4.2).
     pub even_to_multicast: bool,
+}
+
+/// The default TTL and hop limit (RFC 1122 §3.2.1.7, RFC 1700).
+pub const DEFAULT_HOP_LIMIT: u8 = 64;
+
+/// What the IP header of a packet to be sent says, of either family: no options, no extension headers, never a fragment, DF set, identification 0
+/// (RFC 6864 §4.1).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct IpFields {
+    /// Both of one family.
+    pub addresses: IpAddresses,
+    /// IANA protocol number of the payload.
+    pub protocol: u8,
+    /// TTL or hop limit.
+    pub hop_limit: u8,
+    /// DSCP and ECN.
+    pub traffic_class: u8,
+    /// 20 bits (RFC 6437); IPv4 has none.
+    pub flow_label: u32,
+}
+
+impl IpFields {
+    /// The usual fields: hop limit 64, no DSCP, not ECN-capable, no flow label.
+    pub fn new(addresses: IpAddresses, protocol: u8) -> IpFields {
+        IpFields {
+            addresses,
+            protocol,
+            hop_limit: DEFAULT_HOP_LIMIT,
+            traffic_class: 0,
+            flow_label: 0,
+        }
+    }
+
+    /// Bytes that [`IpFields::emit`] appends: 20 or 40.
+    pub fn header_len(&self) -> usize {
+        header_len(self.addresses.source)
+    }
+
+    /// Appends the header of a packet with `payload_len` bytes behind it. Addresses of two families are a mistake of the caller; nothing is
+    /// appended then.
+    pub fn emit(&self, payload_len: usize, out: &mut Vec<u8>) {
+        debug_assert!(
+            payload_len <= usize::from(u16::MAX),
+            "{payload_len} bytes do not fit into a packet"
+        );
+        let payload_len = payload_len as u16;
+        let IpFields {
+            protocol,
+            hop_limit,
+            traffic_class,
+            flow_label,
+            ..
+        } = *self;
+        match (self.addresses.source, self.addresses.destination) {
+            (IpAddr::V4(source), IpAddr::V4(destination)) => {
+                let (ttl, identification, dont_fragment) = (hop_limit, 0, true);
+                Ipv4Fields {
+                    source,
+                    destination,
+                    protocol,
+                    ttl,
+                    traffic_class,
+                    identification,
+                    dont_fragment,
+                    payload_len,
+                }
+                .emit(out);
+            }
+            (IpAddr::V6(source), IpAddr::V6(destination)) => {
+                Ipv6Fields {
+                    source,
+                    destination,
+                    protocol,
+                    hop_limit,
+                    traffic_class,
+                    flow_label,
+                    payload_len,
+                }
+                .emit(out);
+            }
+            _ => debug_assert!(false, "addresses of two families: {:?}", self.addresses),
+        }
+    }
+}
+
+/// Bytes of the header we send from an address of this family: 20 or 40.
+pub const fn header_len(address: IpAddr) -> usize {
+    match address {
+        IpAddr::V4(_) => ipv4::HEADER_LEN,
+        IpAddr::V6(_) => ipv6::HEADER_LEN,
+    }
 }

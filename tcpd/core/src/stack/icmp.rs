@@ -1,0 +1,461 @@
+//! ICMP and ICMPv6 at a host: what is answered, what is reported, what an error says about a connection.
+//!
+//! * An echo request to us is answered with its own data (RFC 1122 §3.2.2.6, RFC 4443 §4.2).
+//! * A packet for which we have no handler, or one that RFC 8200 wants reported, gives an error to its sender, under the rules of RFC 1122 §3.2.2 and
+//!   RFC 4443 §2.4 (never about an error, a multicast, a later fragment).
+//! * Both are limited by token buckets of their own, so that neither can be used as an amplifier (RFC 4443 §2.4 (f)).
+//! * An error about one of our segments becomes an [`IcmpError`]. Whether it is believed is for the owner of the connection to say (RFC 5927):
+//!   the quoted number has to lie in flight, and no error ends a synchronised connection.
+//! * Source quench (RFC 6633), redirects, router and neighbour discovery are ignored.
+
+use std::time::Duration;
+
+use crate::time::Instant;
+use crate::wire::icmpv4::{self, Icmpv4Message};
+use crate::wire::icmpv6::{self, Icmpv6Message};
+use crate::wire::{
+    FlowTuple, IpAddresses, IpFields, IpHeader, ParameterProblem, ParseError, QuotedPacket,
+    SequenceNumber, checksum, protocol,
+};
+
+/// At most `burst` at once and `per_second` in the long run; exact, and without a division on the way (a virtual
+/// scheduling algorithm, as ATM's GCRA).
+#[derive(Clone, Copy, Debug)]
+pub struct TokenBucket {
+    interval: Duration,
+    tolerance: Duration,
+    /// When the bucket would be full again.
+    full_at: Instant,
+}
+
+impl TokenBucket {
+    /// A full bucket. A rate of 0 lets nothing pass.
+    pub fn new(per_second: u32, burst: u32) -> TokenBucket {
+        if per_second == 0 || burst == 0 {
+            return TokenBucket {
+                interval: Duration::MAX,
+                tolerance: Duration::ZERO,
+                full_at: Instant::MAX,
+            };
+        }
+        let interval = Duration::from_secs(1) / per_second;
+        TokenBucket {
+            interval,
+            tolerance: interval * (burst - 1),
+            full_at: Instant::ZERO,
+        }
+    }
+
+    /// Takes a token; false when there is none.
+    pub fn take(&mut self, now: Instant) -> bool {
+        let full_at = self.full_at.max(now);
+        if full_at.duration_since(now) > self.tolerance {
+            return false;
+        }
+        self.full_at = full_at + self.interval;
+        true
+    }
+}
+
+/// How much ICMP we send.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct IcmpLimits {
+    /// Errors a second, in the long run.
+    pub errors_per_second: u32,
+    /// Errors at once.
+    pub errors_burst: u32,
+    /// Echo replies a second, in the long run.
+    pub echoes_per_second: u32,
+    /// Echo replies at once.
+    pub echoes_burst: u32,
+}
+
+impl Default for IcmpLimits {
+    fn default() -> IcmpLimits {
+        IcmpLimits {
+            errors_per_second: 200,
+            errors_burst: 50,
+            echoes_per_second: 10_000,
+            echoes_burst: 1_000,
+        }
+    }
+}
+
+/// The ICMP part of a host.
+#[derive(Clone, Debug)]
+pub struct Icmp {
+    errors: TokenBucket,
+    echoes: TokenBucket,
+}
+
+/// What came of an ICMP message.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum IcmpInput {
+    /// An echo request: the reply, a whole packet, has been appended to `out`.
+    Replied,
+    /// An error about a TCP segment that we may have sent.
+    Error(IcmpError),
+    /// Nothing to do.
+    Ignored(IcmpIgnored),
+}
+
+/// Why an ICMP message had no effect.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum IcmpIgnored {
+    /// Too short or with a wrong checksum.
+    #[error("malformed: {0}")]
+    Malformed(ParseError),
+    /// An echo request beyond the rate.
+    #[error("beyond the rate of echo replies")]
+    RateLimited,
+    /// A kind that a host on a point-to-point link has no use for, or must ignore (source quench, redirect).
+    #[error("a kind that is ignored")]
+    Kind,
+    /// An echo reply: we never ask.
+    #[error("an echo reply nobody asked for")]
+    Unsolicited,
+    /// An error whose quote is too short to find the segment it is about.
+    #[error("a quote too short to tell")]
+    QuoteTooShort,
+    /// An error about something that is not TCP.
+    #[error("not about TCP")]
+    NotTcp,
+}
+
+/// An ICMP error about a segment of ours.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct IcmpError {
+    /// The connection, as our segments name it: source = local.
+    pub flow: FlowTuple,
+    /// SEG.SEQ of the quoted segment: to be checked against SND.UNA =< seq < SND.NXT (RFC 5927 §4.1).
+    pub seq: SequenceNumber,
+    /// What it says.
+    pub kind: IcmpErrorKind,
+}
+
+/// How an error is to be taken.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum IcmpErrorKind {
+    /// Remember it, report it if the connection fails (RFC 9293 §3.9.2.2, RFC 5461).
+    Soft(IcmpCause),
+    /// Ends an attempt to connect; soft for a synchronised connection (RFC 5927 §5.2).
+    HardDuringOpen(IcmpCause),
+    /// Lower the path MTU and send again; see `stack/path_mtu.rs`. Never counts as congestion.
+    PacketTooBig {
+        /// As reported; 0 from routers older than RFC 1191.
+        mtu: u32,
+        /// Length of the packet it is about, as quoted.
+        quoted_len: u32,
+    },
+}
+
+/// What was wrong on the way.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, thiserror::Error)]
+pub enum IcmpCause {
+    /// No route to the network.
+    #[error("network unreachable")]
+    Network,
+    /// No way to the host.
+    #[error("host unreachable")]
+    Host,
+    /// The host has no TCP.
+    #[error("protocol unreachable")]
+    Protocol,
+    /// Nobody on the port.
+    #[error("port unreachable")]
+    Port,
+    /// A policy forbids it.
+    #[error("administratively prohibited")]
+    Prohibited,
+    /// Hop limit or reassembly time used up.
+    #[error("time exceeded")]
+    TimeExceeded,
+    /// Somebody found fault with our header.
+    #[error("parameter problem")]
+    ParameterProblem,
+}
+
+impl Icmp {
+    /// With full buckets.
+    pub fn new(limits: IcmpLimits) -> Icmp {
+        Icmp {
+            errors: TokenBucket::new(limits.errors_per_second, limits.errors_burst),
+            echoes: TokenBucket::new(limits.echoes_per_second, limits.echoes_burst),
+        }
+    }
+
+    /// Takes in an ICMP or ICMPv6 packet whose addresses have been judged (it is for us, from one host). A reply is appended to `out` as a
+    /// whole IP packet.
+    pub fn receive(
+        &mut self,
+        now: Instant,
+        header: &IpHeader,
+        packet: &[u8],
+        out: &mut Vec<u8>,
+    ) -> IcmpInput {
+        let message = &packet[header.payload.clone()];
+        match (header.protocol, header.addresses.is_ipv6()) {
+            (protocol::ICMPV4, false) => self.receive_v4(now, header, message, out),
+            (protocol::ICMPV6, true) => self.receive_v6(now, header, message, out),
+            _ => IcmpInput::Ignored(IcmpIgnored::Kind),
+        }
+    }
+
+    fn receive_v4(
+        &mut self,
+        now: Instant,
+        header: &IpHeader,
+        bytes: &[u8],
+        out: &mut Vec<u8>,
+    ) -> IcmpInput {
+        let message = match Icmpv4Message::parse(bytes) {
+            Ok(message) => message,
+            Err(error) => return IcmpInput::Ignored(IcmpIgnored::Malformed(error)),
+        };
+        match message {
+            Icmpv4Message::EchoRequest(_) if !self.echoes.take(now) => {
+                IcmpInput::Ignored(IcmpIgnored::RateLimited)
+            }
+            Icmpv4Message::EchoRequest(echo) => {
+                reply_fields(header).emit(bytes.len(), out);
+                Icmpv4Message::EchoReply(echo).emit(out);
+                IcmpInput::Replied
+            }
+            Icmpv4Message::EchoReply(_) => IcmpInput::Ignored(IcmpIgnored::Unsolicited),
+            Icmpv4Message::Other { .. } => IcmpInput::Ignored(IcmpIgnored::Kind),
+            Icmpv4Message::Unreachable { .. }
+            | Icmpv4Message::TimeExceeded { .. }
+            | Icmpv4Message::ParameterProblem { .. } => {
+                about_tcp(message.quoted(), |quoted| kind_v4(&message, quoted))
+            }
+        }
+    }
+
+    fn receive_v6(
+        &mut self,
+        now: Instant,
+        header: &IpHeader,
+        bytes: &[u8],
+        out: &mut Vec<u8>,
+    ) -> IcmpInput {
+        let message = match Icmpv6Message::parse(&header.addresses, bytes) {
+            Ok(message) => message,
+            Err(error) => return IcmpInput::Ignored(IcmpIgnored::Malformed(error)),
+        };
+        match message {
+            Icmpv6Message::EchoRequest(_) if !self.echoes.take(now) => {
+                IcmpInput::Ignored(IcmpIgnored::RateLimited)
+            }
+            Icmpv6Message::EchoRequest(echo) => {
+                let fields = reply_fields(header);
+                fields.emit(bytes.len(), out);
+                Icmpv6Message::EchoReply(echo).emit(&fields.addresses, out);
+                IcmpInput::Replied
+            }
+            Icmpv6Message::EchoReply(_) => IcmpInput::Ignored(IcmpIgnored::Unsolicited),
+            Icmpv6Message::Other { .. } => IcmpInput::Ignored(IcmpIgnored::Kind),
+            Icmpv6Message::Unreachable { .. }
+            | Icmpv6Message::PacketTooBig { .. }
+            | Icmpv6Message::TimeExceeded { .. }
+            | Icmpv6Message::ParameterProblem { .. } => {
+                about_tcp(message.quoted(), |quoted| kind_v6(&message, quoted))
+            }
+        }
+    }
+
+    /// Reports that nobody handles a packet for us that is neither TCP nor ICMP: port unreachable for UDP; for any other protocol protocol
+    /// unreachable (RFC 1122 §3.2.2.1), or a parameter problem at the next header field (RFC 8200 §4). False, and nothing appended, when it must
+    /// not be reported, or not now.
+    pub fn no_handler(
+        &mut self,
+        now: Instant,
+        header: &IpHeader,
+        packet: &[u8],
+        out: &mut Vec<u8>,
+    ) -> bool {
+        let datagram = &packet[header.payload.clone()];
+        if header.protocol == protocol::UDP
+            && header.fragment.is_none()
+            && !udp_is_intact(&header.addresses, datagram)
+        {
+            return false;
+        }
+        let quote = &packet[..header.total_len()];
+        if header.addresses.is_ipv6() {
+            if header.protocol == protocol::NO_NEXT_HEADER
+                || !icmpv6::may_report(header, packet)
+                || !self.errors.take(now)
+            {
+                return false;
+            }
+            let message = match header.protocol {
+                protocol::UDP => Icmpv6Message::Unreachable {
+                    code: icmpv6::code::PORT_UNREACHABLE,
+                    quote,
+                },
+                _ => Icmpv6Message::ParameterProblem {
+                    code: icmpv6::code::UNRECOGNIZED_NEXT_HEADER,
+                    pointer: u32::from(header.protocol_at),
+                    quote,
+                },
+            };
+            append_v6(header.addresses.reversed(), &message, out);
+        } else {
+            if !icmpv4::may_report(header, packet) || !self.errors.take(now) {
+                return false;
+            }
+            let code = match header.protocol {
+                protocol::UDP => icmpv4::code::PORT_UNREACHABLE,
+                _ => icmpv4::code::PROTOCOL_UNREACHABLE,
+            };
+            let message = Icmpv4Message::Unreachable {
+                code,
+                mtu: 0,
+                quote,
+            };
+            let start = out.len();
+            message.emit(out);
+            prepend_header(
+                IpFields::new(header.addresses.reversed(), protocol::ICMPV4),
+                start,
+                out,
+            );
+        }
+        true
+    }
+
+    /// Reports an IPv6 packet that was refused with a parameter problem, from `own`, our address it was sent to, or any of ours when it was sent
+    /// to a multicast address. False, and nothing appended, when it must not be reported, or not now.
+    pub fn parameter_problem(
+        &mut self,
+        now: Instant,
+        own: std::net::Ipv6Addr,
+        packet: &[u8],
+        problem: &ParameterProblem,
+        out: &mut Vec<u8>,
+    ) -> bool {
+        let Some(addresses) = icmpv6::may_report_problem(problem, packet) else {
+            return false;
+        };
+        if !self.errors.take(now) {
+            return false;
+        }
+        let addresses = IpAddresses {
+            source: own.into(),
+            destination: addresses.source,
+        };
+        let ParameterProblem { code, pointer, .. } = *problem;
+        append_v6(
+            addresses,
+            &Icmpv6Message::ParameterProblem {
+                code,
+                pointer,
+                quote: packet,
+            },
+            out,
+        );
+        true
+    }
+}
+
+/// Back to where it came from, with the DSCP it came with (RFC 1122 §3.2.2.6), not ECN-capable.
+fn reply_fields(header: &IpHeader) -> IpFields {
+    let traffic_class = header.traffic_class & !3;
+    IpFields {
+        traffic_class,
+        ..IpFields::new(header.addresses.reversed(), header.protocol)
+    }
+}
+
+fn append_v6(addresses: IpAddresses, message: &Icmpv6Message<'_>, out: &mut Vec<u8>) {
+    let start = out.len();
+    message.emit(&addresses, out);
+    prepend_header(IpFields::new(addresses, protocol::ICMPV6), start, out);
+}
+
+/// Puts an IP header before the bytes from `start` on: only the message knows how much it quotes.
+fn prepend_header(fields: IpFields, start: usize, out: &mut Vec<u8>) {
+    let mut header = Vec::with_capacity(fields.header_len());
+    fields.emit(out.len() - start, &mut header);
+    out.splice(start..start, header);
+}
+
+fn about_tcp(
+    quoted: Option<QuotedPacket>,
+    kind: impl FnOnce(&QuotedPacket) -> IcmpErrorKind,
+) -> IcmpInput {
+    let Some(quoted) = quoted else {
+        return IcmpInput::Ignored(IcmpIgnored::QuoteTooShort);
+    };
+    if quoted.protocol != protocol::TCP {
+        return IcmpInput::Ignored(IcmpIgnored::NotTcp);
+    }
+    let (Some(flow), Some(seq)) = (quoted.tcp_flow(), quoted.seq) else {
+        return IcmpInput::Ignored(IcmpIgnored::QuoteTooShort);
+    };
+    IcmpInput::Error(IcmpError {
+        flow,
+        seq,
+        kind: kind(&quoted),
+    })
+}
+
+/// RFC 9293 §3.9.2.2 (MUST-54 to 56, SHLD-25, 26), RFC 1122 §3.2.2.1.
+fn kind_v4(message: &Icmpv4Message<'_>, quoted: &QuotedPacket) -> IcmpErrorKind {
+    use IcmpErrorKind::{HardDuringOpen, PacketTooBig, Soft};
+    match *message {
+        Icmpv4Message::Unreachable { code, mtu, .. } => match code {
+            0 | 6 | 11 => Soft(IcmpCause::Network),
+            2 => HardDuringOpen(IcmpCause::Protocol),
+            3 => HardDuringOpen(IcmpCause::Port),
+            4 => PacketTooBig {
+                mtu: u32::from(mtu),
+                quoted_len: quoted.total_len,
+            },
+            9 | 10 | 13 => HardDuringOpen(IcmpCause::Prohibited),
+            _ => Soft(IcmpCause::Host),
+        },
+        Icmpv4Message::TimeExceeded { .. } => Soft(IcmpCause::TimeExceeded),
+        _ => Soft(IcmpCause::ParameterProblem),
+    }
+}
+
+/// The same for RFC 4443.
+fn kind_v6(message: &Icmpv6Message<'_>, quoted: &QuotedPacket) -> IcmpErrorKind {
+    use IcmpErrorKind::{HardDuringOpen, PacketTooBig, Soft};
+    match *message {
+        Icmpv6Message::Unreachable { code, .. } => match code {
+            0 => Soft(IcmpCause::Network),
+            1 | 5 | 6 => HardDuringOpen(IcmpCause::Prohibited),
+            4 => HardDuringOpen(IcmpCause::Port),
+            _ => Soft(IcmpCause::Host),
+        },
+        Icmpv6Message::PacketTooBig { mtu, .. } => PacketTooBig {
+            mtu,
+            quoted_len: quoted.total_len,
+        },
+        Icmpv6Message::TimeExceeded { .. } => Soft(IcmpCause::TimeExceeded),
+        _ => Soft(IcmpCause::ParameterProblem),
+    }
+}
+
+/// Length and checksum of a UDP datagram, so that noise is not answered. A zero checksum is none in IPv4 (RFC 768), an error in IPv6 (RFC 8200
+/// §8.1).
+fn udp_is_intact(addresses: &IpAddresses, datagram: &[u8]) -> bool {
+    let Some(header) = datagram.first_chunk::<8>() else {
+        return false;
+    };
+    let length = usize::from(u16::from_be_bytes([header[4], header[5]]));
+    let Some(datagram) = datagram.get(..length).filter(|_| length >= header.len()) else {
+        return false;
+    };
+    let has_checksum = header[6..8] != [0, 0];
+    if has_checksum {
+        checksum::verify_transport(addresses, protocol::UDP, datagram)
+    } else {
+        !addresses.is_ipv6()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,160 @@
+//! Path MTU: what packet-too-big messages taught us about a destination (RFC 1191, RFC 8201).
+//!
+//! The caller has validated the message (RFC 5927 §7: the quoted sequence number lies in flight). Here:
+//! 1. an impossible MTU is refused: below 68 (IPv4) or 1280 (IPv6, RFC 8201 §4);
+//! 2. an old router's 0 becomes the next lower plateau of RFC 1191 §7.1;
+//! 3. an IPv4 MTU below the floor becomes the floor: 552 by default as in Linux, so that a forged message cannot make packets tiny (the price: a
+//!    real path below it does not work, and none is known; `floor_v4` goes down to 68);
+//! 4. a message never raises anything (RFC 1191 §3, RFC 8201 §4);
+//! 5. what was learnt is forgotten after ten minutes (RFC 1191 §6.3), and then the path is tried with the link's MTU again.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::time::Duration;
+
+use crate::time::Instant;
+
+/// How long a lowered MTU is believed.
+pub const AGE: Duration = Duration::from_secs(600);
+/// The smallest MTU an IPv4 link may have (RFC 791 §3.1).
+pub const MINIMUM_V4: u16 = 68;
+/// The default of [`PathMtu::new`]'s `floor_v4`.
+pub const DEFAULT_FLOOR_V4: u16 = 552;
+/// The smallest MTU an IPv6 link may have (RFC 8200 §5).
+pub const MINIMUM_V6: u16 = 1280;
+/// How many destinations are remembered by default.
+pub const DEFAULT_CAPACITY: usize = 4096;
+
+/// RFC 1191 §7.1.
+const PLATEAUS: [u16; 10] = [32_000, 17_914, 8166, 4352, 2002, 1492, 1006, 508, 296, 68];
+
+/// Lowered MTUs by destination.
+#[derive(Clone, Debug)]
+pub struct PathMtu {
+    entries: BTreeMap<IpAddr, Entry>,
+    /// The same, the oldest first.
+    by_age: BTreeSet<(Instant, IpAddr)>,
+    capacity: usize,
+    floor_v4: u16,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    mtu: u16,
+    expires: Instant,
+}
+
+/// Why a packet-too-big message changed nothing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum MtuRefusal {
+    /// Below what any link of the family may have.
+    #[error("an MTU below the minimum of the family")]
+    BelowMinimum,
+    /// Not lower than what is in use.
+    #[error("an MTU not below the one in use")]
+    NotLower,
+}
+
+impl PathMtu {
+    /// An empty memory for `capacity` destinations; beyond that the oldest is forgotten. `floor_v4` is at least 68.
+    pub fn new(capacity: usize, floor_v4: u16) -> PathMtu {
+        PathMtu {
+            entries: BTreeMap::new(),
+            by_age: BTreeSet::new(),
+            capacity: capacity.max(1),
+            floor_v4: floor_v4.max(MINIMUM_V4),
+        }
+    }
+
+    /// The MTU to use towards `destination` over a link of `link_mtu`.
+    pub fn mtu(&self, now: Instant, destination: IpAddr, link_mtu: u16) -> u16 {
+        match self.entries.get(&destination) {
+            Some(entry) if now < entry.expires => entry.mtu.min(link_mtu),
+            _ => link_mtu,
+        }
+    }
+
+    /// Takes in a validated message: `reported` as it stands there, `quoted_len` the length of the packet it is about. Gives the new MTU.
+    ///
+    /// # Errors
+    /// [`MtuRefusal`]: nothing changed, the message is to be ignored.
+    pub fn lower(
+        &mut self,
+        now: Instant,
+        destination: IpAddr,
+        reported: u32,
+        quoted_len: u32,
+        link_mtu: u16,
+    ) -> Result<u16, MtuRefusal> {
+        let reported = match destination {
+            IpAddr::V4(_) if reported == 0 => plateau_below(quoted_len).max(self.floor_v4),
+            IpAddr::V4(_) if reported < u32::from(MINIMUM_V4) => {
+                return Err(MtuRefusal::BelowMinimum);
+            }
+            IpAddr::V4(_) => clamp(reported).max(self.floor_v4),
+            IpAddr::V6(_) if reported < u32::from(MINIMUM_V6) => {
+                return Err(MtuRefusal::BelowMinimum);
+            }
+            IpAddr::V6(_) => clamp(reported),
+        };
+        if reported >= self.mtu(now, destination, link_mtu) {
+            return Err(MtuRefusal::NotLower);
+        }
+        self.forget(destination);
+        while self.entries.len() >= self.capacity {
+            let Some(&(_, oldest)) = self.by_age.first() else {
+                break;
+            };
+            self.forget(oldest);
+        }
+        let expires = now + AGE;
+        self.entries.insert(
+            destination,
+            Entry {
+                mtu: reported,
+                expires,
+            },
+        );
+        self.by_age.insert((expires, destination));
+        Ok(reported)
+    }
+
+    /// Forgets what has aged; to be called now and then to give memory back.
+    pub fn expire(&mut self, now: Instant) {
+        while let Some(&(expires, destination)) = self.by_age.first()
+            && expires <= now
+        {
+            self.forget(destination);
+        }
+    }
+
+    /// How many destinations are remembered.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether no destination is remembered.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    fn forget(&mut self, destination: IpAddr) {
+        if let Some(entry) = self.entries.remove(&destination) {
+            self.by_age.remove(&(entry.expires, destination));
+        }
+    }
+}
+
+fn plateau_below(length: u32) -> u16 {
+    PLATEAUS
+        .into_iter()
+        .find(|plateau| u32::from(*plateau) < length)
+        .unwrap_or(MINIMUM_V4)
+}
+
+fn clamp(mtu: u32) -> u16 {
+    u16::try_from(mtu).unwrap_or(u16::MAX)
+}
+
+#[cfg(test)]
+mod tests;
