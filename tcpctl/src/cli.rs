@@ -1,0 +1,227 @@
+//! The command line: every option with its help, from which `--help` comes.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use libtcpclient::protocol::request::MAX_ID;
+
+use crate::filter::{AddressFilter, StateFilter};
+
+const EXAMPLES: &str = "\
+Examples:
+  tcpctl list                      every connection, and which timer it waits for
+  tcpctl list --state time-wait    only those in TIME-WAIT
+  tcpctl show 12.1                 all that tcpd knows about connection 12.1
+  tcpctl stats                     every counter that is not zero
+  tcpctl list --json | jq .        one JSON object a line, for programs
+
+Who sees what:
+  A user sees and acts on the connections of their own programs; root and the members of the group `tcpd` on all.
+
+Exit status:
+   0  done
+  64  the command line is wrong
+  68  no connection has that ID (it may have ended meanwhile)
+  69  the daemon is not there, does not answer, or went away before it answered
+  70  the daemon could not do it
+  71  the operating system refused something
+  74  the output could not be written
+  75  not now: a quota is used up; try again
+  76  what answers on the socket does not speak tcpd's protocol, or another version of it
+  77  not permitted: by the socket's mode, or by the daemon's policy
+
+Environment:
+  TCPD_SOCKET  the daemon's control socket, where --socket does not say it
+  COLUMNS      the width of tables, instead of the terminal's";
+
+/// Shows every TCP connection of tcpd, and why it is where it is.
+#[derive(Debug, Parser)]
+#[command(name = "tcpctl", version, after_long_help = EXAMPLES, subcommand_required = true, arg_required_else_help = true)]
+#[command(disable_help_subcommand = true)]
+pub struct Cli {
+    /// The daemon's control socket [default: $TCPD_SOCKET, else /run/tcpd/tcpd.sock]
+    #[arg(
+        long,
+        global = true,
+        value_name = "PATH",
+        help_heading = "Global options"
+    )]
+    pub socket: Option<PathBuf>,
+
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// List connections: state, queues, addresses, owner, and the timer each one waits for
+    ///
+    /// Columns:
+    ///   ID      names the connection in the other commands; never used again
+    ///   State   the state, as RFC 9293 names it
+    ///   Recv-Q  bytes received that the program has not read
+    ///           (LISTEN: connections that nobody has accepted)
+    ///   Send-Q  bytes the program wrote that the peer has not acknowledged
+    ///           (LISTEN: how many connections may wait)
+    ///   Local   tcpd's side
+    ///   Peer    the other side
+    ///   Owner   pid/program/user of a client; service/pid of a worker;
+    ///           `orphan` when the program has closed it; `-` when it never had one
+    ///   Timer   the time left until the next timer fires, and which one that is
+    ///
+    /// Every state but LISTEN is shown; --listening shows the listeners, --all both.
+    /// The order is by local port, then local address, then peer. A narrow terminal
+    /// leaves out Owner, then Timer; a pipe (or COLUMNS=200) has every column.
+    #[command(visible_alias = "ls", verbatim_doc_comment)]
+    List(List),
+
+    /// Show everything tcpd knows about one connection, in the words of RFC 9293
+    ///
+    /// Where it is and why, both sequence spaces drawn as in RFC 9293 figures 3 and 4, congestion control, round-trip
+    /// time, timers with the time left, options, buffers and counts. The ID is the first column of `tcpctl list`.
+    Show(Show),
+
+    /// Show the daemon's counters: segments, transitions, timeouts, and every reason for which a segment was dropped
+    ///
+    /// Only counters that are not zero, unless --all is given. The segments received are always the sum of those
+    /// accepted and those dropped, each drop under exactly one reason.
+    Stats(Stats),
+
+    /// Show the configured services, their workers, and the connections that wait for one
+    ///
+    /// A connection waits in the backlog while a service has as many workers as `max_workers` allows.
+    Services(Services),
+
+    /// Close a connection in order: what is queued is sent, then FIN
+    ///
+    /// The program that holds the connection sees its end, as if it had closed it itself. To end a connection at once,
+    /// use `reset`.
+    Close(Targets),
+
+    /// Reset a connection: RST to the peer, everything queued is thrown away
+    Reset(Targets),
+
+    /// Ask the daemon whether it is alive: its version, pid, uptime, and how long the answer took
+    Ping(Ping),
+}
+
+/// `tcpctl list`.
+#[derive(Debug, Default, Args)]
+pub struct List {
+    /// Only these states: RFC 9293's names or those of ss, several with commas or by repeating the option
+    ///
+    /// Also the groups of ss: all, connected (all but listen), synchronized (connected but syn-sent), bucket (syn-recv
+    /// and time-wait), big (all but bucket).
+    #[arg(short, long = "state", value_name = "STATE", value_delimiter = ',')]
+    pub states: Vec<StateFilter>,
+
+    /// Only this port, on either side; may be repeated
+    #[arg(short, long = "port", value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    pub ports: Vec<u16>,
+
+    /// Only this address or network, on either side, as in 198.18.0.1 or fd00::/8; may be repeated
+    #[arg(long = "address", value_name = "ADDRESS[/PREFIX]")]
+    pub addresses: Vec<AddressFilter>,
+
+    /// Only IPv4
+    #[arg(short = '4', long, conflicts_with = "ipv6")]
+    pub ipv4: bool,
+
+    /// Only IPv6
+    #[arg(short = '6', long)]
+    pub ipv6: bool,
+
+    /// Only listeners
+    #[arg(short, long, conflicts_with = "all")]
+    pub listening: bool,
+
+    /// Listeners too
+    #[arg(short, long)]
+    pub all: bool,
+
+    /// Leave out the line with the names of the columns
+    #[arg(short = 'H', long)]
+    pub no_header: bool,
+
+    /// One JSON object a line instead of a table
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `tcpctl show`.
+#[derive(Debug, Args)]
+pub struct Show {
+    /// The connection, as in the first column of `tcpctl list`
+    #[arg(value_name = "ID", value_parser = id)]
+    pub id: String,
+
+    /// One JSON object instead of text
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `tcpctl stats`.
+#[derive(Debug, Args)]
+pub struct Stats {
+    /// Only counters whose name contains one of these words
+    #[arg(value_name = "NAME")]
+    pub names: Vec<String>,
+
+    /// Counters that are zero too
+    #[arg(short, long)]
+    pub all: bool,
+
+    /// Leave out the line with the names of the columns
+    #[arg(short = 'H', long)]
+    pub no_header: bool,
+
+    /// One JSON object a line instead of a table
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `tcpctl services`.
+#[derive(Debug, Args)]
+pub struct Services {
+    /// The worker processes too, with the connection each one holds
+    #[arg(short, long)]
+    pub workers: bool,
+
+    /// Leave out the line with the names of the columns
+    #[arg(short = 'H', long)]
+    pub no_header: bool,
+
+    /// One JSON object a line instead of a table
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `tcpctl close` and `tcpctl reset`.
+#[derive(Debug, Args)]
+pub struct Targets {
+    /// The connections, as in the first column of `tcpctl list`
+    #[arg(value_name = "ID", required = true, value_parser = id)]
+    pub ids: Vec<String>,
+}
+
+/// `tcpctl ping`.
+#[derive(Debug, Args)]
+pub struct Ping {
+    /// One JSON object instead of a line of text
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What can be the ID of a connection: it does not mean that there is one.
+fn id(text: &str) -> Result<String, String> {
+    let fits = (1..=MAX_ID).contains(&text.len())
+        && text
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | ':' | '-'));
+    match fits {
+        true => Ok(text.to_owned()),
+        false => Err("an ID looks like 12.1, as in the first column of `tcpctl list`".to_owned()),
+    }
+}

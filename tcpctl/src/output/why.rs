@@ -1,0 +1,73 @@
+//! Why a connection is where it is, in sentences: its state, what it waits for, why it sends nothing, why it ended.
+
+use libtcpclient::protocol::EndReason;
+use libtcpclient::protocol::status::{ConnectionStatus, TcpState};
+
+use super::human::{bytes, harmless};
+
+/// What the state means for this connection (RFC 9293 §3.3.2).
+pub fn state(status: &ConnectionStatus) -> String {
+    match status.row.state {
+        TcpState::Closed => "it has ended; the program that holds it has not closed it yet".to_owned(),
+        TcpState::Listen => "it waits for connection requests".to_owned(),
+        TcpState::SynSent => "our SYN went out; the peer has not answered it".to_owned(),
+        TcpState::SynReceived if status.passive => "the peer's SYN is answered; its ACK of our SYN is missing".to_owned(),
+        TcpState::SynReceived => "both sides sent SYN at the same time; the peer's ACK of ours is missing".to_owned(),
+        TcpState::Established => "open in both directions".to_owned(),
+        TcpState::FinWait1 => format!("we closed first; {}", fin_not_acknowledged(status)),
+        TcpState::FinWait2 => "we closed first and the peer acknowledged it; it has not closed its side, and may still send".to_owned(),
+        TcpState::CloseWait => "the peer closed its side; the program here has not closed, and may still send".to_owned(),
+        TcpState::Closing => format!("both sides closed at the same time; {}", fin_not_acknowledged(status)),
+        TcpState::LastAck => format!("the peer closed first, then we; {}", fin_not_acknowledged(status)),
+        TcpState::TimeWait => "both sides closed; it stays 2 MSL, until no old segment can be under way any more".to_owned(),
+    }
+}
+
+fn fin_not_acknowledged(status: &ConnectionStatus) -> String {
+    match status.rings.transmit_used_bytes {
+        0 => "our FIN is not yet acknowledged".to_owned(),
+        queued => format!(
+            "our FIN goes after {} that are not yet acknowledged",
+            bytes(queued)
+        ),
+    }
+}
+
+/// What happens when a timer fires, by the core's name for it.
+pub fn timer(name: &str) -> &'static str {
+    match name {
+        "handshake" => "then SYN is sent again, or the attempt is given up",
+        "retransmission" => "then the segment at SND.UNA is sent again",
+        "zero-window" => "then one segment probes the peer's window",
+        "delayed-ack" => "then what came is acknowledged, if no other segment did",
+        "keep-alive" => "then a probe asks whether the peer is still there",
+        "user" => "then the connection is given up",
+        "orphan" => "then it is given up: no program holds it any more",
+        "time-wait" => "then it is forgotten",
+        _ => "",
+    }
+}
+
+/// Why nothing is sent, by the core's word for it.
+pub fn not_sending(word: &str) -> String {
+    let sentence = match word {
+        "nothing-to-send" => "nothing is waiting to be sent",
+        "peer-window" => "the peer's window is full",
+        "congestion-window" => "the congestion window is full",
+        "nagle" => "a small segment waits for the acknowledgment of the one before it (Nagle)",
+        "silly-window" => "the peer's window has too little room for a segment worth sending",
+        "handshake" => "the handshake is not finished",
+        "closed" => "this side is closed",
+        "device" => "the device takes no more packets at the moment",
+        other => return harmless(other),
+    };
+    sentence.to_owned()
+}
+
+/// Why it ended, by the word in the status.
+pub fn end(word: &str) -> String {
+    match EndReason::ALL.iter().find(|reason| reason.name() == word) {
+        Some(reason) => reason.sentence().to_owned(),
+        None => harmless(word),
+    }
+}
