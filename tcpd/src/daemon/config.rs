@@ -208,9 +208,6 @@ pub struct Control {
     /// Time for a new session to say Hello.
     #[serde(deserialize_with = "units::duration")]
     pub hello_timeout: Duration,
-    /// Life of a worker's token.
-    #[serde(deserialize_with = "units::duration")]
-    pub token_life: Duration,
 }
 
 /// `[log]`.
@@ -444,7 +441,6 @@ impl Default for Config {
                 group: Some("tcpd".to_owned()),
                 privileged_ports_below: 1024,
                 hello_timeout: seconds(10),
-                token_life: seconds(10),
             },
             log: Log {
                 level: "info".to_owned(),

@@ -199,11 +199,6 @@ pub(super) const KEYS: &[Key] = &[
         "hello_timeout",
         Kind::Duration(milliseconds(100), seconds(600)),
     ),
-    key(
-        "control",
-        "token_life",
-        Kind::Duration(milliseconds(100), seconds(600)),
-    ),
     key("log", "level", Kind::LogDirectives),
     key(
         "log",
