@@ -3,6 +3,7 @@
 //! Parsers here are total: any bytes give a value or a [`ParseError`], in time bounded by the length, without a panic.
 //! What a parser does not check (checksums, addresses) is said where it is defined.
 
+use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
 
 pub mod checksum;
@@ -40,7 +41,7 @@ pub mod protocol {
 }
 
 /// Source and destination of a packet; both of one family.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct IpAddresses {
     /// Who sent it.
     pub source: IpAddr,
@@ -64,7 +65,7 @@ impl IpAddresses {
 }
 
 /// What names a TCP connection in a packet: addresses and ports, as the sender of that packet sees them.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct FlowTuple {
     /// Addresses of the packet.
     pub addresses: IpAddresses,
@@ -81,6 +82,30 @@ impl FlowTuple {
             addresses: self.addresses.reversed(),
             source_port: self.destination_port,
             destination_port: self.source_port,
+        }
+    }
+}
+
+/// The bare octets in one piece: a keyed hash of a flow is computed for every segment.
+impl Hash for FlowTuple {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let ports = u32::from(self.source_port) << 16 | u32::from(self.destination_port);
+        match (self.addresses.source, self.addresses.destination) {
+            (IpAddr::V4(source), IpAddr::V4(destination)) => {
+                let mut octets = [0; 12];
+                octets[..4].copy_from_slice(&source.octets());
+                octets[4..8].copy_from_slice(&destination.octets());
+                octets[8..].copy_from_slice(&ports.to_be_bytes());
+                state.write(&octets);
+            }
+            (IpAddr::V6(source), IpAddr::V6(destination)) => {
+                let mut octets = [0; 36];
+                octets[..16].copy_from_slice(&source.octets());
+                octets[16..32].copy_from_slice(&destination.octets());
+                octets[32..].copy_from_slice(&ports.to_be_bytes());
+                state.write(&octets);
+            }
+            mixed => (mixed, ports).hash(state),
         }
     }
 }

@@ -94,24 +94,31 @@ fn fold(mut sum: u64) -> u16 {
 
 /// The folded sum of big-endian words; an odd last byte is the high half of a word.
 fn sum_of(bytes: &[u8]) -> u16 {
-    // Eight lanes of 32-bit words in 64-bit sums: no carry to look after below 2³² turns, and the compiler vectorises it.
+    // Eight lanes of 32-bit words in 64-bit sums: no carry to look after below 2³² bytes, and the compiler vectorises it.
     const LANES: usize = 8;
-    let mut lanes = [0u64; LANES];
-    let mut blocks = bytes.chunks_exact(LANES * 4);
-    for block in &mut blocks {
-        for (lane, word) in lanes.iter_mut().zip(block.chunks_exact(4)) {
-            *lane += u64::from(u32::from_ne_bytes([word[0], word[1], word[2], word[3]]));
-        }
-    }
     let mut sum = 0u64;
-    for lane in lanes {
-        sum += u64::from(fold(lane));
+    let mut rest = bytes;
+    if bytes.len() >= 2 * LANES * 4 {
+        let mut lanes = [0u64; LANES];
+        let (blocks, tail) = bytes.as_chunks::<{ LANES * 4 }>();
+        for block in blocks {
+            let (words, _) = block.as_chunks::<4>();
+            for (lane, word) in lanes.iter_mut().zip(words) {
+                *lane += u64::from(u32::from_ne_bytes(*word));
+            }
+        }
+        sum = lanes.iter().sum();
+        rest = tail;
     }
-    let mut words = blocks.remainder().chunks_exact(2);
-    for word in &mut words {
-        sum += u64::from(u16::from_ne_bytes([word[0], word[1]]));
+    let (words, rest) = rest.as_chunks::<4>();
+    for word in words {
+        sum += u64::from(u32::from_ne_bytes(*word));
     }
-    if let [last] = words.remainder() {
+    let (words, last) = rest.as_chunks::<2>();
+    for word in words {
+        sum += u64::from(u16::from_ne_bytes(*word));
+    }
+    if let [last] = last {
         sum += u64::from(u16::from_ne_bytes([*last, 0]));
     }
     u16::from_be(fold(sum))
