@@ -8,3 +8,4 @@ pub mod ip_input;
 pub mod ip_output;
 pub mod path_mtu;
 pub mod ports;
+pub mod token_bucket;

@@ -148,6 +148,10 @@ proptest! {
         }
         if let Ok(header) = parse(&bytes) {
             prop_assert!(header.payload.start <= header.payload.end && header.payload.end <= bytes.len());
+            let (oracle, _) = etherparse::Ipv4Header::from_slice(&bytes).unwrap();
+            prop_assert_eq!(header.payload, oracle.header_len()..usize::from(oracle.total_len));
+            prop_assert_eq!(header.fragment.is_some(), oracle.is_fragmenting_payload());
+            prop_assert_eq!((header.protocol, header.hop_limit), (oracle.protocol.0, oracle.time_to_live));
         }
     }
 }
