@@ -9,3 +9,27 @@
 //! 5. tcpd sees the worker end through a pidfd, orders it reaped and counts how it ended.
 
 pub mod builtin;
+pub mod link;
+pub mod spawner;
+pub mod spawner_handle;
+pub mod supervisor;
+pub mod worker;
+
+use std::net::IpAddr;
+
+use self::builtin::Handler;
+
+/// A service as configured.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Service {
+    /// As `ps`, `tcpctl` and logs show it.
+    pub name: String,
+    /// tcpd's addresses it listens on; empty: all.
+    pub addresses: Vec<IpAddr>,
+    /// Where it listens, from 1.
+    pub port: u16,
+    /// What its workers do.
+    pub handler: Handler,
+    /// Workers at once, from 1. Further connections wait in the backlog.
+    pub max_workers: u32,
+}

@@ -156,6 +156,8 @@ pub struct Ended {
     pub minor_faults: u64,
     /// Page faults that had to read a device.
     pub major_faults: u64,
+    /// Context switches, voluntary and not.
+    pub context_switches: u64,
 }
 
 /// wait4(2) for one child that has ended, without blocking.
@@ -185,6 +187,7 @@ pub fn reap(pid: Pid) -> io::Result<Ended> {
             max_resident_kib: usage.ru_maxrss.try_into().unwrap_or(0),
             minor_faults: usage.ru_minflt.try_into().unwrap_or(0),
             major_faults: usage.ru_majflt.try_into().unwrap_or(0),
+            context_switches: (usage.ru_nvcsw + usage.ru_nivcsw).try_into().unwrap_or(0),
         }),
     }
 }

@@ -1,0 +1,172 @@
+//! What a worker may still do once it has its connection: read and write, wait, allocate memory, ask the time; for
+//! `http` also open files of its site for reading. Everything else kills it (SIGSYS).
+
+use std::collections::BTreeMap;
+use std::io;
+
+use landlock::{
+    ABI, Access, AccessFs, AccessNet, PathBeneath, Ruleset, RulesetAttr, RulesetCreatedAttr, Scope,
+};
+use rustix::process::{Resource, Rlimit, setrlimit};
+use seccompiler::{
+    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
+    SeccompRule,
+};
+
+use super::super::builtin::Prepared;
+
+/// Descriptors a worker may hold: standard ones, its session and bells, a site and a file, and some to spare.
+const MAX_DESCRIPTORS: u64 = 64;
+/// Private memory a worker may allocate, bytes. Rings are shared memory and do not count.
+const MAX_MEMORY: u64 = 256 << 20;
+
+/// Bounds what a worker gone wrong can use up.
+pub(super) fn limit_resources() -> io::Result<()> {
+    let at_most = |resource, value| {
+        let value = rustix::process::getrlimit(resource)
+            .maximum
+            .map_or(value, |allowed| allowed.min(value));
+        setrlimit(
+            resource,
+            Rlimit {
+                current: Some(value),
+                maximum: Some(value),
+            },
+        )
+    };
+    at_most(Resource::Nofile, MAX_DESCRIPTORS)?;
+    at_most(Resource::Data, MAX_MEMORY)?;
+    at_most(Resource::Memlock, 0)?;
+    Ok(())
+}
+
+/// Takes on landlock, then seccomp. Neither can be taken off.
+///
+/// The spawner has set no_new_privs, which both need. Landlock is taken as far as the kernel has it; without seccomp
+/// there is no worker.
+pub(super) fn restrict(handler: &Prepared) -> io::Result<()> {
+    restrict_files(handler).map_err(io::Error::other)?;
+    let program = filter(matches!(handler, Prepared::Http(_))).map_err(io::Error::other)?;
+    seccompiler::apply_filter(&program).map_err(io::Error::other)
+}
+
+/// No file but those of the site, for reading; no TCP of the kernel, no abstract socket, no signal to others.
+fn restrict_files(handler: &Prepared) -> Result<(), landlock::RulesetError> {
+    let ruleset = Ruleset::default()
+        .handle_access(AccessFs::from_all(ABI::V5))?
+        .handle_access(AccessNet::from_all(ABI::V5))?
+        .scope(Scope::from_all(ABI::V6))?
+        .create()?;
+    let ruleset = match handler {
+        Prepared::Http(site) => ruleset.add_rule(PathBeneath::new(site, AccessFs::ReadFile))?,
+        Prepared::Echo
+        | Prepared::Discard
+        | Prepared::Daytime
+        | Prepared::Time
+        | Prepared::Chargen => ruleset,
+    };
+    ruleset.restrict_self()?;
+    Ok(())
+}
+
+/// What every handler needs.
+const COMMON: &[libc::c_long] = &[
+    // the session, its bells and the error stream
+    libc::SYS_read,
+    libc::SYS_write,
+    libc::SYS_readv,
+    libc::SYS_writev,
+    libc::SYS_recvfrom,
+    libc::SYS_sendto,
+    libc::SYS_recvmsg,
+    libc::SYS_sendmsg,
+    libc::SYS_shutdown,
+    libc::SYS_getsockopt,
+    libc::SYS_setsockopt,
+    libc::SYS_ppoll,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_poll,
+    libc::SYS_futex,
+    libc::SYS_close,
+    // memory: mmap and mprotect have rules of their own
+    libc::SYS_munmap,
+    libc::SYS_mremap,
+    libc::SYS_madvise,
+    libc::SYS_brk,
+    // time
+    libc::SYS_clock_gettime,
+    libc::SYS_clock_nanosleep,
+    libc::SYS_nanosleep,
+    libc::SYS_gettimeofday,
+    // the process itself
+    libc::SYS_getpid,
+    libc::SYS_gettid,
+    libc::SYS_getrandom,
+    libc::SYS_sched_yield,
+    libc::SYS_restart_syscall,
+    libc::SYS_rt_sigreturn,
+    libc::SYS_rt_sigprocmask,
+    libc::SYS_sigaltstack,
+    libc::SYS_exit,
+    libc::SYS_exit_group,
+];
+
+/// What only files need.
+const FILES: &[libc::c_long] = &[
+    libc::SYS_openat2,
+    libc::SYS_fstat,
+    libc::SYS_newfstatat,
+    libc::SYS_statx,
+    libc::SYS_lseek,
+    libc::SYS_pread64,
+];
+
+fn filter(files: bool) -> Result<BpfProgram, seccompiler::BackendError> {
+    let mut rules: BTreeMap<i64, Vec<SeccompRule>> =
+        COMMON.iter().map(|&call| (call, Vec::new())).collect();
+    if files {
+        rules.extend(FILES.iter().map(|&call| (call, Vec::new())));
+    }
+    // Memory that is written is never executed.
+    let not_executable = SeccompCmpOp::MaskedEq(libc::PROT_EXEC as u64);
+    for call in [libc::SYS_mmap, libc::SYS_mprotect] {
+        rules.insert(call, vec![rule(2, not_executable.clone(), 0)?]);
+    }
+    // FIONBIO is all that std asks of ioctl.
+    rules.insert(
+        libc::SYS_ioctl,
+        vec![rule(1, SeccompCmpOp::Eq, libc::FIONBIO)?],
+    );
+    let commands = [
+        libc::F_GETFL,
+        libc::F_SETFL,
+        libc::F_GETFD,
+        libc::F_DUPFD_CLOEXEC,
+    ];
+    let commands: Result<_, _> = commands
+        .iter()
+        .map(|&command| rule(1, SeccompCmpOp::Eq, command as u64))
+        .collect();
+    rules.insert(libc::SYS_fcntl, commands?);
+    SeccompFilter::new(
+        rules,
+        SeccompAction::KillProcess,
+        SeccompAction::Allow,
+        std::env::consts::ARCH.try_into()?,
+    )?
+    .try_into()
+}
+
+/// The call is allowed when its argument compares so with `value`.
+fn rule(
+    argument: u8,
+    operator: SeccompCmpOp,
+    value: u64,
+) -> Result<SeccompRule, seccompiler::BackendError> {
+    SeccompRule::new(vec![SeccompCondition::new(
+        argument,
+        SeccompCmpArgLen::Dword,
+        operator,
+        value,
+    )?])
+}
