@@ -23,6 +23,7 @@ use super::link::{
     Assignment, End, EndStatus, Hello, LINK_VARIABLE, NONCE_VARIABLE, Nonce, Order, Report,
 };
 use super::worker::{self, Adopt};
+use crate::daemon::clock;
 use crate::daemon::process::{self, Fork};
 use crate::daemon::process_title::{self, ProcessTitle};
 use crate::exit_code::Exit;
@@ -81,6 +82,8 @@ impl Spawner {
         title.set("tcpd: spawner");
         process_title::set_short_name("tcpd: spawner")?;
         confine::give_up_rights()?;
+        // Finding the kernel's fast clock takes a system call that workers may not make; they inherit what is found.
+        clock::now();
 
         let (orders_sender, orders) = ipc::channel()?;
         let (reports, reports_receiver) = ipc::channel()?;

@@ -145,6 +145,8 @@ struct Worker {
     pidfd: OwnedFd,
     /// Whether the spawner that runs now is its parent.
     ours: bool,
+    /// Its end was noticed. A pidfd wakes once more when its process is reaped, which says nothing new.
+    ended: bool,
 }
 
 impl SpawnerHandle {
@@ -315,7 +317,15 @@ impl SpawnerHandle {
         };
         match watched {
             Ok(pidfd) if sure || !ours => {
-                self.workers.insert(job, Worker { pid, pidfd, ours });
+                self.workers.insert(
+                    job,
+                    Worker {
+                        pid,
+                        pidfd,
+                        ours,
+                        ended: false,
+                    },
+                );
             }
             Ok(pidfd) => {
                 self.deregister(&pidfd);
@@ -343,16 +353,19 @@ impl SpawnerHandle {
 
     /// The job's pidfd is readable: its process has ended.
     fn worker_ended(&mut self, now: Instant, job: JobId) {
-        match self.workers.get(&job) {
-            Some(worker) if worker.ours => {
-                self.to_reap.push_back(job);
-                self.reap(now);
-            }
-            Some(_) => {
-                self.forget(job);
-                self.events.push_back(Event::Ended { job, end: None });
-            }
-            None => {}
+        let Some(worker) = self.workers.get_mut(&job) else {
+            return;
+        };
+        if worker.ended {
+            return;
+        }
+        worker.ended = true;
+        if worker.ours {
+            self.to_reap.push_back(job);
+            self.reap(now);
+        } else {
+            self.forget(job);
+            self.events.push_back(Event::Ended { job, end: None });
         }
     }
 

@@ -3,7 +3,8 @@
 //! Born by fork from the spawner, it inherits nothing it could use but the descriptors of standard input (null),
 //! output (null) and error (the daemon's).
 //!
-//! 1. Close every other descriptor, take default signals, say in `ps` what this process is for.
+//! 1. Close every other descriptor and say in `ps` what this process is for. Signals have their default actions since
+//!    the spawner's start.
 //! 2. Take what the handler needs of the file system.
 //! 3. Open an own session on the daemon's socket and adopt the connection with the token: an ordinary client.
 //! 4. [`confine`]: from here on no file, no new socket, no new process. Not one byte of the network is read before.
@@ -75,12 +76,9 @@ fn work(
     adopt: Adopt,
 ) -> Result<(), Failure> {
     let at = |exit, what| move |error| Failure { exit, what, error };
-    // SAFETY: one thread, just forked; what owns a descriptor in this memory is never used or dropped, because this
-    // process ends by `exit_now`. Nobody relies on a signal handler.
-    unsafe {
-        process::close_from(3).map_err(at(WorkerExit::NotPrepared, "closing descriptors"))?;
-        process::reset_signals();
-    }
+    // SAFETY: what owns a descriptor in this memory is never used or dropped, because this process ends by `exit_now`.
+    unsafe { process::close_from(3) }
+        .map_err(at(WorkerExit::NotPrepared, "closing descriptors"))?;
     title.set(name);
     process_title::set_short_name(&format!("tcpd: {}", assignment.service))
         .map_err(at(WorkerExit::NotPrepared, "setting the name"))?;

@@ -149,7 +149,7 @@ impl Fixture {
     }
 
     fn pass(&mut self, time: Duration) {
-        self.now = self.now + time;
+        self.now += time;
         self.supervisor.on_deadline(self.now, &mut self.daemon);
         self.serve();
     }

@@ -48,7 +48,7 @@ fn a_user_that_guesses_is_not_listened_to_for_a_while() {
         Err(Refusal::TooManyFailures)
     );
     t.adopt(0, 5).expect("another user is not concerned");
-    t.now = t.now + FAILURE_WINDOW;
+    t.now += FAILURE_WINDOW;
     assert_eq!(
         t.supervisor.hello_with_token(t.now, [0; 16], 1234, 9),
         Err(Refusal::Unknown)
@@ -72,7 +72,7 @@ fn the_next_deadline_is_that_of_the_oldest_token_not_spent() {
     let mut t = Fixture::new();
     let began = t.now;
     t.arrive(0, 1);
-    t.now = t.now + Duration::from_secs(1);
+    t.now += Duration::from_secs(1);
     t.arrive(0, 1);
     t.adopt(0, 5).expect("good");
     assert_eq!(
