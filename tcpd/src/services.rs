@@ -1,10 +1,10 @@
 //! Services: what tcpd itself answers on a port, one process per connection.
 //!
-//! 1. A connection arrives at a service's listener; the supervisor in tcpd's control thread accepts it, unless
+//! 1. A connection arrives at a service's listener; the [`supervisor`] in tcpd's control thread accepts it, unless
 //!    the service has `max_workers` already: then it waits in the backlog.
-//! 2. The supervisor makes a token and orders a worker over the link.
-//! 3. The spawner, a small process of its own, forks the worker.
-//! 4. The worker confines itself, opens a session on the daemon's socket like any client, adopts the connection
+//! 2. The supervisor makes a token and orders a worker over the [`link`].
+//! 3. The [`spawner`], a small process of its own, forks the worker.
+//! 4. The [`worker`] confines itself, opens a session on the daemon's socket like any client, adopts the connection
 //!    with the token and runs one of the [`builtin`] handlers.
 //! 5. tcpd sees the worker end through a pidfd, orders it reaped and counts how it ended.
 
