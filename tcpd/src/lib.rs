@@ -2,6 +2,8 @@
 
 pub mod cli;
 pub mod daemon;
+pub mod device;
 pub mod exit_code;
 pub mod ipc;
+pub mod sandbox;
 pub mod services;
