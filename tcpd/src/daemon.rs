@@ -3,6 +3,7 @@
 pub mod channel;
 pub mod clock;
 pub mod config;
+pub mod configured_services;
 pub mod control_socket;
 pub mod entropy;
 pub mod logging;

@@ -32,4 +32,6 @@ pub struct Service {
     pub handler: Handler,
     /// Workers at once, from 1. Further connections wait in the backlog.
     pub max_workers: u32,
+    /// Connections that may wait for a worker.
+    pub backlog: u32,
 }

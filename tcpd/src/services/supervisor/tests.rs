@@ -87,6 +87,7 @@ impl Fixture {
             port,
             handler,
             max_workers,
+            backlog: 128,
         };
         let services = vec![
             service("echo", 7, Handler::Echo, 2),
