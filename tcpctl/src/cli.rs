@@ -165,7 +165,7 @@ pub struct Show {
 /// `tcpctl stats`.
 #[derive(Debug, Args)]
 pub struct Stats {
-    /// Only counters whose name contains one of these words
+    /// Only counters whose name contains one of these words, as in `tcpctl stats reset`
     #[arg(value_name = "NAME")]
     pub names: Vec<String>,
 

@@ -17,12 +17,19 @@ const COLUMNS: [Column; 3] = [
 /// Keeps the counters that are asked for, in the daemon's order: those whose name contains one of `names` (every one, when there are
 /// none), and of these those that are not zero (every one, if `all`).
 pub fn select(rows: Vec<CounterRow>, names: &[String], all: bool) -> Vec<CounterRow> {
+    let names: Vec<String> = names.iter().map(|name| normal(name)).collect();
     let named = |row: &CounterRow| {
-        names.is_empty() || names.iter().any(|name| row.name.contains(name.as_str()))
+        let counter = normal(&row.name);
+        names.is_empty() || names.iter().any(|name| counter.contains(name.as_str()))
     };
     rows.into_iter()
         .filter(|row| named(row) && (all || row.value != 0))
         .collect()
+}
+
+/// Upper and lower case, `-` and `_` are the same.
+fn normal(name: &str) -> String {
+    name.to_lowercase().replace('_', "-")
 }
 
 /// The table.
@@ -32,7 +39,7 @@ pub fn table(rows: &[CounterRow]) -> Table {
         table.row(vec![
             count(row.value),
             harmless(&row.name),
-            harmless(&row.help),
+            harmless(row.help.trim()),
         ]);
     }
     table

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::process::CommandExt;
 
 use libtcpclient::protocol::status::TcpState;
 use libtcpclient::protocol::{ErrorCode, Event, Failure, Json, Reply, Request};
@@ -60,27 +59,19 @@ fn a_socket_of_another_kind_is_no_daemon() {
 #[test]
 fn a_socket_that_this_user_may_not_open_ends_with_77() {
     let daemon = FakeDaemon::new(|_| Answer::Die);
-    fs::set_permissions(daemon.socket(), fs::Permissions::from_mode(0o600))
-        .expect("close the socket to others");
+    fs::set_permissions(daemon.socket(), fs::Permissions::from_mode(0o000))
+        .expect("close the socket");
     let mut command = command(&["ping"]);
-    command.env("TCPD_SOCKET", daemon.socket());
-    // Root may open everything: then the test goes on as somebody else, with a copy of tcpctl that everybody can reach.
-    let directory = Directory::new();
     if rustix::process::geteuid().is_root() {
-        fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755))
-            .expect("open the directory");
-        let copy = directory.path().join("tcpctl");
-        fs::copy(env!("CARGO_BIN_EXE_tcpctl"), &copy).expect("copy tcpctl");
-        command = std::process::Command::new(copy);
+        // Root may open everything, unless it gives that right up.
+        let given_up = "-dac_override,-dac_read_search";
+        command = std::process::Command::new("setpriv");
         command
-            .arg("ping")
-            .env("TCPD_SOCKET", daemon.socket())
-            .uid(65_534)
-            .gid(65_534);
-    } else {
-        fs::set_permissions(daemon.socket(), fs::Permissions::from_mode(0o000))
-            .expect("close the socket");
+            .arg(format!("--bounding-set={given_up}"))
+            .arg(format!("--inh-caps={given_up}"));
+        command.args([env!("CARGO_BIN_EXE_tcpctl"), "ping"]);
     }
+    command.env("TCPD_SOCKET", daemon.socket());
     run(command).failed_with(NOT_PERMITTED, &["not permitted", "tcpd.sock"]);
 }
 

@@ -1,7 +1,8 @@
 //! A daemon of a few lines: it listens where a test wants it, and answers what the test tells it to.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -89,7 +90,8 @@ impl FakeDaemon {
 impl Drop for FakeDaemon {
     fn drop(&mut self) {
         self.stopping.store(true, Ordering::Relaxed);
-        // The thread waits for a client: this is the last one.
+        // The thread waits for a client: this is the last one, also where a test closed the socket to everybody.
+        let _ = fs::set_permissions(self.socket(), fs::Permissions::from_mode(0o600));
         let _ = Seqpacket::connect(&self.socket());
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
@@ -143,10 +145,6 @@ impl Directory {
         let path = std::env::temp_dir().join(name);
         fs::create_dir_all(&path).expect("make the test's directory");
         Directory(path)
-    }
-
-    pub(crate) fn path(&self) -> &Path {
-        &self.0
     }
 
     pub(crate) fn socket(&self) -> PathBuf {

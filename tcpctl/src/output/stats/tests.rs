@@ -32,4 +32,8 @@ fn a_part_of_the_name_is_enough() {
         .collect();
     assert_eq!(chosen, ["dropped-bad-checksum", "dropped-no-listener"]);
     assert_eq!(select(counters(), &names, false).len(), 1);
+    assert_eq!(
+        select(counters(), &["Segments_In".to_owned()], false).len(),
+        1
+    );
 }
