@@ -1,0 +1,114 @@
+//! What operators ask the stack thread.
+
+use super::*;
+
+impl Bridge {
+    /// Answers an inspection.
+    pub(crate) fn inspect(&self, stack: &DaemonStack, ticket: u64, what: Inspection, counts: &LoopCounts, device: &Statistics) {
+        let what = match what {
+            Inspection::Endpoints => Inspected::Endpoints(
+                stack
+                    .endpoints()
+                    .map(|summary| {
+                        let owner = self.owner(summary.id);
+                        (summary, owner)
+                    })
+                    .collect(),
+            ),
+            Inspection::Listeners => Inspected::Listeners(
+                self.listeners
+                    .iter()
+                    .filter_map(|(id, entry)| Some((*id, stack.listener_status(*id)?, entry.owner.into())))
+                    .collect(),
+            ),
+            Inspection::Endpoint(id) => match stack.status(id) {
+                Some(status) => Inspected::Endpoint(Box::new(status), self.owner(id)),
+                None => Inspected::NoSuchEndpoint,
+            },
+            Inspection::Counters => Inspected::Counters(self.counters(stack, counts, device)),
+        };
+        self.report(Report::Inspected { ticket, what });
+    }
+
+    /// Closes or resets any connection, if `credentials` may.
+    pub(crate) fn end_connection(
+        &mut self,
+        stack: &mut DaemonStack,
+        now: Instant,
+        ticket: u64,
+        endpoint: EndpointId,
+        reset: bool,
+        credentials: Credentials,
+    ) {
+        let what = if stack.state(endpoint).is_none() {
+            Inspected::NoSuchEndpoint
+        } else if !self.may_end(endpoint, credentials) {
+            Inspected::NotPermitted
+        } else {
+            let done = match reset {
+                true => stack.abort(now, endpoint).is_ok(),
+                // The owner keeps its handle: it reads to the end and sees its own writes refused.
+                false => stack.shutdown_write(now, endpoint).is_ok(),
+            };
+            match done {
+                true => Inspected::Done,
+                false => Inspected::NoSuchEndpoint,
+            }
+        };
+        self.report(Report::Inspected { ticket, what });
+    }
+
+    fn may_end(&self, endpoint: EndpointId, credentials: Credentials) -> bool {
+        let owner = self.connections.get(&endpoint).and_then(|connection| self.sessions.get(&connection.session));
+        credentials.all || owner.is_some_and(|owner| owner.credentials.uid == credentials.uid)
+    }
+
+    fn owner(&self, endpoint: EndpointId) -> Owner {
+        if let Some(connection) = self.connections.get(&endpoint) {
+            return match connection.released {
+                true => Owner::Orphan,
+                false => Owner::Session(connection.session),
+            };
+        }
+        match self.unclaimed.get(&endpoint) {
+            Some(service) => Owner::Service(*service),
+            None => Owner::Nobody,
+        }
+    }
+
+    fn counters(&self, stack: &DaemonStack, turns: &LoopCounts, device: &Statistics) -> Vec<(&'static str, &'static str, u64)> {
+        let mut all = Vec::new();
+        stack.counters().each(|name, help, value| all.push((name, help, value)));
+        let counts = &self.counts;
+        all.extend([
+            ("device-packets-in", "Packets and super-segments read from the device.", device.packets_in),
+            ("device-bytes-in", "Bytes of them, IP headers included.", device.bytes_in),
+            ("device-malformed", "Packets whose offload header contradicted them.", device.malformed),
+            ("device-packets-out", "Packets and super-segments the device took.", device.packets_out),
+            ("device-bytes-out", "Bytes of them, IP headers included.", device.bytes_out),
+            ("device-lost-out", "Packets the device lost while it cut super-segments.", device.lost_out),
+            ("device-full", "Packets the device had no room for; TCP sends them again.", turns.device_full),
+            ("device-errors", "Packets the device failed on otherwise.", turns.device_errors),
+            ("stack-thread-sleeps", "Times the stack thread had nothing to do and slept.", turns.sleeps),
+        ]);
+        let counts = &self.counts;
+        all.extend([
+            ("bridge-violations", "Impossible values that clients wrote into shared memory.", counts.violations),
+            ("bridge-bells-heard", "Doorbells that clients rang.", counts.bells_heard),
+            ("bridge-bells-rung", "Doorbells rung for clients.", counts.bells_rung),
+            ("bridge-receive-rings-grown", "Receive rings doubled.", counts.receive_growths),
+            ("bridge-transmit-rings-grown", "Transmit rings doubled.", counts.transmit_growths),
+            ("bridge-rings-punched", "Rings whose memory was returned to the system.", counts.punched),
+        ]);
+        all
+    }
+}
+
+impl From<ListenerOwner> for Owner {
+    fn from(owner: ListenerOwner) -> Owner {
+        match owner {
+            ListenerOwner::Session(session) => Owner::Session(session),
+            ListenerOwner::Service(service) => Owner::Service(service),
+        }
+    }
+}

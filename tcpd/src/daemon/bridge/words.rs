@@ -1,0 +1,93 @@
+//! The core's words in the protocol's words, and back.
+
+use std::time::Duration;
+
+use libtcpclient::protocol::{EndReason, ErrorCode, Reply, StreamOptions};
+use tcpd_core::stack::{CloseError, ConnectionOptions, EndReason as CoreEnd, KeepAlive, OpenError};
+use tcpd_core::tcp::timers::Timer;
+
+use super::BridgeConfig;
+
+/// Why a connection ended.
+pub(super) fn end_reason(end: CoreEnd) -> EndReason {
+    match end {
+        CoreEnd::Closed => EndReason::Closed,
+        CoreEnd::Refused => EndReason::Refused,
+        CoreEnd::Reset => EndReason::Reset,
+        CoreEnd::TimedOut(timer) => timed_out(timer),
+        CoreEnd::Unreachable { kind: 3, code: 2 | 3 } | CoreEnd::Unreachable { kind: 1, code: 4 } => {
+            EndReason::PortUnreachable
+        }
+        CoreEnd::Unreachable { code: 0, .. } => EndReason::NetworkUnreachable,
+        CoreEnd::Unreachable { .. } => EndReason::HostUnreachable,
+        CoreEnd::Aborted => EndReason::Aborted,
+        CoreEnd::Evicted => EndReason::LimitExceeded,
+    }
+}
+
+fn timed_out(timer: Timer) -> EndReason {
+    match timer {
+        Timer::Handshake => EndReason::HandshakeTimeout,
+        Timer::Retransmission | Timer::ZeroWindow => EndReason::RetransmissionTimeout,
+        Timer::KeepAlive => EndReason::KeepaliveTimeout,
+        Timer::User => EndReason::UserTimeout,
+        Timer::Orphan => EndReason::FinWaitTimeout,
+        Timer::DelayedAck | Timer::TimeWait => EndReason::Closed,
+    }
+}
+
+/// How a request on a connection that ended is refused; `None` for an orderly end.
+pub(super) fn end_error(end: CoreEnd) -> Option<ErrorCode> {
+    Some(match end_reason(end) {
+        EndReason::Closed => return None,
+        EndReason::Refused | EndReason::PortUnreachable => ErrorCode::ConnectionRefused,
+        EndReason::Reset => ErrorCode::ConnectionReset,
+        EndReason::RetransmissionTimeout | EndReason::HandshakeTimeout | EndReason::KeepaliveTimeout => {
+            ErrorCode::TimedOut
+        }
+        EndReason::UserTimeout => ErrorCode::UserTimeout,
+        EndReason::NetworkUnreachable => ErrorCode::NetworkUnreachable,
+        EndReason::HostUnreachable => ErrorCode::HostUnreachable,
+        _ => ErrorCode::ConnectionAborted,
+    })
+}
+
+/// What a client wants of a connection.
+pub(super) fn connection_options(options: &StreamOptions, config: BridgeConfig) -> ConnectionOptions {
+    let keepalive = options.keepalive.map(|keepalive| KeepAlive {
+        idle: Duration::from_secs(keepalive.idle_s.into()),
+        interval: Duration::from_secs(keepalive.interval_s.into()),
+        count: u8::try_from(keepalive.count).unwrap_or(u8::MAX),
+    });
+    let user_timeout = Duration::from_millis(options.user_timeout_ms.into());
+    ConnectionOptions {
+        nodelay: options.nodelay,
+        keepalive: keepalive.or(config.keepalive),
+        user_timeout: (!user_timeout.is_zero()).then_some(user_timeout),
+        receive_ring_max: config.receive.maximum(options.receive_maximum),
+        ..ConnectionOptions::default()
+    }
+}
+
+/// Why Listen or Connect is refused.
+pub(super) fn open_error(error: &OpenError) -> Reply {
+    let code = match error {
+        OpenError::AddressInUse => ErrorCode::AddressInUse,
+        OpenError::AddressNotAvailable => ErrorCode::AddressNotAvailable,
+        OpenError::NoFreePort => ErrorCode::PortsExhausted,
+        OpenError::RemoteInvalid => ErrorCode::RemoteUnspecified,
+        OpenError::NoRoute => ErrorCode::NetworkUnreachable,
+        OpenError::InsufficientResources => ErrorCode::InsufficientResources,
+    };
+    Reply::error(code, error.to_string())
+}
+
+/// Why Shutdown is refused.
+pub(super) fn close_error(error: &CloseError) -> Reply {
+    let code = match error {
+        CloseError::NoSuchConnection => ErrorCode::NoSuchConnection,
+        CloseError::Closing => ErrorCode::ConnectionClosing,
+        CloseError::Ended(end) => end_error(*end).unwrap_or(ErrorCode::ConnectionClosing),
+    };
+    Reply::error(code, "")
+}

@@ -1,0 +1,81 @@
+//! The configuration in the words of the core and of the bridge.
+
+use tcpd_core::stack::{IpCidr, KeepAlive, Limits, Nagle, StackConfig, TcpConfig};
+
+use super::bridge::{BridgeConfig, RingSizes};
+use super::config::Config;
+
+/// The largest super-segment the device takes: an IP packet's length has 16 bits.
+const GSO_MAX: u32 = 65_535;
+/// Accepts of one listener that may wait at a time.
+const PENDING_ACCEPTS: usize = 256;
+
+/// What the core is told. `mtu` is the device's.
+pub(crate) fn stack_config(config: &Config, mtu: u16) -> StackConfig {
+    let (tcp, limits) = (&config.tcp, &config.limits);
+    StackConfig {
+        addresses: config
+            .device
+            .stack_addresses()
+            .map(|(addr, prefix)| IpCidr { addr, prefix })
+            .collect(),
+        mtu,
+        gso_max: GSO_MAX,
+        tcp: TcpConfig {
+            msl: tcp.msl,
+            rto_initial: tcp.rto_initial,
+            rto_min: tcp.rto_min,
+            rto_max: tcp.rto_max,
+            syn_time: tcp.syn_timeout,
+            r2: u8::try_from(tcp.data_retries).unwrap_or(u8::MAX),
+            delayed_ack: tcp.delayed_ack,
+            keepalive: keepalive(config),
+            receive_ring: tcp.receive_initial,
+            receive_ring_max: tcp.receive_max,
+            send_ring: tcp.send_initial,
+            send_ring_max: tcp.send_max,
+            mss_floor: tcp.mss_floor,
+            window_scale: tcp.window_scale,
+            timestamps: tcp.timestamps,
+            nagle: if tcp.nagle { Nagle::Minshall } else { Nagle::Off },
+            fin_wait_2_timeout: tcp.fin_wait_2_timeout,
+            ..TcpConfig::default()
+        },
+        limits: Limits {
+            half_open: limits.half_open as usize,
+            time_wait: limits.time_wait as usize,
+            connections: limits.connections as usize,
+            orphans: limits.orphans as usize,
+            backlog_max: limits.backlog_max,
+            out_of_order_ranges: limits.out_of_order_ranges as usize,
+            challenge_ack_interval: limits.challenge_ack_interval,
+            reset_rate: limits.reset_rate,
+        },
+        ports: tcp.ephemeral_ports.first..=tcp.ephemeral_ports.last,
+        quiet_time: (!tcp.quiet_time.is_zero()).then_some(tcp.quiet_time),
+    }
+}
+
+/// What the bridge is told.
+pub(crate) fn bridge_config(config: &Config) -> BridgeConfig {
+    BridgeConfig {
+        receive: RingSizes {
+            initial: config.tcp.receive_initial,
+            maximum: config.tcp.receive_max,
+        },
+        transmit: RingSizes {
+            initial: config.tcp.send_initial,
+            maximum: config.tcp.send_max,
+        },
+        pending_accepts: PENDING_ACCEPTS,
+        keepalive: config.tcp.keepalive.then(|| keepalive(config)),
+    }
+}
+
+fn keepalive(config: &Config) -> KeepAlive {
+    KeepAlive {
+        idle: config.tcp.keepalive_idle,
+        interval: config.tcp.keepalive_interval,
+        count: u8::try_from(config.tcp.keepalive_count).unwrap_or(u8::MAX),
+    }
+}

@@ -1,0 +1,347 @@
+//! The stack thread: one device queue, one [`Stack`](tcpd_core::stack::Stack), one bridge to the clients' arenas.
+//!
+//! One turn of the loop, in this order:
+//!
+//! 1. orders of the control thread;
+//! 2. packets from the device, a bounded batch;
+//! 3. what active sessions wrote into their rings, a bounded number of slots each;
+//! 4. deadlines of the stack and of the bridge;
+//! 5. events of the stack, published into the arenas;
+//! 6. packets to the device, a bounded batch.
+//!
+//! When a turn found nothing to do the thread goes to sleep by the protocol of `libtcpclient::shm`: flag, fence,
+//! re-check, sleep. Nothing here waits for a client, and no client can make a turn longer than its budget.
+
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::sync::mpsc::Receiver;
+
+use libtcpclient::shm::RawSlice;
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll, Token};
+use rustix::time::{Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec};
+use tcpd_core::stack::{ReceiveMeta, Transmit};
+use tcpd_core::time::Instant;
+
+use super::bridge::{Bridge, BridgeConfig, DaemonStack};
+use super::channel::ReportSender;
+use super::clock;
+use super::orders::{Order, Report, SessionId};
+use super::ring_buffer::ConnectionRing;
+use crate::device::{Device, OutPacket, RECEIVE_BUFFER_LEN};
+
+/// Packets (up to 64 KiB each) taken from the device in one turn.
+const RECEIVE_BATCH: usize = 32;
+/// Packets or super-segments given to the device in one turn.
+const TRANSMIT_BATCH: usize = 64;
+/// Orders handled in one turn.
+const ORDER_BATCH: usize = 64;
+
+const DEVICE: Token = Token(0);
+const ORDERS: Token = Token(1);
+const TIMER: Token = Token(2);
+/// The bell of a session is this plus the session's number.
+const FIRST_BELL: usize = 16;
+
+/// What the loop counts of the device.
+#[derive(Debug, Default)]
+pub(crate) struct LoopCounts {
+    /// Packets the device refused for lack of room; TCP sends them again.
+    pub(crate) device_full: u64,
+    /// Packets the device failed on otherwise.
+    pub(crate) device_errors: u64,
+    /// Times the thread slept.
+    pub(crate) sleeps: u64,
+}
+
+/// The stack thread's state.
+pub(crate) struct StackLoop {
+    device: Box<dyn Device>,
+    stack: DaemonStack,
+    bridge: Bridge,
+    orders: Receiver<Order>,
+    orders_waiting: OwnedFd,
+    poll: Poll,
+    timer: OwnedFd,
+    /// What the timer is set to.
+    timer_at: Option<Instant>,
+    counts: LoopCounts,
+    /// The device has (or may have) a packet: edge-triggered.
+    readable: bool,
+    buffer: Vec<u8>,
+    scratch: Vec<u8>,
+    /// After this the rest is reset.
+    stop_at: Option<Instant>,
+}
+
+impl StackLoop {
+    /// Registers the device, the orders' eventfd and the timer.
+    ///
+    /// # Errors
+    /// What the kernel says when one of them cannot be polled.
+    pub(crate) fn new(
+        device: Box<dyn Device>,
+        stack: DaemonStack,
+        config: BridgeConfig,
+        orders: Receiver<Order>,
+        orders_waiting: OwnedFd,
+        reports: ReportSender<Report>,
+    ) -> io::Result<StackLoop> {
+        let poll = Poll::new()?;
+        let timer = rustix::time::timerfd_create(
+            TimerfdClockId::Monotonic,
+            TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC,
+        )?;
+        let registry = poll.registry();
+        registry.register(&mut SourceFd(&device.as_raw_fd()), DEVICE, Interest::READABLE)?;
+        registry.register(&mut SourceFd(&orders_waiting.as_raw_fd()), ORDERS, Interest::READABLE)?;
+        registry.register(&mut SourceFd(&timer.as_raw_fd()), TIMER, Interest::READABLE)?;
+        Ok(StackLoop {
+            device,
+            stack,
+            bridge: Bridge::new(config, reports),
+            orders,
+            orders_waiting,
+            poll,
+            timer,
+            timer_at: None,
+            counts: LoopCounts::default(),
+            readable: true,
+            buffer: vec![0; RECEIVE_BUFFER_LEN],
+            scratch: Vec::new(),
+            stop_at: None,
+        })
+    }
+
+    /// Runs until [`Order::Stop`] is carried out or the device fails; both are the last report.
+    pub(crate) fn run(mut self) {
+        let mut events = Events::with_capacity(256);
+        loop {
+            match self.turn() {
+                Ok(true) => {}
+                Ok(false) => {
+                    if let Err(error) = self.sleep(&mut events) {
+                        self.fail(error);
+                        return;
+                    }
+                }
+                Err(error) => {
+                    self.fail(error);
+                    return;
+                }
+            }
+            if self.stopped() {
+                return;
+            }
+        }
+    }
+
+    fn fail(&self, error: io::Error) {
+        self.bridge.report(Report::DeviceFailed { error });
+    }
+
+    /// One turn; true when there was something to do.
+    fn turn(&mut self) -> io::Result<bool> {
+        let now = clock::now();
+        let mut busy = self.take_orders(now);
+        busy |= self.receive(now)?;
+        busy |= self.bridge.poll_sessions(&mut self.stack, now);
+        if self.stack.next_deadline().is_some_and(|at| at <= now) {
+            self.stack.on_deadline(now);
+            busy = true;
+        }
+        self.bridge.on_deadline(&mut self.stack, now);
+        // Publishing first: a client may read while its packets leave.
+        busy |= self.publish(now);
+        busy |= self.transmit(now)?;
+        busy |= self.publish(now);
+        Ok(busy)
+    }
+
+    fn take_orders(&mut self, now: Instant) -> bool {
+        for taken in 0..ORDER_BATCH {
+            let Ok(order) = self.orders.try_recv() else {
+                return taken > 0;
+            };
+            self.carry_out(now, order);
+        }
+        true
+    }
+
+    fn carry_out(&mut self, now: Instant, order: Order) {
+        let (bridge, stack) = (&mut self.bridge, &mut self.stack);
+        match order {
+            Order::SessionOpened { session, arena, bell, credentials, worker } => {
+                let fd = bell.as_raw_fd();
+                bridge.session_opened(session, arena, bell, credentials, worker);
+                let registered =
+                    self.poll.registry().register(&mut SourceFd(&fd), bell_token(session), Interest::READABLE);
+                if let Err(error) = registered {
+                    tracing::error!(session, %error, "the session's bell cannot be polled");
+                }
+                // It may have rung before it was registered.
+                bridge.hear_bell(session);
+            }
+            Order::SessionClosed { session } => {
+                if let Some(bell) = bridge.bell(session) {
+                    self.poll.registry().deregister(&mut SourceFd(&bell.as_raw_fd())).ok();
+                }
+                bridge.session_closed(stack, now, session);
+            }
+            Order::Request { session, request_id, request } => {
+                bridge.on_request(stack, now, session, request_id, request);
+            }
+            Order::Adopt { session, request_id, endpoint } => {
+                bridge.adopt(stack, now, session, request_id, endpoint);
+            }
+            Order::ServiceListen { service, address, port, backlog } => {
+                bridge.service_listen(stack, now, service, address, port, backlog);
+            }
+            Order::ServiceAccept { service } => bridge.service_accept(stack, now, service),
+            Order::AbortUnclaimed { endpoint } => bridge.abort_unclaimed(stack, now, endpoint),
+            Order::Inspect { ticket, what } => {
+                bridge.inspect(stack, ticket, what, &self.counts, &self.device.statistics());
+            }
+            Order::EndConnection { ticket, endpoint, reset, credentials } => {
+                bridge.end_connection(stack, now, ticket, endpoint, reset, credentials);
+            }
+            Order::Stop { grace } => {
+                bridge.drain(stack, now);
+                let at = now + grace;
+                self.stop_at = Some(self.stop_at.map_or(at, |earlier| earlier.min(at)));
+            }
+        }
+    }
+
+    fn receive(&mut self, now: Instant) -> io::Result<bool> {
+        if !self.readable {
+            return Ok(false);
+        }
+        for _ in 0..RECEIVE_BATCH {
+            match self.device.receive(&mut self.buffer) {
+                Ok(received) => self.stack.receive(now, &self.buffer[..received.len], received.meta),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.readable = false;
+                    return Ok(true);
+                }
+                // Counted and dropped by the device.
+                Err(error) if error.kind() == io::ErrorKind::InvalidData => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(true)
+    }
+
+    fn publish(&mut self, now: Instant) -> bool {
+        let mut any = false;
+        while let Some(event) = self.stack.poll_event() {
+            any = true;
+            self.bridge.on_event(&mut self.stack, now, event);
+        }
+        any
+    }
+
+    fn transmit(&mut self, now: Instant) -> io::Result<bool> {
+        for sent in 0..TRANSMIT_BATCH {
+            let Some(transmit) = self.stack.poll_transmit(now) else {
+                return Ok(sent > 0);
+            };
+            let packet = out_packet(&transmit, &mut self.scratch);
+            match self.device.transmit(&packet) {
+                Ok(()) => {}
+                // Lost, as on any network: TCP sends it again.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.counts.device_full += 1,
+                Err(error) => {
+                    self.counts.device_errors += 1;
+                    tracing::debug!(%error, "the device refused a packet");
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    /// Sleeps until something happens, unless something just did.
+    fn sleep(&mut self, events: &mut Events) -> io::Result<()> {
+        if !self.bridge.prepare_sleep() {
+            return Ok(());
+        }
+        let deadlines = [self.stack.next_deadline(), self.bridge.next_deadline(), self.stop_at];
+        self.set_timer(deadlines.into_iter().flatten().min())?;
+        self.counts.sleeps += 1;
+        match self.poll.poll(events, None) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
+            Err(error) => return Err(error),
+        }
+        for event in events.iter() {
+            match event.token() {
+                DEVICE => self.readable = true,
+                ORDERS => drain(&self.orders_waiting),
+                TIMER => {
+                    drain(&self.timer);
+                    self.timer_at = None;
+                }
+                Token(bell) => self.bridge.hear_bell((bell - FIRST_BELL) as SessionId),
+            }
+        }
+        Ok(())
+    }
+
+    fn set_timer(&mut self, at: Option<Instant>) -> io::Result<()> {
+        if at == self.timer_at {
+            return Ok(());
+        }
+        self.timer_at = at;
+        let nanos = at.map_or(0, |at| at.as_nanos().max(1));
+        let value = Timespec {
+            tv_sec: (nanos / 1_000_000_000) as i64,
+            tv_nsec: (nanos % 1_000_000_000) as i64,
+        };
+        let never = Timespec { tv_sec: 0, tv_nsec: 0 };
+        let setting = Itimerspec { it_interval: never, it_value: value };
+        rustix::time::timerfd_settime(&self.timer, TimerfdTimerFlags::ABSTIME, &setting)?;
+        Ok(())
+    }
+
+    /// Whether the stop is complete; then it has been reported.
+    fn stopped(&mut self) -> bool {
+        let Some(at) = self.stop_at else {
+            return false;
+        };
+        let now = clock::now();
+        if self.bridge.unfinished(&self.stack) > 0 && now < at {
+            return false;
+        }
+        let reset = self.bridge.reset_all(&mut self.stack, now);
+        // The resets leave before the device closes.
+        while self.transmit(now).is_ok_and(|more| more) {}
+        self.publish(now);
+        self.bridge.report(Report::Stopped { reset });
+        true
+    }
+}
+
+fn bell_token(session: SessionId) -> Token {
+    Token(FIRST_BELL + session as usize)
+}
+
+/// Reads a counter descriptor empty.
+fn drain(fd: &OwnedFd) {
+    let mut counter = [0; 8];
+    rustix::io::read(fd, &mut counter).ok();
+}
+
+fn out_packet<'a>(transmit: &'a Transmit<'a, ConnectionRing>, scratch: &mut Vec<u8>) -> OutPacket<'a> {
+    let payload = match &transmit.payload {
+        Some(payload) => payload.ring.slices(payload.position, payload.len, scratch),
+        None => [RawSlice::default(); 2],
+    };
+    OutPacket {
+        header: transmit.header,
+        payload,
+        segment_size: transmit.segment_size,
+        checksum: transmit.checksum.map(|partial| (partial.start, partial.offset)),
+        ipv6: transmit.header[0] >> 4 == 6,
+    }
+}
