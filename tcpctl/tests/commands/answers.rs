@@ -1,5 +1,6 @@
 //! What tcpctl prints when the daemon answers as it should.
 
+use std::fs::File;
 use std::io::Read;
 use std::process::Stdio;
 
@@ -169,6 +170,50 @@ fn list_is_cut_to_the_width_of_columns() {
     let out = run(command).worked();
     assert!(out.lines().all(|line| line.chars().count() <= 80), "{out}");
     assert_eq!(out.lines().count(), 3);
+}
+
+#[test]
+fn list_is_cut_to_the_width_of_the_terminal() {
+    let daemon = daemon();
+    let (mut terminal, stdout) = terminal_of_width(80);
+    let mut command = command(&["list", "-4"]);
+    command.env("TCPD_SOCKET", daemon.socket()).stdout(stdout);
+    let status = command
+        .spawn()
+        .and_then(|mut child| child.wait())
+        .expect("run tcpctl");
+    drop(command);
+    assert_eq!(status.code(), Some(0));
+    let mut out = Vec::new();
+    // The terminal says EIO when its last program is gone.
+    let _ = terminal.read_to_end(&mut out);
+    let out = String::from_utf8(out).expect("UTF-8");
+    assert_eq!(out.lines().count(), 3, "{out}");
+    assert!(out.lines().all(|line| line.chars().count() <= 80), "{out}");
+}
+
+/// A terminal that wide: the side of whoever looks at it, and that of a program.
+fn terminal_of_width(columns: u16) -> (File, File) {
+    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+    let terminal =
+        openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).expect("a terminal");
+    grantpt(&terminal)
+        .and_then(|()| unlockpt(&terminal))
+        .expect("the terminal's other side");
+    let name = ptsname(&terminal, Vec::new()).expect("the name of the other side");
+    let program = File::options()
+        .read(true)
+        .write(true)
+        .open(name.to_str().expect("UTF-8"))
+        .expect("open the other side");
+    let size = rustix::termios::Winsize {
+        ws_row: 25,
+        ws_col: columns,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
+    };
+    rustix::termios::tcsetwinsize(&program, size).expect("set the width");
+    (File::from(terminal), program)
 }
 
 #[test]
