@@ -35,9 +35,9 @@ impl ProcessTitle {
     /// Finds the arguments of this process through `/proc/self/stat`.
     ///
     /// # Safety
-    /// From here on nothing else may read or write the memory of the argument strings, so the caller must have
-    /// taken what it needs of `std::env::args` and be the only thread of the process that uses them. There must be
-    /// at most one `ProcessTitle` in a process.
+    /// There must be at most one `ProcessTitle` in a process, no reference into the memory of the argument strings may
+    /// be left, and while [`ProcessTitle::set`] runs no other thread may read them (`std::env::args` does). Afterwards
+    /// they are still strings that end inside their memory: the title, and parts of it.
     ///
     /// # Errors
     /// When `/proc` is not mounted or hides the addresses (a process that is not dumpable and not root).

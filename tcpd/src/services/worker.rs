@@ -7,11 +7,13 @@
 //!    the spawner's start.
 //! 2. Take what the handler needs of the file system.
 //! 3. Open an own session on the daemon's socket and adopt the connection with the token: an ordinary client.
-//! 4. [`confine`]: from here on no file, no new socket, no new process. Not one byte of the network is read before.
+//! 4. [`confine`]: no file (before the session opens), then no new socket, no new process. Not one byte of the network is
+//!    read before.
 //! 5. Run the handler, close the connection, exit.
 
 use std::fmt;
 use std::io;
+use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, SystemTime};
 
@@ -87,15 +89,21 @@ fn work(
         .handler
         .prepare()
         .map_err(at(WorkerExit::NotPrepared, "preparing the handler"))?;
+    confine::restrict_files(&handler)
+        .map_err(at(WorkerExit::NotPrepared, "confining the process"))?;
 
-    let mut connection =
+    let connection =
         adopt(assignment).map_err(at(WorkerExit::NotAdopted, "adopting the connection"))?;
-    confine::restrict(&handler).map_err(at(WorkerExit::NotPrepared, "confining the process"))?;
+    // Dropping it would end the stream as if all had been said. A worker that fails or panics leaves it as it is, and
+    // its end is a reset.
+    let mut connection = ManuallyDrop::new(connection);
+    confine::restrict_calls(&handler)
+        .map_err(at(WorkerExit::NotPrepared, "confining the process"))?;
 
     let failed = at(WorkerExit::Failed, "serving the connection");
     handler
-        .serve(&mut *connection, &SystemClock)
-        .and_then(|()| connection.close())
+        .serve(&mut **connection, &SystemClock)
+        .and_then(|()| ManuallyDrop::into_inner(connection).close())
         .map_err(failed)
 }
 

@@ -40,18 +40,24 @@ pub(super) fn limit_resources() -> io::Result<()> {
     Ok(())
 }
 
-/// Takes on landlock, then seccomp. Neither can be taken off.
+/// Takes on landlock: no file but those of the site, for reading; no TCP of the kernel, no abstract socket, no signal to
+/// others. It cannot be taken off again.
 ///
-/// The spawner has set no_new_privs, which both need. Landlock is taken as far as the kernel has it; without seccomp
-/// there is no worker.
-pub(super) fn restrict(handler: &Prepared) -> io::Result<()> {
-    restrict_files(handler).map_err(io::Error::other)?;
-    let program = filter(matches!(handler, Prepared::Http(_))).map_err(io::Error::other)?;
-    seccompiler::apply_filter(&program).map_err(io::Error::other)
+/// To be called before the session opens, because threads inherit it and the session has one. It does not govern
+/// connecting to the daemon's socket, which has a name in the file system. Taken as far as the kernel has it.
+pub(super) fn restrict_files(handler: &Prepared) -> io::Result<()> {
+    landlock(handler).map_err(io::Error::other)
 }
 
-/// No file but those of the site, for reading; no TCP of the kernel, no abstract socket, no signal to others.
-fn restrict_files(handler: &Prepared) -> Result<(), landlock::RulesetError> {
+/// Takes on seccomp, on all threads. It cannot be taken off again.
+///
+/// Needs no_new_privs, which the spawner has set. A kernel without seccomp has no workers.
+pub(super) fn restrict_calls(handler: &Prepared) -> io::Result<()> {
+    let program = filter(matches!(handler, Prepared::Http(_))).map_err(io::Error::other)?;
+    seccompiler::apply_filter_all_threads(&program).map_err(io::Error::other)
+}
+
+fn landlock(handler: &Prepared) -> Result<(), landlock::RulesetError> {
     let ruleset = Ruleset::default()
         .handle_access(AccessFs::from_all(ABI::V5))?
         .handle_access(AccessNet::from_all(ABI::V5))?
