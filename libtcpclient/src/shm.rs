@@ -24,6 +24,8 @@ pub mod doorbell;
 #[cfg(not(loom))]
 pub mod layout;
 #[cfg(not(loom))]
+pub(crate) mod process;
+#[cfg(not(loom))]
 pub mod ring;
 #[cfg(not(loom))]
 pub mod slot;

@@ -55,6 +55,8 @@ macro_rules! words {
                 f.write_str(self.sentence())
             }
         }
+
+        impl std::error::Error for $name {}
     };
 }
 

@@ -9,6 +9,7 @@ use rustix::io::Errno;
 use rustix::mm::{Advice, MapFlags, ProtFlags};
 
 use super::layout::{Direction, DoorbellBlock, Layout, SlotHeader};
+use super::process;
 
 const SEALS: SealFlags = SealFlags::SHRINK
     .union(SealFlags::GROW)
@@ -20,9 +21,9 @@ pub struct Arena {
     base: NonNull<u8>,
     layout: Layout,
     file: OwnedFd,
-    /// The process that mapped it. After a fork the child has no mapping at this place
-    /// (MADV_DONTFORK), or another one.
-    mapped_by: u32,
+    /// [`process::generation`] of who mapped it. After a fork the child has no mapping at this
+    /// place (MADV_DONTFORK), or another one.
+    generation: u64,
 }
 
 // SAFETY: everything behind `base` is accessed through atomics or raw copies, from any thread.
@@ -97,7 +98,7 @@ impl Arena {
             base,
             layout,
             file,
-            mapped_by: std::process::id(),
+            generation: process::generation(),
         };
         // SAFETY: exactly the mapping made above; the advice changes nothing in this process.
         unsafe {
@@ -194,7 +195,7 @@ impl AsFd for Arena {
 
 impl Drop for Arena {
     fn drop(&mut self) {
-        if self.mapped_by != std::process::id() {
+        if self.generation != process::generation() {
             // A forked child never had the mapping, and may have put something else there.
             return;
         }

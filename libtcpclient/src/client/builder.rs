@@ -1,0 +1,199 @@
+//! What to say before a connection or a listener exists.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::time::Duration;
+
+use super::error::{ListenError, OpenError};
+use super::listener::TcpListener;
+use super::session::Session;
+use super::stream::TcpStream;
+use crate::protocol::{self, KeepAlive, Reply, Request, StreamOptions};
+
+/// Options for [`Builder::connect`] and [`Builder::listen`].
+///
+/// ```no_run
+/// use std::time::Duration;
+/// use libtcpclient::Builder;
+///
+/// # fn main() -> std::io::Result<()> {
+/// let stream = Builder::new()
+///     .timeout(Duration::from_secs(3))
+///     .nodelay(true)
+///     .connect("198.18.0.1:80")?;
+/// # drop(stream);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct Builder {
+    session: Option<Session>,
+    local: Option<SocketAddr>,
+    timeout: Option<Duration>,
+    backlog: u32,
+    reuse: bool,
+    options: StreamOptions,
+}
+
+impl Builder {
+    /// The daemon's defaults, on the default session.
+    pub fn new() -> Builder {
+        Builder::default()
+    }
+
+    /// On this session instead of the default one.
+    pub fn session(mut self, session: &Session) -> Builder {
+        self.session = Some(session.clone());
+        self
+    }
+
+    /// Connect from this address. An unspecified address, or port 0, leaves that part to the daemon.
+    pub fn local(mut self, local: SocketAddr) -> Builder {
+        self.local = Some(local);
+        self
+    }
+
+    /// Give up connecting after this time, 1 ms or more; otherwise as long as the stack tries (180 s or more).
+    pub fn timeout(mut self, timeout: Duration) -> Builder {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// Connections that may wait for accept; otherwise the daemon's configuration, which also bounds it.
+    pub fn backlog(mut self, backlog: u32) -> Builder {
+        self.backlog = backlog;
+        self
+    }
+
+    /// Take the local port although connections on it, also in TIME-WAIT, exist (`SO_REUSEADDR`).
+    pub fn reuse(mut self, reuse: bool) -> Builder {
+        self.reuse = reuse;
+        self
+    }
+
+    /// Send small segments at once: no Nagle's algorithm (RFC 9293 §3.7.4).
+    pub fn nodelay(mut self, nodelay: bool) -> Builder {
+        self.options.nodelay = nodelay;
+        self
+    }
+
+    /// Probe a silent peer (RFC 9293 §3.8.4).
+    pub fn keepalive(mut self, keepalive: Option<KeepAlive>) -> Builder {
+        self.options.keepalive = keepalive;
+        self
+    }
+
+    /// How long sent data may stay unacknowledged (RFC 9293 §3.9.1 "timeout"); whole milliseconds.
+    pub fn user_timeout(mut self, timeout: Option<Duration>) -> Builder {
+        self.options.user_timeout_ms = timeout.map_or(0, millis);
+        self
+    }
+
+    /// How far the receive ring may grow, in bytes; the daemon's configuration bounds it.
+    pub fn receive_maximum(mut self, bytes: u32) -> Builder {
+        self.options.receive_maximum = bytes;
+        self
+    }
+
+    /// How far the transmit ring may grow, in bytes; the daemon's configuration bounds it.
+    pub fn transmit_maximum(mut self, bytes: u32) -> Builder {
+        self.options.transmit_maximum = bytes;
+        self
+    }
+
+    /// Active OPEN (RFC 9293 §3.10.1): connects to the first address that answers.
+    ///
+    /// # Errors
+    /// [`OpenError`] of the last address tried.
+    pub fn connect<A: ToSocketAddrs>(&self, remote: A) -> Result<TcpStream, OpenError> {
+        let addresses = remote.to_socket_addrs().map_err(OpenError::Resolve)?;
+        let session = self.open_session()?;
+        let mut last = OpenError::Resolve(no_address());
+        for remote in addresses {
+            match self.connect_one(&session, remote) {
+                Ok(stream) => return Ok(stream),
+                // No other address will do better.
+                Err(error @ OpenError::Session(_)) => return Err(error),
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    }
+
+    fn connect_one(&self, session: &Session, remote: SocketAddr) -> Result<TcpStream, OpenError> {
+        let request = Request::Connect(protocol::Connect {
+            local: self.local.and_then(|local| specified(local.ip())),
+            local_port: self.local.map_or(0, |local| local.port()),
+            reuse: self.reuse,
+            remote,
+            timeout_ms: self.timeout.map_or(0, millis),
+            options: self.options,
+        });
+        match session.call(&request)? {
+            Reply::Connected(opened) => Ok(TcpStream::over(session.clone(), opened, self.options)?),
+            _ => Err(super::session::UNASKED.into()),
+        }
+    }
+
+    /// Passive OPEN (RFC 9293 §3.10.1): listens at the first address that can be had.
+    ///
+    /// An unspecified address listens on every address of the stack, of both families.
+    ///
+    /// # Errors
+    /// [`ListenError`] of the last address tried.
+    pub fn listen<A: ToSocketAddrs>(&self, local: A) -> Result<TcpListener, ListenError> {
+        let addresses = local.to_socket_addrs().map_err(ListenError::Resolve)?;
+        let session = self.open_session()?;
+        let mut last = ListenError::Resolve(no_address());
+        for local in addresses {
+            match self.listen_one(&session, local) {
+                Ok(listener) => return Ok(listener),
+                Err(error @ ListenError::Session(_)) => return Err(error),
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    }
+
+    fn listen_one(&self, session: &Session, local: SocketAddr) -> Result<TcpListener, ListenError> {
+        let request = Request::Listen(protocol::Listen {
+            address: specified(local.ip()),
+            port: local.port(),
+            reuse: self.reuse,
+            backlog: self.backlog,
+            options: self.options,
+        });
+        match session.call(&request)? {
+            Reply::Listening { listener, local } => Ok(TcpListener::over(
+                session.clone(),
+                listener,
+                local,
+                self.options,
+            )),
+            _ => Err(super::session::UNASKED.into()),
+        }
+    }
+
+    fn open_session(&self) -> Result<Session, super::error::SessionError> {
+        match &self.session {
+            Some(session) => Ok(session.clone()),
+            None => Session::default_session(),
+        }
+    }
+}
+
+fn specified(address: IpAddr) -> Option<IpAddr> {
+    (!address.is_unspecified()).then_some(address)
+}
+
+/// Whole milliseconds, at least 1 (0 would mean none), at most 49 days.
+pub(super) fn millis(duration: Duration) -> u32 {
+    u32::try_from(duration.as_millis()).map_or(u32::MAX, |ms| ms.max(1))
+}
+
+fn no_address() -> io::Error {
+    io::Error::new(
+        io::ErrorKind::InvalidInput,
+        "the name stands for no address",
+    )
+}
