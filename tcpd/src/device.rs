@@ -17,6 +17,7 @@ use std::io;
 use std::os::fd::RawFd;
 
 pub use error::DeviceError;
+pub use libtcpclient::shm::RawSlice;
 pub use netlink::Range;
 pub use queue::Statistics;
 pub use tun::{Tun, TunOptions};
@@ -32,23 +33,6 @@ pub struct ReceiveMeta {
     pub checksum_trusted: bool,
     /// For a super-segment, payload bytes of each segment it was made of.
     pub segment_size: Option<u16>,
-}
-
-/// A piece of memory that may change while it is read; never a `&[u8]`.
-#[derive(Clone, Copy, Debug)]
-pub struct RawSlice {
-    /// The first byte.
-    pub pointer: *const u8,
-    /// Bytes, 0 allowed with any pointer.
-    pub len: usize,
-}
-
-impl RawSlice {
-    /// No bytes.
-    pub const EMPTY: RawSlice = RawSlice {
-        pointer: std::ptr::null(),
-        len: 0,
-    };
 }
 
 /// One packet, as it was read.
