@@ -24,6 +24,9 @@ use crate::daemon::{clock, process};
 use tcpd_core::time::Instant;
 
 mod confine;
+mod session;
+
+pub(super) use self::session::adopt_from_daemon;
 
 /// How a worker gets from its assignment to its connection.
 pub type Adopt = fn(&Assignment) -> io::Result<Box<dyn WorkerConnection>>;
@@ -132,16 +135,4 @@ impl Clock for SystemClock {
     fn monotonic(&self) -> Duration {
         clock::now().duration_since(Instant::ZERO)
     }
-}
-
-/// Opens a session on the daemon's socket and adopts the connection with the token.
-///
-/// # Errors
-/// When the daemon refuses the token or is gone.
-pub(super) fn adopt_from_daemon(assignment: &Assignment) -> io::Result<Box<dyn WorkerConnection>> {
-    let _ = assignment;
-    Err(io::Error::new(
-        io::ErrorKind::Unsupported,
-        "sessions are not in this build",
-    ))
 }
