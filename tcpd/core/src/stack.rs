@@ -1,11 +1,204 @@
-//! The stack: what joins IP, ICMP and TCP to one owner.
+//! The stack: IP, ICMP and TCP of one set of addresses, owned by one thread, without any I/O.
+//!
+//! * [`Stack::receive`] takes a packet in; the user calls ([`Stack::connect`], [`Stack::send`], …) and
+//!   [`Stack::on_deadline`] change connections.
+//! * All of them leave intents, which [`Stack::poll_transmit`] turns into packets, and changes, which [`Stack::poll_event`]
+//!   tells the owner.
+//!
+//! Nothing else ever happens: the owner polls until `None` after each of the former, and calls `on_deadline` when
+//! [`Stack::next_deadline`] says so.
+//!
+//! The cost of a segment does not depend on the number of connections: one hash, one slot, one node in the wheel of deadlines.
 
+use std::collections::VecDeque;
+
+use slotmap::SlotMap;
+
+use crate::random::{Generator, Secret};
+use crate::tcp::buffer::Ring;
+use crate::tcp::endpoint::Context;
+use crate::tcp::transmit::Replies;
+use crate::time::Instant;
+
+mod api;
+mod config;
+mod counters;
 pub mod deadlines;
+mod demux;
+mod establish;
+mod events;
 pub mod fragments;
+mod handshakes;
 pub mod icmp;
+mod id;
 pub mod initial_sequence;
+mod input;
+mod inspect;
 pub mod ip_input;
 pub mod ip_output;
+mod limits;
+mod listener;
+mod observer;
+mod output;
 pub mod path_mtu;
 pub mod ports;
+mod settle;
+mod slot;
+mod timeouts;
 pub mod token_bucket;
+
+pub use api::ConnectOptions;
+pub use config::{ConnectionOptions, KeepAlive, Limits, Nagle, StackConfig, TcpConfig};
+pub use counters::Counters;
+pub use events::Event;
+pub use id::{EndpointId, ListenerId, ParseIdError};
+pub use input::ReceiveMeta;
+pub use inspect::{ReceiveView, SendView, Summary, View};
+pub use ip_input::IpCidr;
+pub use listener::{ListenOptions, ListenerStatus};
+pub use observer::{Observer, Silent};
+pub use output::{Payload, Transmit};
+
+pub use crate::tcp::calls::status::Status;
+pub use crate::tcp::calls::{
+    AbortError, CloseError, NoSuchConnection, OpenError, ReceiveError, SendError,
+};
+pub use crate::tcp::endpoint::{Cause, Changes, EndReason, State};
+pub use crate::wire::PartialChecksum;
+
+use deadlines::Deadlines;
+use demux::{BoundPorts, FlowTable};
+use events::EventQueue;
+use icmp::Icmp;
+use id::SlotKey;
+use initial_sequence::InitialSequence;
+use ip_input::OwnAddresses;
+use limits::{AgeQueue, ResetLimiter};
+use listener::ListenerTable;
+use output::Output;
+use path_mtu::PathMtu;
+use ports::Ports;
+use slot::Slot;
+
+/// A TCP/IP stack. See the module's text for how it is driven.
+pub struct Stack<R> {
+    config: StackConfig,
+    addresses: OwnAddresses,
+    started: Instant,
+    endpoints: SlotMap<SlotKey, Slot<R>>,
+    flows: FlowTable,
+    listeners: ListenerTable,
+    bound: BoundPorts,
+    deadlines: Deadlines,
+    /// Which endpoint armed the deadline of each slot's index.
+    deadline_owners: Vec<EndpointId>,
+    /// Endpoints that may have something to send, in turn.
+    sendable: VecDeque<EndpointId>,
+    events: EventQueue,
+    replies: Replies,
+    output: Output,
+    counters: Counters,
+    observer: Box<dyn Observer>,
+    random: Generator,
+    initial: InitialSequence,
+    ports: Ports,
+    path_mtu: PathMtu,
+    icmp: Icmp,
+    resets: ResetLimiter,
+    flow_labels: Secret,
+    half_open: AgeQueue,
+    time_wait: AgeQueue,
+    /// SYN-SENT and synchronised ones without TIME-WAIT.
+    connections: usize,
+    orphans: usize,
+}
+
+impl<R: Ring> Stack<R> {
+    /// A stack without any endpoint. `secret` must be 128 bits that nobody can guess; `seed` decides jitter only.
+    #[must_use]
+    pub fn new(config: StackConfig, secret: Secret, seed: u64, now: Instant) -> Self {
+        Self {
+            addresses: OwnAddresses::new(config.addresses.clone()),
+            started: now,
+            endpoints: SlotMap::with_key(),
+            flows: FlowTable::new(&secret),
+            listeners: ListenerTable::default(),
+            bound: BoundPorts::default(),
+            deadlines: Deadlines::new(now),
+            deadline_owners: Vec::new(),
+            sendable: VecDeque::new(),
+            events: EventQueue::default(),
+            replies: Replies::default(),
+            output: Output::default(),
+            counters: Counters::new(),
+            observer: Box::new(Silent),
+            random: Generator::from_seed(seed),
+            initial: InitialSequence::new(&secret),
+            ports: Ports::new(&secret, config.ports.clone()),
+            path_mtu: PathMtu::new(path_mtu::DEFAULT_CAPACITY, path_mtu::DEFAULT_FLOOR_V4),
+            icmp: Icmp::new(config.icmp),
+            resets: ResetLimiter::default(),
+            flow_labels: secret.derive("flow labels"),
+            half_open: AgeQueue::default(),
+            time_wait: AgeQueue::default(),
+            connections: 0,
+            orphans: 0,
+            config,
+        }
+    }
+
+    /// What it was made with.
+    #[must_use]
+    pub fn config(&self) -> &StackConfig {
+        &self.config
+    }
+
+    /// Everything that was counted since the start.
+    #[must_use]
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// Tells `observer` of everything from now on.
+    pub fn set_observer(&mut self, observer: Box<dyn Observer>) {
+        self.observer = observer;
+    }
+
+    /// When [`Stack::on_deadline`] is to be called next, at the latest. It may be earlier than anything that is due.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Instant> {
+        if self.output.is_in_a_hurry() {
+            Some(Instant::ZERO)
+        } else {
+            self.deadlines.next_deadline()
+        }
+    }
+
+    /// The endpoint `id` and what surrounds an event about it.
+    fn at(&mut self, now: Instant, id: EndpointId) -> Option<(&mut Slot<R>, Context<'_>)> {
+        let slot = self.endpoints.get_mut(id.key())?;
+        let context = Context {
+            now,
+            id,
+            config: &self.config,
+            counters: &mut self.counters,
+            observer: &mut *self.observer,
+            random: &mut self.random,
+            replies: &mut self.replies,
+        };
+        Some((slot, context))
+    }
+
+    /// The IP MTU towards `remote`.
+    fn mtu_towards(&self, now: Instant, remote: std::net::IpAddr) -> u32 {
+        u32::from(self.path_mtu.mtu(now, remote, self.config.mtu))
+    }
+}
+
+impl<R> std::fmt::Debug for Stack<R> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Stack")
+            .field("endpoints", &self.endpoints.len())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,153 @@
+//! The rings of a connection: looking at them, exchanging them, growing them.
+
+use super::*;
+
+impl<R: Ring> Stack<R> {
+    /// Moves what is occupied (unread, out of order, unacknowledged) into new stores, at the same positions, and uses those from
+    /// now on. The new ones must be at least as large as the old ones: the window was promised.
+    ///
+    /// # Errors
+    /// [`NoSuchConnection`], also when a new ring is smaller than what it has to hold.
+    pub fn attach(
+        &mut self,
+        now: Instant,
+        id: EndpointId,
+        receive: R,
+        send: R,
+    ) -> Result<(), NoSuchConnection> {
+        let rings = Rings { receive, send };
+        match self.endpoints.get_mut(id.key()) {
+            Some(Slot::Connection(conn) | Slot::TimeWait(_, Some(conn))) => {
+                // What is promised: up to RCV.ADV. An orphan, or one whose peer has closed, promises no more than it holds.
+                let held = conn
+                    .receive
+                    .adv
+                    .max(conn.receive.out_of_order.end().unwrap_or(0))
+                    - conn.receive.read;
+                let finished = conn.receive.is_finished() || conn.is_orphan() || conn.end.is_some();
+                let needed = if finished {
+                    conn.receive.unread()
+                } else {
+                    held
+                };
+                let written = conn.send.written - conn.send.una.min(conn.send.written);
+                if needed > u64::from(rings.receive.capacity())
+                    || written > u64::from(rings.send.capacity())
+                {
+                    return Err(NoSuchConnection);
+                }
+                move_bytes(
+                    &mut conn.rings,
+                    rings,
+                    conn.send.una,
+                    conn.send.written,
+                    &conn.receive,
+                );
+                conn.receive.resize(conn.rings.receive.capacity());
+            }
+            Some(Slot::SynSent(open)) => {
+                if open.written > u64::from(rings.send.capacity())
+                    || rings.receive.capacity() < open.rings.receive.capacity()
+                {
+                    return Err(NoSuchConnection);
+                }
+                let old = std::mem::replace(&mut open.rings, rings);
+                copy(&old.send, &mut open.rings.send, 0, open.written);
+            }
+            Some(Slot::HalfOpen(_) | Slot::TimeWait(_, None) | Slot::Listener(_)) | None => {
+                return Err(NoSuchConnection);
+            }
+        }
+        self.settle(now, id);
+        Ok(())
+    }
+
+    /// The ring that received bytes stand in.
+    #[must_use]
+    pub fn receive_ring(&self, id: EndpointId) -> Option<&R> {
+        self.rings(id).map(|rings| &rings.receive)
+    }
+
+    /// The ring that bytes to send stand in.
+    #[must_use]
+    pub fn send_ring(&self, id: EndpointId) -> Option<&R> {
+        self.rings(id).map(|rings| &rings.send)
+    }
+
+    fn rings(&self, id: EndpointId) -> Option<&Rings<R>> {
+        match self.endpoints.get(id.key())? {
+            Slot::Connection(conn) | Slot::TimeWait(_, Some(conn)) => Some(&conn.rings),
+            Slot::SynSent(open) => Some(&open.rings),
+            Slot::HalfOpen(_) | Slot::TimeWait(_, None) | Slot::Listener(_) => None,
+        }
+    }
+
+    /// Grows the receive ring to `capacity` bytes, a power of two; the window follows. False when its store cannot now.
+    pub fn grow_receive(&mut self, now: Instant, id: EndpointId, capacity: u32) -> bool {
+        let grown = match self.endpoints.get_mut(id.key()) {
+            Some(Slot::Connection(conn) | Slot::TimeWait(_, Some(conn))) => {
+                let end = conn
+                    .receive
+                    .out_of_order
+                    .end()
+                    .unwrap_or(0)
+                    .max(conn.receive.data_end());
+                let grown = conn.rings.receive.grow(capacity, conn.receive.read, end);
+                conn.receive.capacity = conn.rings.receive.capacity();
+                if grown && conn.state.may_receive() && conn.receive.wants_window_update() {
+                    conn.intents.ack = true;
+                }
+                grown
+            }
+            Some(Slot::SynSent(open)) => open.rings.receive.grow(capacity, 0, 0),
+            Some(Slot::HalfOpen(_) | Slot::TimeWait(_, None) | Slot::Listener(_)) | None => false,
+        };
+        self.settle(now, id);
+        grown
+    }
+
+    /// Grows the send ring to `capacity` bytes, a power of two. False when its store cannot now.
+    pub fn grow_send(&mut self, now: Instant, id: EndpointId, capacity: u32) -> bool {
+        let grown = match self.endpoints.get_mut(id.key()) {
+            Some(Slot::Connection(conn) | Slot::TimeWait(_, Some(conn))) => {
+                let start = conn.send.una.min(conn.send.written);
+                conn.rings.send.grow(capacity, start, conn.send.written)
+            }
+            Some(Slot::SynSent(open)) => open.rings.send.grow(capacity, 0, open.written),
+            Some(Slot::HalfOpen(_) | Slot::TimeWait(_, None) | Slot::Listener(_)) | None => false,
+        };
+        self.settle(now, id);
+        grown
+    }
+}
+
+fn move_bytes<R: Ring>(
+    rings: &mut Rings<R>,
+    new: Rings<R>,
+    una: u64,
+    written: u64,
+    receive: &crate::tcp::receive_space::ReceiveSpace,
+) {
+    let old = std::mem::replace(rings, new);
+    copy(
+        &old.receive,
+        &mut rings.receive,
+        receive.read,
+        receive.data_end(),
+    );
+    for range in receive.out_of_order.as_slice() {
+        copy(&old.receive, &mut rings.receive, range.start, range.end);
+    }
+    copy(&old.send, &mut rings.send, una.min(written), written);
+}
+
+fn copy<R: Ring>(from: &R, to: &mut R, start: u64, end: u64) {
+    let mut piece = [0; 4096];
+    let mut position = start;
+    while position < end {
+        let count = (end - position).min(piece.len() as u64) as usize;
+        from.read_at(position, &mut piece[..count]);
+        to.write_at(position, &piece[..count]);
+        position += count as u64;
+    }
+}

@@ -1,0 +1,257 @@
+//! From a completed handshake to a connection in ESTABLISHED.
+
+use std::ops::ControlFlow;
+
+use crate::stack::slot::Slot;
+use crate::stack::{EndpointId, Stack};
+use crate::tcp::arrives::{self, Step};
+use crate::tcp::buffer::Ring;
+use crate::tcp::drop_reason::DropReason;
+use crate::tcp::endpoint::connection::{Connection, Opening, Rings};
+use crate::tcp::endpoint::half_open::{Agreed, HalfOpen};
+use crate::tcp::endpoint::{Cause, Changes, Owner, State, TimestampState};
+use crate::tcp::segment::Segment;
+use crate::tcp::send_space::Fin;
+use crate::tcp::timeouts;
+use crate::time::Instant;
+use crate::wire::{SequenceNumber, TcpSegment};
+
+/// What the SYN of the peer said, whichever way it came.
+struct PeerSyn {
+    window: u16,
+    seq: SequenceNumber,
+    mss: u16,
+    agreed: Agreed,
+    timestamps: Option<TimestampState>,
+}
+
+impl PeerSyn {
+    fn of_half_open(half: &HalfOpen, now: Instant) -> Self {
+        Self {
+            window: half.window,
+            seq: half.irs,
+            mss: half.peer_mss,
+            agreed: half.agreed,
+            timestamps: half.timestamp_state(now),
+        }
+    }
+}
+
+impl<R: Ring> Stack<R> {
+    /// The ACK of our SYN-ACK came to a listener's half-open entry.
+    pub(super) fn establish_passive(
+        &mut self,
+        now: Instant,
+        id: EndpointId,
+        seg: Segment<'_>,
+    ) -> Step {
+        let Some(Slot::HalfOpen(half)) = self.endpoints.get(id.key()) else {
+            return ControlFlow::Break(DropReason::NoConnection);
+        };
+        let listener_id = half.listener;
+        let Some(Slot::Listener(listener)) = self.endpoints.get_mut(listener_id.key()) else {
+            return ControlFlow::Break(DropReason::NoConnection);
+        };
+        if listener.is_full() {
+            // As in Linux: the ACK is dropped, SYN-ACK goes out again when its timer says so, and the peer answers again.
+            listener.refused += 1;
+            if let Some(Slot::HalfOpen(half)) = self.endpoints.get_mut(id.key()) {
+                half.held_back = true;
+            }
+            return ControlFlow::Break(DropReason::AcceptQueueFull);
+        }
+        if self.connections >= self.config.limits.connections {
+            return ControlFlow::Break(DropReason::ConnectionLimit);
+        }
+        let options = listener.options;
+        let Some(half) = self.take_half_open(id) else {
+            return ControlFlow::Break(DropReason::NoConnection);
+        };
+        let lost = half.retransmissions > 0;
+        let opening = Opening {
+            pair: half.pair,
+            state: State::SynReceived,
+            iss: half.iss,
+            irs: half.irs,
+            agreed: half.agreed,
+            timestamps: half.timestamp_state(now),
+            peer_mss: half.peer_mss,
+            rtt: (!lost).then(|| now.duration_since(half.sent_at)),
+            syn_was_lost: lost,
+            owner: Owner::Listener(listener_id),
+            tag: options.tag,
+            reuse: options.reuse,
+            rings: Rings::private(&options.connection, &self.config),
+            options: options.connection,
+            path_mtu: self.mtu_towards(now, half.pair.remote),
+        };
+        self.bound.bind(&half.pair, options.reuse);
+        self.connections += 1;
+        let conn = Connection::open(opening, &self.config, now);
+        let step = self.put_established(now, id, conn, &PeerSyn::of_half_open(&half, now), seg);
+        self.offer(listener_id, id);
+        self.settle(now, id);
+        step
+    }
+
+    /// Puts an established connection into its listener's queue.
+    fn offer(&mut self, listener_id: EndpointId, id: EndpointId) {
+        let Some(Slot::Listener(listener)) = self.endpoints.get_mut(listener_id.key()) else {
+            return;
+        };
+        listener.queue.push_back(id);
+        if !listener.event_queued {
+            listener.event_queued = true;
+            self.events.push(listener_id);
+        }
+    }
+
+    /// SYN and ACK came to SYN-SENT.
+    pub(super) fn establish_active(
+        &mut self,
+        now: Instant,
+        id: EndpointId,
+        tcp: &TcpSegment<'_>,
+        seg: Segment<'_>,
+    ) -> Step {
+        let Some(Slot::SynSent(syn_sent)) = self.endpoints.get(id.key()) else {
+            return ControlFlow::Break(DropReason::NoConnection);
+        };
+        let agreed = Agreed::of(&tcp.options, syn_sent.shift, syn_sent.timestamps);
+        let timestamps = tcp
+            .options
+            .timestamps
+            .filter(|_| agreed.timestamps)
+            .map(|timestamps| TimestampState {
+                offset: syn_sent.ts_offset,
+                recent: timestamps.value,
+                recent_at: now,
+            });
+        let mss = tcp.options.mss.unwrap_or(syn_sent.pair.default_mss());
+        let peer = PeerSyn {
+            window: tcp.window,
+            seq: tcp.seq,
+            mss,
+            agreed,
+            timestamps,
+        };
+        self.established_from_open(now, id, peer, seg)
+    }
+
+    /// Our SYN was acknowledged in the SYN-RECEIVED of a simultaneous open.
+    pub(super) fn establish_crossed(
+        &mut self,
+        now: Instant,
+        id: EndpointId,
+        seg: Segment<'_>,
+    ) -> Step {
+        let Some(Slot::SynSent(syn_sent)) = self.endpoints.get(id.key()) else {
+            return ControlFlow::Break(DropReason::NoConnection);
+        };
+        let Some(half) = &syn_sent.crossed else {
+            return ControlFlow::Break(DropReason::NoConnection);
+        };
+        let peer = PeerSyn::of_half_open(half, now);
+        self.established_from_open(now, id, peer, seg)
+    }
+
+    fn established_from_open(
+        &mut self,
+        now: Instant,
+        id: EndpointId,
+        peer: PeerSyn,
+        seg: Segment<'_>,
+    ) -> Step {
+        let Some(slot) = self.endpoints.get_mut(id.key()) else {
+            return ControlFlow::Break(DropReason::NoConnection);
+        };
+        let Slot::SynSent(syn_sent) = slot else {
+            return ControlFlow::Break(DropReason::NoConnection);
+        };
+        let lost = syn_sent.retransmissions > 0 || syn_sent.quick_retry_done;
+        let rings = std::mem::replace(
+            &mut syn_sent.rings,
+            Rings {
+                receive: R::private(1),
+                send: R::private(1),
+            },
+        );
+        let (written, fin_queued) = (syn_sent.written, syn_sent.fin_queued);
+        let (reading_closed, changes, event_queued) = (
+            syn_sent.reading_closed,
+            syn_sent.changes,
+            syn_sent.event_queued,
+        );
+        let queued = syn_sent.queued;
+        let opening = Opening {
+            pair: syn_sent.pair,
+            state: syn_sent.state(),
+            iss: syn_sent.iss,
+            irs: peer.seq,
+            agreed: peer.agreed,
+            timestamps: peer.timestamps,
+            peer_mss: peer.mss,
+            rtt: syn_sent
+                .sent_at
+                .filter(|_| !lost)
+                .map(|sent_at| now.duration_since(sent_at)),
+            syn_was_lost: lost,
+            owner: Owner::User,
+            tag: syn_sent.tag,
+            reuse: syn_sent.reuse,
+            rings,
+            options: syn_sent.options,
+            path_mtu: u32::from(
+                self.path_mtu
+                    .mtu(now, syn_sent.pair.remote, self.config.mtu),
+            ),
+        };
+        self.deadlines.cancel(id.index());
+        let mut conn = Connection::open(opening, &self.config, now);
+        conn.send.written = written;
+        conn.reading_closed = reading_closed;
+        conn.changes = changes | Changes::CONNECTED;
+        conn.event_queued = event_queued;
+        conn.queued = queued;
+        let step = self.put_established(now, id, conn, &peer, seg);
+        if fin_queued && let Some((Slot::Connection(conn), mut cx)) = self.at(now, id) {
+            // §3.10.4: a CLOSE before ESTABLISHED was queued until now.
+            crate::tcp::calls::shutdown_write(conn, &mut cx).ok();
+            debug_assert!(conn.send.fin == Fin::Queued || conn.state == State::Closed);
+        }
+        self.settle(now, id);
+        step
+    }
+
+    /// Puts the connection into its slot, in ESTABLISHED, and lets the segment that brought it there go on with the fifth step.
+    fn put_established(
+        &mut self,
+        now: Instant,
+        id: EndpointId,
+        mut conn: Connection<R>,
+        peer: &PeerSyn,
+        seg: Segment<'_>,
+    ) -> Step {
+        // The window of a SYN is not scaled (RFC 7323 §2.2).
+        let iss = conn.send.iss;
+        conn.send
+            .update_window(u32::from(peer.window), peer.seq, iss + 1);
+        if let Some(slot) = self.endpoints.get_mut(id.key()) {
+            *slot = Slot::Connection(Box::new(conn));
+        }
+        let Some((Slot::Connection(conn), mut cx)) = self.at(now, id) else {
+            return ControlFlow::Break(DropReason::NoConnection);
+        };
+        let why = if conn.state == State::SynSent {
+            Cause::SynAckArrived
+        } else {
+            Cause::SynAcknowledged
+        };
+        cx.counters.established += 1;
+        cx.transition(&mut conn.state, State::Established, why);
+        timeouts::start_keep_alive(conn, &mut cx);
+        // The peer waits in SYN-RECEIVED. After a simultaneous open both have sent SYN-ACK, and nothing is owed.
+        conn.intents.ack |= why == Cause::SynAckArrived;
+        arrives::completes_handshake(conn, seg, &mut cx)
+    }
+}

@@ -1,0 +1,121 @@
+//! ICMP errors about our segments: RFC 5927 decides whether they are believed, RFC 9293 §3.9.2.2 what they do.
+
+use std::ops::ControlFlow;
+
+use crate::stack::icmp::{IcmpCause, IcmpError, IcmpErrorKind, IcmpIgnored, IcmpInput};
+use crate::stack::slot::Slot;
+use crate::stack::{EndpointId, Stack};
+use crate::tcp::arrives::Step;
+use crate::tcp::buffer::Ring;
+use crate::tcp::drop_reason::DropReason;
+use crate::tcp::endpoint::{Cause, EndReason, Pair};
+use crate::time::Instant;
+use crate::wire::{IpHeader, SequenceNumber};
+
+impl<R: Ring> Stack<R> {
+    pub(super) fn icmp_arrives(&mut self, now: Instant, header: &IpHeader, packet: &[u8]) -> Step {
+        let icmp = &mut self.icmp;
+        let mut input = IcmpInput::Ignored(IcmpIgnored::Kind);
+        self.output.packet(|out| {
+            input = icmp.receive(now, header, packet, out);
+            input == IcmpInput::Replied
+        });
+        match input {
+            IcmpInput::Replied => {
+                self.counters.icmp_in += 1;
+                ControlFlow::Continue(())
+            }
+            IcmpInput::Error(error) => {
+                self.icmp_error(now, &error)?;
+                self.counters.icmp_in += 1;
+                ControlFlow::Continue(())
+            }
+            IcmpInput::Ignored(IcmpIgnored::Malformed(_) | IcmpIgnored::QuoteTooShort) => {
+                ControlFlow::Break(DropReason::MalformedIcmp)
+            }
+            IcmpInput::Ignored(IcmpIgnored::RateLimited) => {
+                ControlFlow::Break(DropReason::RateLimited)
+            }
+            IcmpInput::Ignored(
+                IcmpIgnored::Kind | IcmpIgnored::Unsolicited | IcmpIgnored::NotTcp,
+            ) => ControlFlow::Break(DropReason::IcmpIgnored),
+        }
+    }
+
+    fn icmp_error(&mut self, now: Instant, error: &IcmpError) -> Step {
+        let pair = Pair::of_flow(&error.flow);
+        let Some(id) = self.flows.find(&self.endpoints, &pair) else {
+            return ControlFlow::Break(DropReason::IcmpNotOutstanding);
+        };
+        if !self.is_outstanding(id, error.seq) {
+            return ControlFlow::Break(DropReason::IcmpNotOutstanding);
+        }
+        match error.kind {
+            IcmpErrorKind::Soft(cause) => self.note_soft_error(id, cause),
+            IcmpErrorKind::HardDuringOpen(cause) => match self.endpoints.get(id.key()) {
+                Some(Slot::SynSent(_)) => {
+                    // MUST-56 and RFC 5927 §5.2: while opening, a hard error is one.
+                    let reason = if cause == IcmpCause::Port || cause == IcmpCause::Protocol {
+                        EndReason::Refused
+                    } else {
+                        EndReason::Unreachable(cause)
+                    };
+                    self.fail_open(now, id, reason, Cause::Unreachable);
+                }
+                _ => self.note_soft_error(id, cause),
+            },
+            IcmpErrorKind::PacketTooBig { mtu, quoted_len } => {
+                return self.packet_too_big(now, id, mtu, quoted_len);
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// RFC 5927 §4.1: SND.UNA =< SEG.SEQ < SND.NXT.
+    fn is_outstanding(&self, id: EndpointId, seq: SequenceNumber) -> bool {
+        match self.endpoints.get(id.key()) {
+            Some(Slot::Connection(conn)) => {
+                let position = conn.send.position_of(seq);
+                position >= conn.send.una as i64 && position < conn.send.nxt as i64
+            }
+            Some(Slot::SynSent(open)) => seq == open.iss && open.sent_at.is_some(),
+            Some(Slot::HalfOpen(half)) => seq == half.iss,
+            Some(Slot::TimeWait(..) | Slot::Listener(_)) | None => false,
+        }
+    }
+
+    /// Remembered, and told if the connection fails for lack of an answer.
+    fn note_soft_error(&mut self, id: EndpointId, cause: IcmpCause) {
+        let reason = Some(EndReason::Unreachable(cause));
+        match self.endpoints.get_mut(id.key()) {
+            Some(Slot::Connection(conn)) => conn.soft_error = reason,
+            Some(Slot::SynSent(open)) => open.soft_error = reason,
+            Some(Slot::HalfOpen(_) | Slot::TimeWait(..) | Slot::Listener(_)) | None => {}
+        }
+    }
+
+    /// The path is narrower than thought: smaller segments from SND.UNA on, without blaming congestion (RFC 1191 §6.5).
+    fn packet_too_big(&mut self, now: Instant, id: EndpointId, mtu: u32, quoted_len: u32) -> Step {
+        let Some(pair) = self.endpoints.get(id.key()).and_then(Slot::pair).copied() else {
+            return ControlFlow::Break(DropReason::IcmpNotOutstanding);
+        };
+        let link = self.config.mtu;
+        let Ok(mtu) = self.path_mtu.lower(now, pair.remote, mtu, quoted_len, link) else {
+            return ControlFlow::Break(DropReason::IcmpIgnored);
+        };
+        if let Some(Slot::Connection(conn)) = self.endpoints.get_mut(id.key()) {
+            let headers =
+                pair.ip_header_len() + 20 + if conn.timestamps.is_some() { 12 } else { 0 };
+            let mss = u32::from(mtu).saturating_sub(headers).max(1);
+            if mss < conn.send.mss {
+                self.counters.path_mtu_lowered += 1;
+                conn.send.mss = mss;
+                conn.congestion.set_mss(mss);
+                conn.send.resend_all();
+                conn.timed = None;
+            }
+            self.settle(now, id);
+        }
+        ControlFlow::Continue(())
+    }
+}

@@ -1,0 +1,466 @@
+//! From intents to packets: what [`Stack::poll_transmit`] hands out, and what the stack sends to itself.
+//!
+//! In this order: 1. whole packets (ICMP); 2. replies that belong to no connection's stream; 3. endpoints, in turn, one
+//! segment or super-segment each. A packet to an own address does not leave the stack: it is copied, and comes back in.
+
+use std::collections::VecDeque;
+
+use crate::stack::ip_input::Origin;
+use crate::stack::slot::Slot;
+use crate::stack::{EndpointId, ReceiveMeta, Stack, ip_output};
+use crate::tcp::buffer::Ring;
+use crate::tcp::endpoint::connection::{Connection, offered_mss, syn_window};
+use crate::tcp::endpoint::half_open::HalfOpen;
+use crate::tcp::endpoint::syn_sent::SynSent;
+use crate::tcp::endpoint::{Pair, timestamp_value};
+use crate::tcp::transmit::{self, Outgoing, Reply};
+use crate::time::Instant;
+use crate::wire::{
+    Flags, IpFields, PartialChecksum, SequenceNumber, SuperSegment, TcpOptions, TcpSegment,
+    Timestamps, checksum, protocol, tcp,
+};
+
+/// Packets the stack sends to itself in one call of [`Stack::poll_transmit`], at most: the owner gets its turn in between.
+const LOOPBACK_BATCH: usize = 64;
+/// How many whole packets (ICMP) may wait for the device.
+const PACKETS_WAITING: usize = 256;
+
+/// A packet or super-segment to be sent. It borrows from the stack: nothing was copied but the headers.
+#[derive(Debug)]
+pub struct Transmit<'a, R> {
+    /// IP and TCP header, or a whole ICMP packet. The TCP checksum field holds the folded sum of the pseudo header, not complemented,
+    /// as virtio wants it for a partial checksum.
+    pub header: &'a [u8],
+    /// The bytes that follow, if any.
+    pub payload: Option<Payload<'a, R>>,
+    /// Payload bytes at which the super-segment is cut; 0: one packet.
+    pub segment_size: u16,
+    /// What is left to be summed up; `None` when the packet is complete.
+    pub checksum: Option<PartialChecksum>,
+}
+
+/// Bytes in a send ring.
+#[derive(Debug)]
+pub struct Payload<'a, R> {
+    /// The ring.
+    pub ring: &'a R,
+    /// Position of the first byte.
+    pub position: u64,
+    /// How many bytes, more than 0.
+    pub len: u32,
+}
+
+impl<R: Ring> Transmit<'_, R> {
+    /// The software path: calls `f` with one complete, checksummed packet after the other, none larger than the MTU.
+    pub fn write_packets(&self, f: impl FnMut(&[u8])) {
+        let mut scratch = Vec::new();
+        self.write_packets_with(&mut scratch, f);
+    }
+
+    /// The same, with room to build packets in that the caller keeps.
+    pub fn write_packets_with(&self, scratch: &mut Vec<u8>, f: impl FnMut(&[u8])) {
+        let segment = SuperSegment {
+            header: self.header,
+            checksum: self.checksum,
+            payload_len: self.payload.as_ref().map_or(0, |payload| payload.len),
+            segment_size: self.segment_size,
+        };
+        let read = |offset: u32, out: &mut [u8]| {
+            if let Some(payload) = &self.payload {
+                payload
+                    .ring
+                    .read_at(payload.position + u64::from(offset), out);
+            }
+        };
+        segment.for_each_packet(scratch, read, f);
+    }
+}
+
+/// What output keeps between calls.
+#[derive(Debug, Default)]
+pub(super) struct Output {
+    /// The headers handed out last.
+    header: Vec<u8>,
+    /// Whole packets that wait.
+    packets: VecDeque<Vec<u8>>,
+    /// Packets to ourselves that wait.
+    loopback: VecDeque<(Vec<u8>, u16)>,
+    /// Buffers to use again for those.
+    spare: Vec<Vec<u8>>,
+    /// The last call of [`Stack::poll_transmit`] ran out of its budget.
+    cut_short: bool,
+}
+
+impl Output {
+    /// Lets `build` append a whole packet; it is queued when that says so and there is room.
+    pub(super) fn packet(&mut self, build: impl FnOnce(&mut Vec<u8>) -> bool) {
+        let mut packet = Vec::new();
+        if build(&mut packet) && self.packets.len() < PACKETS_WAITING {
+            self.packets.push_back(packet);
+        }
+    }
+
+    /// Whether [`Stack::on_deadline`] and [`Stack::poll_transmit`] should be called again at once.
+    pub(super) fn is_in_a_hurry(&self) -> bool {
+        self.cut_short
+    }
+}
+
+/// What the headers in [`Output::header`] are about.
+#[derive(Clone, Copy)]
+enum Ready {
+    /// A whole packet.
+    Packet,
+    /// A segment without payload.
+    Bare(Pair),
+    /// A segment of a connection.
+    Of(EndpointId, Pair, Outgoing),
+}
+
+impl<R: Ring> Stack<R> {
+    /// The next packet or super-segment for the device; `None` when there is nothing to send now.
+    pub fn poll_transmit(&mut self, now: Instant) -> Option<Transmit<'_, R>> {
+        let ready = self.next_for_device(now)?;
+        self.counters.segments_out += 1;
+        let (id, length) = match &ready {
+            Ready::Of(id, _, out) => (Some(*id), out.length),
+            Ready::Packet | Ready::Bare(_) => (None, 0),
+        };
+        self.counters.bytes_out += (self.output.header.len() + length as usize) as u64;
+        self.observer
+            .packet_out(now, id, &self.output.header, length);
+        Some(self.transmit_of(ready))
+    }
+
+    fn transmit_of(&self, ready: Ready) -> Transmit<'_, R> {
+        let header = self.output.header.as_slice();
+        match ready {
+            Ready::Packet => Transmit {
+                header,
+                payload: None,
+                segment_size: 0,
+                checksum: None,
+            },
+            Ready::Bare(pair) => Transmit {
+                header,
+                payload: None,
+                segment_size: 0,
+                checksum: partial(&pair),
+            },
+            Ready::Of(id, pair, out) => {
+                let ring = self
+                    .endpoints
+                    .get(id.key())
+                    .and_then(Slot::connection)
+                    .map(|conn| &conn.rings.send);
+                let payload = ring.filter(|_| out.length > 0).map(|ring| Payload {
+                    ring,
+                    position: out.position,
+                    len: out.length,
+                });
+                let segment_size = if out.length > out.segment_size {
+                    out.segment_size as u16
+                } else {
+                    0
+                };
+                Transmit {
+                    header,
+                    payload,
+                    segment_size,
+                    checksum: partial(&pair),
+                }
+            }
+        }
+    }
+
+    /// The next one that has to leave the stack; those to ourselves are delivered on the way.
+    fn next_for_device(&mut self, now: Instant) -> Option<Ready> {
+        let mut budget = LOOPBACK_BATCH;
+        loop {
+            while let Some(ready) = self.build_next(now) {
+                let (Ready::Bare(pair) | Ready::Of(_, pair, _)) = ready else {
+                    return Some(ready);
+                };
+                if !self.addresses.contains(pair.remote) {
+                    return Some(ready);
+                }
+                self.loop_back(ready);
+            }
+            while budget > 0 && self.deliver_one(now) {
+                budget -= 1;
+            }
+            let silent = self.is_silent();
+            self.output.cut_short = !silent;
+            if budget == 0 || silent {
+                return None;
+            }
+        }
+    }
+
+    fn is_silent(&self) -> bool {
+        self.output.loopback.is_empty()
+            && self.output.packets.is_empty()
+            && self.sendable.is_empty()
+            && self.replies.is_empty()
+    }
+
+    /// Builds the headers of the next segment, whoever it is for.
+    fn build_next(&mut self, now: Instant) -> Option<Ready> {
+        if let Some(packet) = self.output.packets.pop_front() {
+            self.counters.icmp_out += 1;
+            self.output.header = packet;
+            return Some(Ready::Packet);
+        }
+        self.counters.replies_lost = self.replies.lost;
+        if let Some(reply) = self.replies.pop() {
+            self.build_reply(&reply);
+            return Some(Ready::Bare(reply.pair));
+        }
+        while let Some(&id) = self.sendable.front() {
+            if let Some(ready) = self.build_for(now, id) {
+                // The next one in turn.
+                self.sendable.rotate_left(1);
+                return Some(ready);
+            }
+            self.sendable.pop_front();
+        }
+        None
+    }
+
+    /// The next segment of one endpoint.
+    fn build_for(&mut self, now: Instant, id: EndpointId) -> Option<Ready> {
+        let (slot, mut cx) = self.at(now, id)?;
+        match slot {
+            Slot::Connection(conn) => {
+                let out = transmit::next(conn, &mut cx);
+                if out.is_none() {
+                    conn.queued = false;
+                }
+                let pair = conn.pair;
+                let earliest = conn.timers.earliest().map(|(_, at)| at);
+                if cfg!(debug_assertions) {
+                    conn.assert_invariants();
+                }
+                self.arm(id, earliest);
+                let out = out?;
+                self.build_segment(&pair, &out);
+                Some(Ready::Of(id, pair, out))
+            }
+            Slot::HalfOpen(half) => {
+                half.queued = false;
+                if !std::mem::take(&mut half.synack_due) {
+                    return None;
+                }
+                let half = *half;
+                self.build_syn_ack(now, &half);
+                Some(Ready::Bare(half.pair))
+            }
+            Slot::SynSent(open) => {
+                open.queued = false;
+                if !std::mem::take(&mut open.syn_due) {
+                    return None;
+                }
+                open.sent_at.get_or_insert(now);
+                let pair = open.pair;
+                self.build_syn(now, id);
+                Some(Ready::Bare(pair))
+            }
+            Slot::TimeWait(..) | Slot::Listener(_) => None,
+        }
+    }
+
+    fn build_segment(&mut self, pair: &Pair, out: &Outgoing) {
+        let options = TcpOptions {
+            timestamps: out.timestamps,
+            ..TcpOptions::default()
+        };
+        self.build_headers(
+            pair, out.seq, out.ack, out.flags, out.window, options, out.length,
+        );
+    }
+
+    fn build_reply(&mut self, reply: &Reply) {
+        if reply.flags.contains(Flags::RST) {
+            self.counters.resets_out += 1;
+        }
+        let options = TcpOptions {
+            timestamps: reply.timestamps,
+            ..TcpOptions::default()
+        };
+        self.build_headers(
+            &reply.pair,
+            reply.seq,
+            reply.ack,
+            reply.flags,
+            reply.window,
+            options,
+            0,
+        );
+    }
+
+    /// `<SEQ=ISS><ACK=RCV.NXT><CTL=SYN,ACK>` of a listener's half-open entry.
+    fn build_syn_ack(&mut self, now: Instant, half: &HalfOpen) {
+        let options = match self.endpoints.get(half.listener.key()) {
+            Some(Slot::Listener(listener)) => listener.options.connection,
+            _ => crate::stack::ConnectionOptions::default(),
+        };
+        let capacity = if options.receive_ring == 0 {
+            self.config.tcp.receive_ring
+        } else {
+            options.receive_ring
+        };
+        let mtu = self.mtu_towards(now, half.pair.remote);
+        let mss = offered_mss(&half.pair, &options, mtu);
+        let window = syn_window(capacity) as u16;
+        self.build_handshake(now, half, mss, window);
+    }
+
+    fn build_handshake(&mut self, now: Instant, half: &HalfOpen, mss: u16, window: u16) {
+        let options = TcpOptions {
+            mss: Some(mss),
+            window_scale: half.agreed.send_shift.map(|_| half.agreed.receive_shift),
+            timestamps: half.agreed.timestamps.then(|| Timestamps {
+                value: timestamp_value(half.ts_offset, now),
+                echo: half.ts_recent,
+            }),
+            ..TcpOptions::default()
+        };
+        let flags = Flags::SYN | Flags::ACK;
+        self.build_headers(
+            &half.pair,
+            half.iss,
+            half.rcv_nxt(),
+            flags,
+            window,
+            options,
+            0,
+        );
+    }
+
+    /// `<SEQ=ISS><CTL=SYN>` of an active open; SYN-ACK once the SYNs have crossed.
+    fn build_syn(&mut self, now: Instant, id: EndpointId) {
+        let Some(Slot::SynSent(open)) = self.endpoints.get(id.key()) else {
+            return;
+        };
+        let open: &SynSent<R> = open;
+        let mss = offered_mss(
+            &open.pair,
+            &open.options,
+            self.mtu_towards(now, open.pair.remote),
+        );
+        let window = syn_window(open.rings.receive.capacity()) as u16;
+        if let Some(half) = open.crossed {
+            return self.build_handshake(now, &half, mss, window);
+        }
+        let (pair, iss) = (open.pair, open.iss);
+        let options = TcpOptions {
+            mss: Some(mss),
+            window_scale: open.shift,
+            timestamps: open.timestamps.then(|| Timestamps {
+                value: timestamp_value(open.ts_offset, now),
+                echo: 0,
+            }),
+            ..TcpOptions::default()
+        };
+        self.build_headers(
+            &pair,
+            iss,
+            SequenceNumber(0),
+            Flags::SYN,
+            window,
+            options,
+            0,
+        );
+    }
+
+    /// IP and TCP header into the buffer, the checksum as virtio wants it.
+    #[expect(clippy::too_many_arguments, reason = "the fields of a header")]
+    fn build_headers(
+        &mut self,
+        pair: &Pair,
+        seq: SequenceNumber,
+        ack: SequenceNumber,
+        flags: Flags,
+        window: u16,
+        options: TcpOptions,
+        payload_len: u32,
+    ) {
+        let flow = pair.flow();
+        let label = ip_output::flow_label(&self.flow_labels, &flow);
+        let fields = IpFields {
+            hop_limit: self.config.tcp.hop_limit,
+            ..ip_output::tcp_fields(&flow, label, 0)
+        };
+        let segment = TcpSegment {
+            source_port: pair.local_port,
+            destination_port: pair.remote_port,
+            seq,
+            ack,
+            flags,
+            window,
+            urgent_pointer: 0,
+            options,
+            payload: &[],
+        };
+        let header = &mut self.output.header;
+        header.clear();
+        let length = segment.header_len() as u32 + payload_len;
+        fields.emit(length as usize, header);
+        let start = header.len();
+        segment.emit_header(header);
+        let sum = checksum::pseudo_header(&flow.addresses, protocol::TCP, length).fold();
+        header[start + tcp::CHECKSUM_OFFSET..][..2].copy_from_slice(&sum.to_be_bytes());
+    }
+
+    /// Copies the packet that stands ready, for ourselves. Its checksum is left as it is: it never leaves this memory.
+    fn loop_back(&mut self, ready: Ready) {
+        let mut packet = self.output.spare.pop().unwrap_or_default();
+        packet.clear();
+        packet.extend_from_slice(&self.output.header);
+        let mut segment_size = 0;
+        if let Ready::Of(id, _, out) = ready
+            && out.length > 0
+        {
+            let start = packet.len();
+            packet.resize(start + out.length as usize, 0);
+            if let Some(conn) = self.endpoints.get(id.key()).and_then(Slot::connection) {
+                let conn: &Connection<R> = conn;
+                conn.rings.send.read_at(out.position, &mut packet[start..]);
+            }
+            segment_size = out.segment_size as u16;
+        }
+        self.counters.loopback_packets += 1;
+        self.output.loopback.push_back((packet, segment_size));
+    }
+
+    fn deliver_one(&mut self, now: Instant) -> bool {
+        let Some((packet, segment_size)) = self.output.loopback.pop_front() else {
+            return false;
+        };
+        let meta = ReceiveMeta {
+            checksum_trusted: true,
+            segment_size: (segment_size > 0).then_some(segment_size),
+        };
+        self.receive_from(now, &packet, meta, Origin::Loopback);
+        if self.output.spare.len() < LOOPBACK_BATCH {
+            self.output.spare.push(packet);
+        }
+        true
+    }
+
+    /// Delivers what waits for ourselves since an earlier call ran out of its budget.
+    pub(super) fn run_loopback(&mut self, now: Instant) {
+        for _ in 0..LOOPBACK_BATCH {
+            if !self.deliver_one(now) {
+                return;
+            }
+        }
+    }
+}
+
+fn partial(pair: &Pair) -> Option<PartialChecksum> {
+    Some(PartialChecksum {
+        start: pair.ip_header_len() as u16,
+        offset: tcp::CHECKSUM_OFFSET as u16,
+    })
+}

@@ -1,0 +1,247 @@
+//! What follows an event at an endpoint: it is queued for sending and for its owner, its deadline goes into the wheel,
+//! and an endpoint whose state is over makes room.
+
+use crate::stack::slot::Slot;
+use crate::stack::{EndpointId, Stack};
+use crate::tcp::buffer::Ring;
+use crate::tcp::endpoint::connection::Connection;
+use crate::tcp::endpoint::time_wait::TimeWait;
+use crate::tcp::endpoint::{Cause, Changes, Owner, Pair, State};
+use crate::tcp::transmit::Reply;
+use crate::time::Instant;
+
+impl<R: Ring> Stack<R> {
+    /// Looks after `id` once an event has changed it.
+    pub(super) fn settle(&mut self, now: Instant, id: EndpointId) {
+        let Some(slot) = self.endpoints.get_mut(id.key()) else {
+            return;
+        };
+        match slot {
+            Slot::Connection(conn) => {
+                if cfg!(debug_assertions) {
+                    conn.assert_invariants();
+                }
+                match conn.state {
+                    State::Closed => return self.settle_closed(id),
+                    State::TimeWait => return self.settle_time_wait(now, id),
+                    State::Established
+                    | State::FinWait1
+                    | State::FinWait2
+                    | State::CloseWait
+                    | State::Closing
+                    | State::LastAck
+                    | State::Listen
+                    | State::SynSent
+                    | State::SynReceived => {}
+                }
+                if !conn.queued {
+                    conn.queued = true;
+                    self.sendable.push_back(id);
+                }
+                let earliest = conn.timers.earliest().map(|(_, at)| at);
+                self.tell(id);
+                self.arm(id, earliest);
+            }
+            Slot::SynSent(syn_sent) => {
+                if syn_sent.end.is_some() {
+                    return self.settle_closed(id);
+                }
+                if syn_sent.syn_due && !syn_sent.queued {
+                    syn_sent.queued = true;
+                    self.sendable.push_back(id);
+                }
+                let retry_at = syn_sent.retry_at;
+                self.tell(id);
+                self.arm(id, Some(retry_at));
+            }
+            Slot::HalfOpen(half) => {
+                if half.synack_due && !half.queued {
+                    half.queued = true;
+                    self.sendable.push_back(id);
+                }
+            }
+            Slot::TimeWait(..) => self.tell(id),
+            Slot::Listener(_) => {}
+        }
+    }
+
+    /// Puts `id` into the event queue if its user has something to learn.
+    fn tell(&mut self, id: EndpointId) {
+        let (changes, queued) = match self.endpoints.get_mut(id.key()) {
+            Some(Slot::Connection(conn) | Slot::TimeWait(_, Some(conn))) => {
+                if matches!(conn.owner, Owner::Listener(_)) {
+                    return;
+                }
+                (conn.changes, &mut conn.event_queued)
+            }
+            Some(Slot::SynSent(syn_sent)) => (syn_sent.changes, &mut syn_sent.event_queued),
+            Some(Slot::Listener(_) | Slot::HalfOpen(_) | Slot::TimeWait(_, None)) | None => return,
+        };
+        if !changes.is_empty() && !*queued {
+            *queued = true;
+            self.events.push(id);
+        }
+    }
+
+    /// Makes sure that the wheel goes off at `at` or earlier. A later deadline is left: it goes off early, finds nothing due, and is
+    /// armed again; moving it with every acknowledgment would cost more.
+    pub(super) fn arm(&mut self, id: EndpointId, at: Option<Instant>) {
+        let Some(at) = at else { return };
+        let index = id.index();
+        let armed = self.deadlines.deadline(index);
+        let is_mine = self.deadline_owners.get(index as usize) == Some(&id);
+        if is_mine && armed.is_some_and(|armed| armed <= at) {
+            return;
+        }
+        if self.deadline_owners.len() <= index as usize {
+            self.deadline_owners
+                .resize(index as usize + 1, EndpointId::from_bits(0));
+        }
+        self.deadline_owners[index as usize] = id;
+        self.deadlines.arm(index, at);
+    }
+
+    /// The same, but exactly at `at`.
+    pub(super) fn arm_exactly(&mut self, id: EndpointId, at: Instant) {
+        self.deadlines.cancel(id.index());
+        self.arm(id, Some(at));
+    }
+
+    /// A connection in CLOSED: out of the tables; the slot goes when nobody holds it.
+    fn settle_closed(&mut self, id: EndpointId) {
+        self.leave_tables(id);
+        let (owner, changes) = match self.endpoints.get(id.key()) {
+            Some(Slot::Connection(conn)) => (conn.owner, conn.changes),
+            Some(Slot::SynSent(_)) => (Owner::User, Changes::NONE),
+            Some(Slot::Listener(_) | Slot::HalfOpen(_) | Slot::TimeWait(..)) | None => return,
+        };
+        if owner == Owner::Nobody {
+            self.endpoints.remove(id.key());
+            if !changes.is_empty() {
+                self.events.push_gone(id, changes);
+            }
+        } else {
+            self.tell(id);
+        }
+    }
+
+    /// Takes a connection that has just ended out of flow table, port table and wheel; once only.
+    fn leave_tables(&mut self, id: EndpointId) {
+        let (pair, reuse, owner) = match self.endpoints.get(id.key()) {
+            Some(Slot::Connection(conn)) => (conn.pair, conn.reuse, conn.owner),
+            Some(Slot::SynSent(syn_sent)) => (syn_sent.pair, syn_sent.reuse, Owner::User),
+            Some(Slot::Listener(_) | Slot::HalfOpen(_) | Slot::TimeWait(..)) | None => return,
+        };
+        if self.flows.find(&self.endpoints, &pair) != Some(id) {
+            return;
+        }
+        self.flows.remove(id, &pair);
+        self.bound.unbind(&pair, reuse);
+        self.deadlines.cancel(id.index());
+        self.connections -= 1;
+        if owner == Owner::Nobody {
+            self.orphans -= 1;
+        }
+    }
+
+    /// A connection in TIME-WAIT: the compact entry takes its place. What is unread stays with it for a user who has
+    /// not let go.
+    fn settle_time_wait(&mut self, now: Instant, id: EndpointId) {
+        let Some(slot) = self.endpoints.get_mut(id.key()) else {
+            return;
+        };
+        let Slot::Connection(conn) = slot else { return };
+        let old = compact(conn);
+        if std::mem::take(&mut conn.intents.ack) {
+            let clock = conn.timestamps.map_or(0, |state| state.value(now));
+            self.replies.push(Reply::of_time_wait(&old, clock));
+        }
+        let (owner, changes) = (conn.owner, conn.changes);
+        let placeholder = Slot::TimeWait(old, None);
+        if let (Slot::Connection(conn), true) =
+            (std::mem::replace(slot, placeholder), owner != Owner::Nobody)
+        {
+            *slot = Slot::TimeWait(old, Some(conn));
+        }
+        self.connections -= 1;
+        if owner == Owner::Nobody {
+            self.orphans -= 1;
+            if !changes.is_empty() {
+                self.events.push_gone(id, changes);
+            }
+        }
+        let endpoints = &self.endpoints;
+        self.time_wait.push(id, |id| {
+            matches!(endpoints.get(id.key()), Some(Slot::TimeWait(..)))
+        });
+        self.arm_exactly(id, now + self.config.tcp.msl * 2);
+        self.tell(id);
+        self.evict_time_wait();
+    }
+
+    /// Design: the oldest entry makes way, a new one is never refused.
+    fn evict_time_wait(&mut self) {
+        while self.time_wait.len() > self.config.limits.time_wait {
+            let endpoints = &self.endpoints;
+            let oldest = self
+                .time_wait
+                .oldest(|id| matches!(endpoints.get(id.key()), Some(Slot::TimeWait(..))));
+            let Some(oldest) = oldest else { return };
+            self.counters.time_wait_evicted += 1;
+            self.end_time_wait(Instant::ZERO, oldest, Cause::Evicted);
+        }
+    }
+
+    /// TIME-WAIT is over. A user who has not let go keeps the rest, in CLOSED.
+    pub(super) fn end_time_wait(&mut self, now: Instant, id: EndpointId, why: Cause) {
+        let Some((slot, mut cx)) = self.at(now, id) else {
+            return;
+        };
+        let Slot::TimeWait(old, rest) = slot else {
+            return;
+        };
+        let (pair, reuse) = (old.pair, old.reuse);
+        let mut state = State::TimeWait;
+        cx.transition(&mut state, State::Closed, why);
+        let rest = rest.take();
+        self.flows.remove(id, &pair);
+        self.bound.unbind(&pair, reuse);
+        self.deadlines.cancel(id.index());
+        self.time_wait.gone();
+        match rest {
+            Some(mut conn) => {
+                conn.state = State::Closed;
+                if let Some(slot) = self.endpoints.get_mut(id.key()) {
+                    *slot = Slot::Connection(conn);
+                }
+            }
+            None => {
+                self.endpoints.remove(id.key());
+            }
+        }
+    }
+
+    /// The compact entry of `pair` that TIME-WAIT holds, if it does.
+    pub(super) fn time_wait_of(&self, pair: &Pair) -> Option<(EndpointId, TimeWait)> {
+        let id = self.flows.find(&self.endpoints, pair)?;
+        match self.endpoints.get(id.key()) {
+            Some(Slot::TimeWait(old, _)) => Some((id, *old)),
+            Some(
+                Slot::Listener(_) | Slot::SynSent(_) | Slot::HalfOpen(_) | Slot::Connection(_),
+            )
+            | None => None,
+        }
+    }
+}
+
+fn compact<R: Ring>(conn: &mut Connection<R>) -> TimeWait {
+    TimeWait {
+        pair: conn.pair,
+        snd_nxt: conn.send.sequence_of(conn.send.nxt),
+        rcv_nxt: conn.receive.next_sequence(),
+        ts_recent: conn.timestamps.map_or(0, |state| state.recent),
+        window: conn.receive.take_window(),
+        timestamps: conn.timestamps.is_some(),
+        reuse: conn.reuse,
+    }
+}

@@ -1,0 +1,38 @@
+//! Deadlines that have come: whose they are, and what that one's timers say.
+
+use crate::stack::slot::Slot;
+use crate::stack::{EndpointId, Stack};
+use crate::tcp::buffer::Ring;
+use crate::tcp::endpoint::Cause;
+use crate::tcp::timeouts;
+use crate::time::Instant;
+
+impl<R: Ring> Stack<R> {
+    /// Does what has come due by `now`.
+    pub fn on_deadline(&mut self, now: Instant) {
+        while let Some(index) = self.deadlines.expire(now) {
+            if let Some(&id) = self.deadline_owners.get(index as usize) {
+                self.expire(now, id);
+            }
+        }
+        self.run_loopback(now);
+    }
+
+    fn expire(&mut self, now: Instant, id: EndpointId) {
+        let Some((slot, mut cx)) = self.at(now, id) else {
+            return;
+        };
+        match slot {
+            Slot::Connection(conn) => {
+                while let Some(timer) = conn.timers.take_due(now) {
+                    timeouts::dispatch(conn, timer, &mut cx);
+                }
+                self.settle(now, id);
+            }
+            Slot::SynSent(_) => self.expire_syn_sent(now, id),
+            Slot::HalfOpen(_) => self.expire_half_open(now, id),
+            Slot::TimeWait(..) => self.end_time_wait(now, id, Cause::TwoMslOver),
+            Slot::Listener(_) => {}
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! SYN-RECEIVED (the parts of §3.10.7.4 that concern it), on the compact entry.
+
+use std::ops::ControlFlow;
+
+use crate::tcp::arrives::closed;
+use crate::tcp::drop_reason::DropReason;
+use crate::tcp::endpoint::half_open::HalfOpen;
+use crate::tcp::endpoint::{Context, timestamp_value};
+use crate::tcp::segment::Segment;
+use crate::tcp::transmit::Reply;
+use crate::wire::{Flags, Timestamps};
+
+/// What an acceptable segment makes of SYN-RECEIVED; the stack carries it out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// A RST: back to LISTEN, or "connection refused" for an active open.
+    Reset,
+    /// Our SYN is acknowledged.
+    Established,
+}
+
+/// The steps for SYN-RECEIVED. `window` is what the SYN-ACK offered, bytes.
+pub(crate) fn check(
+    half: &mut HalfOpen,
+    seg: &Segment<'_>,
+    window: u32,
+    cx: &mut Context<'_>,
+) -> ControlFlow<DropReason, Outcome> {
+    let rcv_nxt = half.rcv_nxt();
+
+    // The SYN again: SYN-ACK was lost. The same ISS goes out.
+    let syn_alone = seg.has(Flags::SYN) && !seg.flags.intersects(Flags::ACK | Flags::RST);
+    if syn_alone && seg.seq == half.irs {
+        half.synack_due = true;
+        return ControlFlow::Break(DropReason::DuplicateSyn);
+    }
+    // The SYN-ACK of a simultaneous open lies one left of RCV.NXT; its ACK completes the handshake (RFC 9293 appendix A.2).
+    let crossing = seg.has(Flags::SYN | Flags::ACK) && !seg.has(Flags::RST) && seg.seq == half.irs;
+
+    // First, the sequence number.
+    let first = seg.seq.signed_offset_from(rcv_nxt);
+    let last = first.saturating_add(seg.len().saturating_sub(1) as i32);
+    let inside = |offset: i32| offset >= 0 && (offset as u32) < window;
+    let acceptable = inside(first) || (seg.len() > 0 && inside(last));
+    if !acceptable && !crossing {
+        if seg.has(Flags::RST) {
+            return ControlFlow::Break(DropReason::ResetOutsideWindow);
+        }
+        challenge(half, window, cx);
+        return ControlFlow::Break(DropReason::OutsideWindow);
+    }
+    // PAWS; the value is taken over only once the ACK is known to be good.
+    let agreed_timestamps = seg.timestamps.filter(|_| half.agreed.timestamps);
+    if let Some(timestamps) = agreed_timestamps
+        && !seg.has(Flags::RST)
+        && (timestamps.value.wrapping_sub(half.ts_recent) as i32) < 0
+    {
+        challenge(half, window, cx);
+        return ControlFlow::Break(DropReason::Paws);
+    }
+    // Second, the RST bit: exactly at RCV.NXT, else it is challenged (RFC 5961 §3.2).
+    if seg.has(Flags::RST) {
+        if seg.seq == rcv_nxt {
+            return ControlFlow::Continue(Outcome::Reset);
+        }
+        challenge(half, window, cx);
+        return ControlFlow::Break(DropReason::ResetChallenged);
+    }
+    // Fourth, the SYN bit: a different SYN is challenged (RFC 5961 §4.2).
+    if seg.has(Flags::SYN) && !crossing {
+        challenge(half, window, cx);
+        return ControlFlow::Break(DropReason::SynChallenged);
+    }
+    // Fifth, the ACK bit.
+    if !seg.has(Flags::ACK) {
+        return ControlFlow::Break(DropReason::NoAck);
+    }
+    if seg.ack != half.snd_nxt() {
+        if let Some(reset) = closed::reset_for(half.pair, seg) {
+            cx.replies.push(reset);
+        }
+        return ControlFlow::Break(DropReason::SynReceivedBadAck);
+    }
+    if let Some(timestamps) = agreed_timestamps {
+        half.ts_recent = timestamps.value;
+    }
+    ControlFlow::Continue(Outcome::Established)
+}
+
+/// An ACK that tells where we stand: <SEQ=SND.NXT><ACK=RCV.NXT><CTL=ACK>, at most one an interval.
+fn challenge(half: &mut HalfOpen, window: u32, cx: &mut Context<'_>) {
+    let now = cx.now.as_millis() as u32;
+    if half.challenge_after != 0 && (now.wrapping_sub(half.challenge_after) as i32) < 0 {
+        cx.counters.challenge_acks_limited += 1;
+        return;
+    }
+    let interval = cx.config.limits.challenge_ack_interval.as_millis() as u32;
+    let jitter = cx.random.below(u64::from(interval.max(1))) as u32;
+    half.challenge_after = now.wrapping_add(interval).wrapping_add(jitter).max(1);
+    cx.counters.challenge_acks += 1;
+    let field = (window >> half.agreed.receive_shift()).min(u32::from(u16::MAX)) as u16;
+    let timestamps = half.agreed.timestamps.then(|| Timestamps {
+        value: timestamp_value(half.ts_offset, cx.now),
+        echo: half.ts_recent,
+    });
+    cx.replies.push(Reply::ack(
+        half.pair,
+        half.snd_nxt(),
+        half.rcv_nxt(),
+        field,
+        timestamps,
+    ));
+}

@@ -1,0 +1,142 @@
+//! First, the sequence number (§3.10.7.4), with PAWS (RFC 7323 §5.3) before it.
+
+use std::ops::ControlFlow;
+use std::time::Duration;
+
+use crate::tcp::arrives::{Step, step5_ack};
+use crate::tcp::buffer::Ring;
+use crate::tcp::drop_reason::DropReason;
+use crate::tcp::endpoint::connection::Connection;
+use crate::tcp::endpoint::{Context, State};
+use crate::tcp::segment::Segment;
+use crate::wire::Flags;
+
+/// How often a segment outside the window that takes no sequence number is answered at most: two peers that disagree
+/// would otherwise answer each other's ACKs as fast as they can.
+const DATALESS_ANSWER_INTERVAL: Duration = Duration::from_millis(20);
+
+/// Checks PAWS and acceptability, takes TS.Recent over, and cuts the segment to the window.
+pub(crate) fn check<R: Ring>(
+    conn: &mut Connection<R>,
+    seg: &mut Segment<'_>,
+    cx: &mut Context<'_>,
+) -> Step {
+    seg.start = conn.receive.position_of(seg.seq) + i64::from(seg.has(Flags::SYN));
+    paws(conn, seg, cx)?;
+    if !is_acceptable(conn, seg) {
+        return refuse(conn, seg, cx);
+    }
+    place(conn, seg);
+    ControlFlow::Continue(())
+}
+
+/// Takes TS.Recent over and cuts an acceptable segment to the window.
+pub(crate) fn place<R: Ring>(conn: &mut Connection<R>, seg: &mut Segment<'_>) {
+    seg.start = conn.receive.position_of(seg.seq) + i64::from(seg.has(Flags::SYN));
+    let edge = conn.receive.adv.max(conn.receive.nxt);
+    seg.trim_left(conn.receive.nxt);
+    seg.trim_right(edge);
+}
+
+/// RFC 7323 §5.3 R1 and §3.2: an old timestamp, or none at all, though they were agreed. RST is exempt.
+fn paws<R: Ring>(conn: &mut Connection<R>, seg: &Segment<'_>, cx: &mut Context<'_>) -> Step {
+    let Some(state) = &mut conn.timestamps else {
+        return ControlFlow::Continue(());
+    };
+    if seg.has(Flags::RST) {
+        return ControlFlow::Continue(());
+    }
+    let Some(timestamps) = seg.timestamps else {
+        return if cx.config.tcp.timestamps_required {
+            ControlFlow::Break(DropReason::TimestampMissing)
+        } else {
+            ControlFlow::Continue(())
+        };
+    };
+    if state.refuses(timestamps.value, cx.now) {
+        answer(conn, seg, cx);
+        return ControlFlow::Break(DropReason::Paws);
+    }
+    // §4.3: only a segment that spans what was acknowledged last may set what is echoed.
+    let newer = timestamps.value.wrapping_sub(state.recent) as i32 >= 0;
+    if newer && seg.start <= conn.acked_to as i64 && is_acceptable_or_next(&conn.receive, seg) {
+        state.remember(timestamps.value, cx.now);
+    }
+    ControlFlow::Continue(())
+}
+
+/// The four cases of §3.4, table 6.
+fn is_acceptable<R: Ring>(conn: &Connection<R>, seg: &Segment<'_>) -> bool {
+    acceptable(
+        seg.start - i64::from(seg.has(Flags::SYN)),
+        seg.len(),
+        conn.receive.nxt,
+        conn.receive.window(),
+    )
+}
+
+/// `start` and `length` of a segment against RCV.NXT and RCV.WND.
+fn acceptable(start: i64, length: u32, nxt: u64, window: u64) -> bool {
+    let (first, window) = (start - nxt as i64, window as i64);
+    let last = first + i64::from(length) - 1;
+    match (length, window) {
+        (0, 0) => first == 0,
+        (0, _) => (0..window).contains(&first),
+        (_, 0) => false,
+        _ => {
+            (0..window).contains(&first)
+                || (0..window).contains(&last)
+                || (first < 0 && last >= window)
+        }
+    }
+}
+
+/// Whether the segment is plausible enough for its timestamp: acceptable, or touching RCV.NXT while the window is zero.
+fn is_acceptable_or_next(
+    receive: &crate::tcp::receive_space::ReceiveSpace,
+    seg: &Segment<'_>,
+) -> bool {
+    let first = seg.start - i64::from(seg.has(Flags::SYN));
+    acceptable(first, seg.len(), receive.nxt, receive.window().max(1))
+}
+
+/// An unacceptable segment: its ACK field may count all the same, then it is answered and dropped.
+fn refuse<R: Ring>(conn: &mut Connection<R>, seg: &Segment<'_>, cx: &mut Context<'_>) -> Step {
+    if seg.has(Flags::RST) {
+        return ControlFlow::Break(DropReason::ResetOutsideWindow);
+    }
+    if seg.has(Flags::SYN) {
+        // RFC 5961 §4.2: whatever its number.
+        conn.challenge_ack(cx);
+        return ControlFlow::Break(DropReason::SynChallenged);
+    }
+    if acknowledgment_counts(conn, seg) && step5_ack::is_new(conn, seg) {
+        step5_ack::check(conn, seg, cx)?;
+    }
+    answer(conn, seg, cx);
+    ControlFlow::Break(DropReason::OutsideWindow)
+}
+
+/// Whether the number of an unacceptable segment is as exact as an acceptable one's would be, so that its ACK counts: the
+/// last segment again (a FIN whose ACK of ours would else never count, RFC 9293 appendix A.2), a keepalive probe, or text
+/// at RCV.NXT for which there is no window (§3.10.7.4: "special allowance").
+fn acknowledgment_counts<R: Ring>(conn: &Connection<R>, seg: &Segment<'_>) -> bool {
+    let nxt = conn.receive.nxt as i64;
+    let end = seg.start + i64::from(seg.len());
+    seg.has(Flags::ACK) && (end == nxt || end + 1 == nxt || seg.start == nxt)
+}
+
+/// §3.10.7.4: "If an incoming segment is not acceptable, an acknowledgment should be sent in reply". What takes sequence
+/// numbers is always answered: a peer that probes or retransmits waits for it. The rest is limited.
+fn answer<R: Ring>(conn: &mut Connection<R>, seg: &Segment<'_>, cx: &mut Context<'_>) {
+    if conn.state == State::Closed {
+        return;
+    }
+    if seg.len() > 0
+        || conn
+            .outside_window
+            .allow(cx.now, DATALESS_ANSWER_INTERVAL, cx.random)
+    {
+        conn.intents.ack = true;
+    }
+}

@@ -1,0 +1,229 @@
+//! Fifth, the ACK field (§3.10.7.4; RFC 5961 §5, RFC 5681, RFC 6298, RFC 6582).
+//!
+//! 1. Is it an acknowledgment of something we sent, not long ago?
+//! 2. What is newly acknowledged leaves the send buffer, is timed, and feeds congestion control.
+//! 3. What is not new may be a duplicate, and a sign of loss.
+//! 4. The window.
+//! 5. The states in which our FIN is awaited.
+
+use std::ops::ControlFlow;
+use std::time::Duration;
+
+use crate::tcp::arrives::Step;
+use crate::tcp::buffer::Ring;
+use crate::tcp::congestion::Acknowledged;
+use crate::tcp::drop_reason::DropReason;
+use crate::tcp::endpoint::connection::Connection;
+use crate::tcp::endpoint::{Cause, Changes, Context, EndReason, State};
+use crate::tcp::recovery::Duplicate;
+use crate::tcp::segment::Segment;
+use crate::tcp::timeouts;
+use crate::tcp::timers::Timer;
+use crate::wire::Flags;
+
+/// The fifth step.
+pub(crate) fn check<R: Ring>(
+    conn: &mut Connection<R>,
+    seg: &Segment<'_>,
+    cx: &mut Context<'_>,
+) -> Step {
+    if conn.state == State::Closed {
+        return ControlFlow::Continue(());
+    }
+    if !seg.has(Flags::ACK) {
+        return ControlFlow::Break(DropReason::NoAck);
+    }
+    let ack = conn.send.position_of(seg.ack);
+    in_bounds(conn, ack, cx)?;
+    conn.probes_unanswered = 0;
+
+    if ack > conn.send.una as i64 {
+        newly_acknowledged(conn, ack as u64, seg, cx);
+        window(conn, seg, cx);
+        after_fin(conn, cx);
+    } else if ack == conn.send.una as i64 {
+        let duplicate = is_duplicate(conn, seg);
+        window(conn, seg, cx);
+        if duplicate {
+            duplicate_acknowledgment(conn, cx);
+        }
+    }
+    ControlFlow::Continue(())
+}
+
+/// Whether the ACK field acknowledges something for the first time: SND.UNA < SEG.ACK =< SND.NXT.
+pub(crate) fn is_new<R: Ring>(conn: &Connection<R>, seg: &Segment<'_>) -> bool {
+    let ack = conn.send.position_of(seg.ack);
+    ack > conn.send.una as i64 && ack <= conn.send.nxt as i64
+}
+
+/// RFC 5961 §5: SND.UNA − MAX.SND.WND =< SEG.ACK =< SND.NXT, and never below what was sent at all (CVE-2023-52881).
+fn in_bounds<R: Ring>(conn: &mut Connection<R>, ack: i64, cx: &mut Context<'_>) -> Step {
+    if ack > conn.send.nxt as i64 {
+        if conn
+            .outside_window
+            .allow(cx.now, Duration::from_millis(20), cx.random)
+        {
+            conn.intents.ack = true;
+        }
+        return ControlFlow::Break(DropReason::AckOfUnsent);
+    }
+    let oldest = (conn.send.una as i64 - i64::from(conn.send.max_wnd)).max(0);
+    if ack < oldest {
+        conn.challenge_ack(cx);
+        return ControlFlow::Break(DropReason::AckTooOld);
+    }
+    ControlFlow::Continue(())
+}
+
+/// SND.UNA moves.
+fn newly_acknowledged<R: Ring>(
+    conn: &mut Connection<R>,
+    ack: u64,
+    seg: &Segment<'_>,
+    cx: &mut Context<'_>,
+) {
+    let flight = conn.send.nxt - conn.send.una;
+    let window_was_used =
+        flight + 2 * u64::from(conn.send.mss) >= u64::from(conn.congestion.cwnd());
+    let bytes = u32::try_from(ack - conn.send.una).unwrap_or(u32::MAX);
+    conn.send.acknowledge(ack);
+    conn.retries = 0;
+    conn.probes = 0;
+    measure(conn, ack, seg, cx);
+    match conn.recovery.on_acknowledged(ack) {
+        None => conn.congestion.on_acknowledged(Acknowledged {
+            bytes,
+            window_was_used,
+        }),
+        Some(true) => conn.congestion.on_recovered(conn.send.in_flight()),
+        Some(false) => {
+            conn.congestion.on_partial_acknowledgment(bytes);
+            conn.intents.retransmit_first = true;
+        }
+    }
+    if !conn.send.has_unacknowledged() {
+        conn.intents.retransmit_first = false;
+    }
+    restart_timers(conn, cx);
+    conn.changed(Changes::ACKNOWLEDGED);
+}
+
+/// A round trip: of the timed segment, or by the timestamp that comes back (RFC 7323 §4.1).
+fn measure<R: Ring>(conn: &mut Connection<R>, ack: u64, seg: &Segment<'_>, cx: &mut Context<'_>) {
+    conn.rtt.progress();
+    if let Some(timed) = conn.timed {
+        if ack >= timed.end {
+            conn.timed = None;
+            conn.rtt.sample(cx.now.duration_since(timed.sent_at));
+        }
+        return;
+    }
+    if let (Some(state), Some(timestamps)) = (&conn.timestamps, seg.timestamps)
+        && timestamps.echo != 0
+    {
+        let elapsed = state.value(cx.now).wrapping_sub(timestamps.echo);
+        // An echo from the future, or of ages ago, is no measurement.
+        if elapsed < 1 << 20 {
+            conn.rtt.sample(Duration::from_millis(u64::from(elapsed)));
+        }
+    }
+}
+
+/// RFC 6298 §5.2, §5.3: the timer stops with nothing outstanding, else it starts anew.
+fn restart_timers<R: Ring>(conn: &mut Connection<R>, cx: &mut Context<'_>) {
+    let outstanding = conn.send.has_unacknowledged();
+    if outstanding {
+        conn.timers
+            .set(Timer::Retransmission, cx.now + conn.rtt.rto());
+    } else {
+        conn.timers.stop(Timer::Retransmission);
+    }
+    conn.timers.stop(Timer::ZeroWindow);
+    timeouts::start_user_timeout(conn, cx);
+    if conn.is_orphan() && conn.timers.is_running(Timer::Orphan) {
+        conn.timers
+            .set(Timer::Orphan, cx.now + cx.config.tcp.orphan_timeout);
+    }
+}
+
+/// The five conditions of RFC 5681 §2.
+fn is_duplicate<R: Ring>(conn: &Connection<R>, seg: &Segment<'_>) -> bool {
+    conn.send.has_unacknowledged() && seg.len() == 0 && scaled_window(conn, seg) == conn.send.wnd
+}
+
+fn duplicate_acknowledgment<R: Ring>(conn: &mut Connection<R>, cx: &mut Context<'_>) {
+    conn.tally.duplicate_acks_in += 1;
+    cx.counters.duplicate_acks_in += 1;
+    let flight = conn.send.in_flight();
+    match conn.recovery.on_duplicate(conn.send.una, conn.send.nxt) {
+        Duplicate::Lost => {
+            conn.congestion.on_fast_retransmit(flight);
+            conn.intents.retransmit_first = true;
+            conn.tally.fast_retransmits += 1;
+            cx.counters.fast_retransmits += 1;
+        }
+        Duplicate::Inflate => conn.congestion.on_duplicate_in_recovery(flight),
+        Duplicate::LimitedTransmit | Duplicate::Ignored => {}
+    }
+}
+
+fn scaled_window<R: Ring>(conn: &Connection<R>, seg: &Segment<'_>) -> u32 {
+    // RFC 7323 §2.2: the window of a SYN is never scaled.
+    let shift = if seg.has(Flags::SYN) {
+        0
+    } else {
+        conn.send.shift
+    };
+    u32::from(seg.window) << shift
+}
+
+/// SND.WND, unless an older segment than the last update tells it.
+fn window<R: Ring>(conn: &mut Connection<R>, seg: &Segment<'_>, cx: &mut Context<'_>) {
+    let offered = scaled_window(conn, seg);
+    let send = &mut conn.send;
+    let newer =
+        send.wl1.before(seg.seq) || (send.wl1 == seg.seq && send.wl2.before_or_equal(seg.ack));
+    if !newer {
+        return;
+    }
+    let was_zero = send.wnd == 0;
+    send.update_window(offered, seg.seq, seg.ack);
+    if was_zero && send.wnd > 0 {
+        conn.probes = 0;
+        conn.timers.stop(Timer::ZeroWindow);
+    } else if send.wnd == 0 && conn.timers.is_running(Timer::ZeroWindow) {
+        // A peer that answers a probe keeps the connection open for ever (MUST-36, MUST-37).
+        conn.retries = 0;
+        if let Some(patience) = conn.options.user_timeout {
+            conn.timers.set(Timer::User, cx.now + patience);
+        }
+    }
+}
+
+/// What an acknowledgment of our FIN leads to.
+fn after_fin<R: Ring>(conn: &mut Connection<R>, cx: &mut Context<'_>) {
+    if !conn.send.fin_acknowledged() {
+        return;
+    }
+    match conn.state {
+        State::FinWait1 => {
+            cx.transition(&mut conn.state, State::FinWait2, Cause::FinAcknowledged);
+            conn.timers.stop(Timer::Orphan);
+            if conn.is_orphan() {
+                conn.timers
+                    .set(Timer::Orphan, cx.now + cx.config.tcp.fin_wait_2_timeout);
+            }
+        }
+        State::Closing => conn.enter_time_wait(Cause::FinAcknowledged, cx),
+        State::LastAck => conn.finish(EndReason::Closed, Cause::FinAcknowledged, cx),
+        State::Closed
+        | State::Listen
+        | State::SynSent
+        | State::SynReceived
+        | State::Established
+        | State::FinWait2
+        | State::CloseWait
+        | State::TimeWait => {}
+    }
+}

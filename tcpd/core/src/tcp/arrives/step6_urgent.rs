@@ -1,0 +1,27 @@
+//! Sixth, the URG bit (§3.10.7.4, §3.8.5).
+
+use std::ops::ControlFlow;
+
+use crate::tcp::arrives::Step;
+use crate::tcp::buffer::Ring;
+use crate::tcp::endpoint::Context;
+use crate::tcp::endpoint::connection::Connection;
+use crate::tcp::segment::Segment;
+use crate::wire::Flags;
+
+/// RCV.UP = max(RCV.UP, SEG.UP). Urgent bytes stay in line with the others (RFC 6093); any value of the pointer is
+/// tolerated, for nothing is indexed with it.
+pub(crate) fn check<R: Ring>(
+    conn: &mut Connection<R>,
+    seg: &Segment<'_>,
+    _cx: &mut Context<'_>,
+) -> Step {
+    if seg.has(Flags::URG) && conn.state.may_receive() {
+        let pointer = conn.receive.position_of(seg.seq) + i64::from(seg.urgent_pointer);
+        let pointer = pointer.max(0) as u64;
+        if pointer > conn.receive.nxt && conn.receive.urgent.is_none_or(|known| pointer > known) {
+            conn.receive.urgent = Some(pointer);
+        }
+    }
+    ControlFlow::Continue(())
+}

@@ -1,0 +1,103 @@
+//! Seventh, the segment text (§3.10.7.4), and when to acknowledge it (§3.8.6.3; RFC 5681 §4.2).
+
+use std::ops::ControlFlow;
+
+use crate::tcp::arrives::Step;
+use crate::tcp::buffer::Ring;
+use crate::tcp::drop_reason::DropReason;
+use crate::tcp::endpoint::connection::Connection;
+use crate::tcp::endpoint::{Cause, Changes, Context, EndReason, State};
+use crate::tcp::receive_space::Stored;
+use crate::tcp::segment::Segment;
+use crate::tcp::timers::Timer;
+use crate::wire::Flags;
+
+/// Puts the text where it belongs in the ring, and notes a FIN behind it.
+pub(crate) fn check<R: Ring>(
+    conn: &mut Connection<R>,
+    seg: &mut Segment<'_>,
+    cx: &mut Context<'_>,
+) -> Step {
+    if conn.state == State::Closed || (seg.payload.is_empty() && !seg.has(Flags::FIN)) {
+        return ControlFlow::Continue(());
+    }
+    if !conn.state.may_receive() {
+        // The peer's FIN was taken in: nothing can follow it. The RFC's "should not occur".
+        conn.intents.ack = true;
+        return ControlFlow::Break(DropReason::DataAfterFin);
+    }
+    if conn.is_orphan() && !seg.payload.is_empty() {
+        // RFC 1122 §4.2.2.13, SHLD-3: nobody will ever read it, and the peer should know.
+        conn.reset_peer(cx);
+        conn.finish(EndReason::Aborted, Cause::DataAfterClose, cx);
+        return ControlFlow::Break(DropReason::DataAfterClose);
+    }
+    note_fin(conn, seg);
+    if seg.payload.is_empty() {
+        return ControlFlow::Continue(());
+    }
+    store(conn, seg, cx)
+}
+
+/// Remembers an early FIN, and cuts what lies beyond the known one.
+fn note_fin<R: Ring>(conn: &mut Connection<R>, seg: &mut Segment<'_>) {
+    let end = seg.payload_end().max(0) as u64;
+    if seg.has(Flags::FIN) && !conn.receive.note_fin(end) {
+        seg.flags = seg.flags.without(Flags::FIN);
+    }
+    if let Some(fin) = conn.receive.fin
+        && end > fin
+    {
+        seg.trim_right(fin);
+    }
+}
+
+fn store<R: Ring>(conn: &mut Connection<R>, seg: &Segment<'_>, cx: &mut Context<'_>) -> Step {
+    let (start, end) = (seg.start as u64, seg.payload_end() as u64);
+    if start == end {
+        conn.intents.ack = true;
+        return ControlFlow::Continue(());
+    }
+    let had_hole = !conn.receive.out_of_order.is_empty();
+    let stored = conn
+        .receive
+        .store(start, end, cx.config.limits.out_of_order_ranges);
+    if stored == Stored::Refused {
+        conn.intents.ack = true;
+        return ControlFlow::Break(DropReason::TooManyRanges);
+    }
+    conn.tally.bytes_in += end - start;
+    let known = u32::from(conn.our_mss);
+    conn.receive.full_size = conn.receive.full_size.max(seg.segment_size.min(known));
+    if conn.reading_closed {
+        conn.receive.read = conn.receive.data_end();
+    } else {
+        conn.rings.receive.write_at(start, seg.payload);
+    }
+    match stored {
+        Stored::InOrder => {
+            if !conn.reading_closed {
+                conn.changed(Changes::READABLE);
+            }
+            acknowledge_in_order(conn, had_hole, cx);
+        }
+        // RFC 5681 §4.2: a duplicate acknowledgment at once for each, or the peer learns of the hole too late.
+        Stored::OutOfOrder | Stored::Refused => {
+            let parts = u8::try_from(seg.parts()).unwrap_or(u8::MAX);
+            conn.intents.duplicate_acks = conn.intents.duplicate_acks.saturating_add(parts).min(16);
+        }
+    }
+    ControlFlow::Continue(())
+}
+
+/// SHLD-18, SHLD-19: at least every second full-size segment at once, the rest within the delay. A segment
+/// that fills a hole is acknowledged at once (RFC 5681 §4.2).
+fn acknowledge_in_order<R: Ring>(conn: &mut Connection<R>, had_hole: bool, cx: &mut Context<'_>) {
+    let unacknowledged = conn.receive.nxt - conn.acked_to;
+    if had_hole || unacknowledged >= 2 * u64::from(conn.receive.full_size) {
+        conn.intents.ack = true;
+    } else {
+        conn.timers
+            .set_if_idle(Timer::DelayedAck, cx.now, cx.config.tcp.delayed_ack);
+    }
+}

@@ -1,0 +1,295 @@
+//! STATUS (§3.10.6): everything a TCB holds, in the RFC's words.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::stack::{ConnectionOptions, EndpointId};
+use crate::tcp::buffer::Ring;
+use crate::tcp::endpoint::connection::Connection;
+use crate::tcp::endpoint::{EndReason, Owner, State};
+use crate::tcp::receive_space::ranges::Range;
+use crate::tcp::timers::Timer;
+use crate::time::Instant;
+use crate::wire::SequenceNumber;
+
+/// A snapshot of one endpoint. What an endpoint's shape does not have is zero or `None`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Status {
+    /// Its name.
+    pub id: EndpointId,
+    /// Its state.
+    pub state: State,
+    /// The own address and port.
+    pub local: SocketAddr,
+    /// The peer's; unspecified for a listener.
+    pub remote: SocketAddr,
+    /// The owner's cookie.
+    pub tag: u64,
+    /// Whether its user has let go.
+    pub orphan: bool,
+    /// Whether it waits in a listener's queue.
+    pub unaccepted: bool,
+    /// Why it ended.
+    pub end: Option<EndReason>,
+    /// What ICMP said last; told if the connection fails.
+    pub soft_error: Option<EndReason>,
+    /// Initial send sequence number.
+    pub iss: SequenceNumber,
+    /// Oldest unacknowledged sequence number.
+    pub snd_una: SequenceNumber,
+    /// Next sequence number to send.
+    pub snd_nxt: SequenceNumber,
+    /// Window the peer offers, bytes.
+    pub snd_wnd: u32,
+    /// Sequence number of the last window update.
+    pub snd_wl1: SequenceNumber,
+    /// Acknowledgment number of the last window update.
+    pub snd_wl2: SequenceNumber,
+    /// Largest window ever offered by the peer, bytes.
+    pub max_snd_wnd: u32,
+    /// Initial receive sequence number.
+    pub irs: SequenceNumber,
+    /// Next sequence number expected.
+    pub rcv_nxt: SequenceNumber,
+    /// Window offered to the peer, bytes.
+    pub rcv_wnd: u32,
+    /// Right edge of that window.
+    pub rcv_adv: SequenceNumber,
+    /// After the latest urgent byte, if there was one.
+    pub rcv_up: Option<SequenceNumber>,
+    /// Bytes that arrived in order and are unread.
+    pub recv_q: u32,
+    /// Bytes written and not acknowledged.
+    pub send_q: u32,
+    /// Bytes the receive ring holds.
+    pub receive_capacity: u32,
+    /// Bytes the send ring holds.
+    pub send_capacity: u32,
+    /// Congestion window, bytes.
+    pub cwnd: u32,
+    /// Slow start threshold, bytes; `None` before the first loss.
+    pub ssthresh: Option<u32>,
+    /// Bytes in flight.
+    pub in_flight: u32,
+    /// Whether fast recovery is under way.
+    pub in_recovery: bool,
+    /// Bytes marked to be sent again.
+    pub to_resend: u32,
+    /// Smoothed round-trip time.
+    pub srtt: Option<Duration>,
+    /// Round-trip time variation.
+    pub rttvar: Option<Duration>,
+    /// Least round-trip time seen.
+    pub min_rtt: Option<Duration>,
+    /// Latest round-trip time.
+    pub latest_rtt: Option<Duration>,
+    /// Retransmission timeout, with backoff.
+    pub rto: Duration,
+    /// How often it was doubled.
+    pub backoff: u8,
+    /// Timeouts in a row without progress.
+    pub retries: u8,
+    /// Zero-window probes since the window was open.
+    pub probes: u8,
+    /// Largest payload of a segment we send, bytes.
+    pub mss_send: u32,
+    /// The peer's MSS option, or its default, bytes.
+    pub mss_peer: u16,
+    /// The MSS we announced, bytes.
+    pub mss_own: u16,
+    /// Shift of the windows we receive; `None`: no scaling.
+    pub window_scale_peer: Option<u8>,
+    /// Shift of the windows we send; `None`: no scaling.
+    pub window_scale_own: Option<u8>,
+    /// Whether timestamps were agreed.
+    pub timestamps: bool,
+    /// TS.Recent.
+    pub ts_recent: u32,
+    /// Timers that run, and when they go off.
+    pub timers: Vec<(Timer, Instant)>,
+    /// Ranges of stream positions that arrived out of order.
+    pub out_of_order: Vec<Range>,
+    /// Duplicate acknowledgments in a row.
+    pub duplicate_acks: u32,
+    /// Segments in.
+    pub segments_in: u64,
+    /// Segments and super-segments out.
+    pub segments_out: u64,
+    /// Bytes of text that arrived.
+    pub bytes_in: u64,
+    /// Bytes of text sent, those sent again included.
+    pub bytes_out: u64,
+    /// Bytes of text sent again.
+    pub bytes_retransmitted: u64,
+    /// Segments sent again.
+    pub retransmissions: u64,
+    /// Retransmission timeouts.
+    pub timeouts: u64,
+    /// Fast retransmits.
+    pub fast_retransmits: u64,
+    /// Whether our FIN was queued.
+    pub fin_queued: bool,
+    /// Whether the peer's FIN was reached.
+    pub fin_received: bool,
+    /// What it was opened with, or told since.
+    pub options: ConnectionOptions,
+    /// When it was made.
+    pub created: Instant,
+    /// When a segment last came.
+    pub last_heard: Instant,
+    /// When text was last sent.
+    pub last_sent: Instant,
+}
+
+impl Status {
+    /// Everything zero but name, state and addresses: what the compact shapes fill in.
+    pub(crate) fn empty(
+        id: EndpointId,
+        state: State,
+        local: SocketAddr,
+        remote: SocketAddr,
+    ) -> Self {
+        let zero = SequenceNumber(0);
+        Self {
+            id,
+            state,
+            local,
+            remote,
+            tag: 0,
+            orphan: false,
+            unaccepted: false,
+            end: None,
+            soft_error: None,
+            iss: zero,
+            snd_una: zero,
+            snd_nxt: zero,
+            snd_wnd: 0,
+            snd_wl1: zero,
+            snd_wl2: zero,
+            max_snd_wnd: 0,
+            irs: zero,
+            rcv_nxt: zero,
+            rcv_wnd: 0,
+            rcv_adv: zero,
+            rcv_up: None,
+            recv_q: 0,
+            send_q: 0,
+            receive_capacity: 0,
+            send_capacity: 0,
+            cwnd: 0,
+            ssthresh: None,
+            in_flight: 0,
+            in_recovery: false,
+            to_resend: 0,
+            srtt: None,
+            rttvar: None,
+            min_rtt: None,
+            latest_rtt: None,
+            rto: Duration::ZERO,
+            backoff: 0,
+            retries: 0,
+            probes: 0,
+            mss_send: 0,
+            mss_peer: 0,
+            mss_own: 0,
+            window_scale_peer: None,
+            window_scale_own: None,
+            timestamps: false,
+            ts_recent: 0,
+            timers: Vec::new(),
+            out_of_order: Vec::new(),
+            duplicate_acks: 0,
+            segments_in: 0,
+            segments_out: 0,
+            bytes_in: 0,
+            bytes_out: 0,
+            bytes_retransmitted: 0,
+            retransmissions: 0,
+            timeouts: 0,
+            fast_retransmits: 0,
+            fin_queued: false,
+            fin_received: false,
+            options: ConnectionOptions::default(),
+            created: Instant::ZERO,
+            last_heard: Instant::ZERO,
+            last_sent: Instant::ZERO,
+        }
+    }
+
+    /// Everything of a TCB.
+    pub(crate) fn of<R: Ring>(id: EndpointId, conn: &Connection<R>) -> Self {
+        let (send, receive) = (&conn.send, &conn.receive);
+        let small = |bytes: u64| u32::try_from(bytes).unwrap_or(u32::MAX);
+        Self {
+            tag: conn.tag,
+            orphan: conn.is_orphan(),
+            unaccepted: matches!(conn.owner, Owner::Listener(_)),
+            end: conn.end,
+            soft_error: conn.soft_error,
+            iss: send.iss,
+            snd_una: send.sequence_of(send.una),
+            snd_nxt: send.sequence_of(send.nxt),
+            snd_wnd: send.wnd,
+            snd_wl1: send.wl1,
+            snd_wl2: send.wl2,
+            max_snd_wnd: send.max_wnd,
+            irs: receive.irs,
+            rcv_nxt: receive.next_sequence(),
+            rcv_wnd: small(receive.window()),
+            rcv_adv: receive.sequence_of(receive.adv),
+            rcv_up: receive.urgent.map(|position| receive.sequence_of(position)),
+            recv_q: small(receive.unread()),
+            send_q: small(send.written - send.una.min(send.written)),
+            receive_capacity: conn.rings.receive.capacity(),
+            send_capacity: conn.rings.send.capacity(),
+            cwnd: conn.congestion.cwnd(),
+            ssthresh: Some(conn.congestion.ssthresh()).filter(|&ssthresh| ssthresh != u32::MAX),
+            in_flight: small(send.in_flight()),
+            in_recovery: conn.recovery.active,
+            to_resend: send
+                .resend
+                .map_or(0, |resend| small(resend.end - resend.next)),
+            srtt: conn.rtt.srtt(),
+            rttvar: conn.rtt.rttvar(),
+            min_rtt: conn.rtt.least(),
+            latest_rtt: conn.rtt.latest(),
+            rto: conn.rtt.rto(),
+            backoff: conn.rtt.backoff(),
+            retries: conn.retries,
+            probes: conn.probes,
+            mss_send: send.mss,
+            mss_peer: conn.peer_mss,
+            mss_own: conn.our_mss,
+            window_scale_peer: conn.agreed.send_shift,
+            window_scale_own: conn.agreed.send_shift.map(|_| conn.agreed.receive_shift),
+            timestamps: conn.timestamps.is_some(),
+            ts_recent: conn.timestamps.map_or(0, |state| state.recent),
+            timers: Timer::ALL
+                .into_iter()
+                .filter_map(|timer| Some((timer, conn.timers.get(timer)?)))
+                .collect(),
+            out_of_order: receive.out_of_order.as_slice().to_vec(),
+            duplicate_acks: conn.recovery.duplicates,
+            segments_in: conn.tally.segments_in,
+            segments_out: conn.tally.segments_out,
+            bytes_in: conn.tally.bytes_in,
+            bytes_out: conn.tally.bytes_out,
+            bytes_retransmitted: conn.tally.bytes_retransmitted,
+            retransmissions: conn.tally.retransmissions,
+            timeouts: conn.tally.timeouts,
+            fast_retransmits: conn.tally.fast_retransmits,
+            fin_queued: send.end() > send.written,
+            fin_received: receive.is_finished(),
+            options: conn.options,
+            created: conn.created,
+            last_heard: conn.heard_at,
+            last_sent: conn.sent_at,
+            ..Self::empty(
+                id,
+                conn.state,
+                conn.pair.local_socket(),
+                conn.pair.remote_socket(),
+            )
+        }
+    }
+}

@@ -1,0 +1,276 @@
+//! A connection in a synchronised state: the TCB of RFC 9293 §3.3.1.
+
+use std::time::Duration;
+
+use crate::stack::{ConnectionOptions, StackConfig};
+use crate::tcp::buffer::Ring;
+use crate::tcp::congestion::NewReno;
+use crate::tcp::endpoint::half_open::Agreed;
+use crate::tcp::endpoint::{
+    ChallengeLimiter, Changes, EndReason, Owner, Pair, State, TimestampState,
+};
+use crate::tcp::receive_space::ReceiveSpace;
+use crate::tcp::recovery::Recovery;
+use crate::tcp::rtt::{RtoBounds, RttEstimator};
+use crate::tcp::send_space::SendSpace;
+use crate::tcp::timers::Timers;
+use crate::time::Instant;
+use crate::wire::SequenceNumber;
+
+mod endings;
+
+/// Where the bytes are.
+#[derive(Debug)]
+pub(crate) struct Rings<R> {
+    pub(crate) receive: R,
+    pub(crate) send: R,
+}
+
+impl<R: Ring> Rings<R> {
+    /// Private rings for a connection nobody has claimed; nothing is allocated before a byte is written.
+    pub(crate) fn private(options: &ConnectionOptions, config: &StackConfig) -> Self {
+        let or = |wish: u32, default: u32| if wish == 0 { default } else { wish };
+        Self {
+            receive: R::private(or(options.receive_ring, config.tcp.receive_ring)),
+            send: R::private(or(options.send_ring, config.tcp.send_ring)),
+        }
+    }
+}
+
+/// What calls, arrivals and timeouts want sent; only [`crate::tcp::transmit`] builds segments, so intents merge.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Intents {
+    /// An acknowledgment is due now.
+    pub(crate) ack: bool,
+    /// How many duplicate acknowledgments are due, one for each segment that came out of order (RFC 5681 §4.2).
+    pub(crate) duplicate_acks: u8,
+    /// The segment at SND.UNA is to be sent again (fast retransmit).
+    pub(crate) retransmit_first: bool,
+    /// A zero-window probe is due, or silly-window avoidance is overridden.
+    pub(crate) probe: bool,
+    /// A keepalive probe is due.
+    pub(crate) keep_alive: bool,
+}
+
+/// A segment being timed for its round trip, one at a time (RFC 6298 §3).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Timed {
+    /// The position that must be acknowledged.
+    pub(crate) end: u64,
+    pub(crate) sent_at: Instant,
+}
+
+/// What a connection counts.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Tally {
+    pub(crate) segments_in: u64,
+    pub(crate) segments_out: u64,
+    pub(crate) bytes_in: u64,
+    pub(crate) bytes_out: u64,
+    pub(crate) bytes_retransmitted: u64,
+    pub(crate) retransmissions: u64,
+    pub(crate) duplicate_acks_in: u64,
+    pub(crate) timeouts: u64,
+    pub(crate) fast_retransmits: u64,
+}
+
+/// The TCB.
+#[derive(Debug)]
+pub(crate) struct Connection<R> {
+    pub(crate) pair: Pair,
+    pub(crate) state: State,
+    pub(crate) owner: Owner,
+    pub(crate) end: Option<EndReason>,
+    pub(crate) send: SendSpace,
+    pub(crate) receive: ReceiveSpace,
+    pub(crate) intents: Intents,
+    /// The position acknowledged by the last segment sent (Last.ACK.sent of RFC 7323 §4.3).
+    pub(crate) acked_to: u64,
+    pub(crate) timestamps: Option<TimestampState>,
+    pub(crate) timers: Timers,
+    pub(crate) rtt: RttEstimator,
+    pub(crate) timed: Option<Timed>,
+    pub(crate) congestion: NewReno,
+    pub(crate) recovery: Recovery,
+    /// Timeouts in a row without progress, against R2.
+    pub(crate) retries: u8,
+    /// Zero-window probes sent since the window was last open; for the backoff.
+    pub(crate) probes: u8,
+    /// Zero-window probes without any answer, against R2.
+    pub(crate) probes_unanswered: u8,
+    /// Keepalive probes without any answer.
+    pub(crate) keep_alives_unanswered: u8,
+    pub(crate) rings: Rings<R>,
+    /// What the user has yet to be told.
+    pub(crate) changes: Changes,
+    /// It stands in the transmit queue.
+    pub(crate) queued: bool,
+    /// It stands in the event queue.
+    pub(crate) event_queued: bool,
+    /// The user reads no more: what arrives is acknowledged and thrown away.
+    pub(crate) reading_closed: bool,
+    /// Whether the port may be shared.
+    pub(crate) reuse: bool,
+    pub(crate) tag: u64,
+    pub(crate) options: ConnectionOptions,
+    pub(crate) agreed: Agreed,
+    pub(crate) peer_mss: u16,
+    pub(crate) our_mss: u16,
+    pub(crate) challenge: ChallengeLimiter,
+    /// The same for ACKs that answer segments outside the window without text.
+    pub(crate) outside_window: ChallengeLimiter,
+    pub(crate) soft_error: Option<EndReason>,
+    pub(crate) created: Instant,
+    /// When the last segment came.
+    pub(crate) heard_at: Instant,
+    /// When the last segment with text went.
+    pub(crate) sent_at: Instant,
+    pub(crate) tally: Tally,
+}
+
+/// What a completed handshake knows.
+pub(crate) struct Opening<R> {
+    pub(crate) pair: Pair,
+    /// The state it had: SYN-SENT or SYN-RECEIVED.
+    pub(crate) state: State,
+    pub(crate) iss: SequenceNumber,
+    pub(crate) irs: SequenceNumber,
+    pub(crate) agreed: Agreed,
+    pub(crate) timestamps: Option<TimestampState>,
+    pub(crate) peer_mss: u16,
+    pub(crate) rtt: Option<Duration>,
+    pub(crate) syn_was_lost: bool,
+    pub(crate) owner: Owner,
+    pub(crate) tag: u64,
+    pub(crate) reuse: bool,
+    pub(crate) options: ConnectionOptions,
+    pub(crate) rings: Rings<R>,
+    pub(crate) path_mtu: u32,
+}
+
+impl<R: Ring> Connection<R> {
+    /// The TCB after the handshake; still in the state before.
+    pub(crate) fn open(opening: Opening<R>, config: &StackConfig, now: Instant) -> Self {
+        let tcp = &config.tcp;
+        let our_mss = offered_mss(&opening.pair, &opening.options, opening.path_mtu);
+        let mss = effective_mss(&opening, config);
+        let mut rtt = RttEstimator::new(RtoBounds {
+            initial: tcp.rto_initial,
+            min: tcp.rto_min,
+            max: tcp.rto_max,
+        });
+        match opening.rtt {
+            Some(sample) => rtt.sample(sample),
+            None if opening.syn_was_lost => rtt.after_lost_syn(),
+            None => {}
+        }
+        let capacity = opening.rings.receive.capacity();
+        let shift = opening.agreed.receive_shift();
+        Self {
+            state: opening.state,
+            owner: opening.owner,
+            end: None,
+            send: SendSpace::new(opening.iss, opening.agreed.send_shift.unwrap_or(0), mss),
+            receive: ReceiveSpace::new(opening.irs, capacity, shift, syn_window(capacity)),
+            intents: Intents::default(),
+            acked_to: 0,
+            timestamps: opening.timestamps,
+            timers: Timers::new(),
+            rtt,
+            timed: None,
+            congestion: NewReno::new(mss, opening.syn_was_lost),
+            recovery: Recovery::new(),
+            retries: 0,
+            probes: 0,
+            probes_unanswered: 0,
+            keep_alives_unanswered: 0,
+            rings: opening.rings,
+            changes: Changes::NONE,
+            queued: false,
+            event_queued: false,
+            reading_closed: false,
+            reuse: opening.reuse,
+            tag: opening.tag,
+            options: opening.options,
+            agreed: opening.agreed,
+            peer_mss: opening.peer_mss,
+            our_mss,
+            challenge: ChallengeLimiter::new(),
+            outside_window: ChallengeLimiter::new(),
+            soft_error: None,
+            created: now,
+            heard_at: now,
+            sent_at: now,
+            tally: Tally::default(),
+            pair: opening.pair,
+        }
+    }
+
+    /// Whether a user holds it or will.
+    pub(crate) fn is_orphan(&self) -> bool {
+        self.owner == Owner::Nobody
+    }
+
+    /// Adds to what the user is to be told.
+    pub(crate) fn changed(&mut self, changes: Changes) {
+        self.changes |= changes;
+    }
+
+    /// What must hold after every event.
+    pub(crate) fn assert_invariants(&self) {
+        self.send.assert_invariants(self.rings.send.capacity());
+        self.receive.assert_invariants();
+        assert_eq!(
+            self.receive.capacity,
+            self.rings.receive.capacity(),
+            "the ring grew behind the window's back"
+        );
+        assert!(
+            self.end.is_none() || matches!(self.state, State::Closed | State::TimeWait),
+            "ended in {}",
+            self.state
+        );
+        match self.state {
+            State::Closed | State::TimeWait => {}
+            State::Established => assert!(!self.send.fin_sent() && !self.receive.is_finished()),
+            State::CloseWait => assert!(!self.send.fin_sent() && self.receive.is_finished()),
+            State::FinWait1 => {
+                assert!(!self.send.fin_acknowledged() && !self.receive.is_finished())
+            }
+            State::FinWait2 => assert!(self.send.fin_acknowledged() && !self.receive.is_finished()),
+            State::Closing | State::LastAck => {
+                assert!(!self.send.fin_acknowledged() && self.receive.is_finished());
+            }
+            State::Listen | State::SynSent | State::SynReceived => {
+                panic!("{} is no connection's state", self.state)
+            }
+        }
+    }
+}
+
+/// The window field of a SYN or SYN-ACK, which is never scaled (RFC 7323 §2.2).
+pub(crate) fn syn_window(capacity: u32) -> u32 {
+    capacity.min(u32::from(u16::MAX))
+}
+
+/// The MSS we announce (MUST-14, RFC 6691): from the MTU, never reduced for options.
+pub(crate) fn offered_mss(pair: &Pair, options: &ConnectionOptions, mtu: u32) -> u16 {
+    let mss = mtu
+        .saturating_sub(pair.ip_header_len() + 20)
+        .clamp(1, 65_535) as u16;
+    if options.mss_max == 0 {
+        mss
+    } else {
+        mss.min(options.mss_max)
+    }
+}
+
+/// Eff.snd.MSS (MUST-16, §3.7.1) less the options that every segment carries.
+fn effective_mss<R>(opening: &Opening<R>, config: &StackConfig) -> u32 {
+    let theirs = opening.peer_mss.max(config.tcp.mss_floor);
+    let ours = offered_mss(&opening.pair, &opening.options, opening.path_mtu);
+    let option_bytes = if opening.timestamps.is_some() { 12 } else { 0 };
+    u32::from(theirs.min(ours))
+        .saturating_sub(option_bytes)
+        .max(1)
+}

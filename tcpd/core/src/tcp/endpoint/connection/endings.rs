@@ -1,0 +1,51 @@
+//! How a connection ends, and the ACK that challenges those who would end it blindly.
+
+use crate::tcp::buffer::Ring;
+use crate::tcp::endpoint::connection::{Connection, Intents};
+use crate::tcp::endpoint::{Cause, Changes, Context, EndReason, State};
+use crate::tcp::transmit::Reply;
+
+impl<R: Ring> Connection<R> {
+    /// The TCB is deleted: CLOSED. What was received and not read stays readable.
+    pub(crate) fn finish(&mut self, reason: EndReason, why: Cause, cx: &mut Context<'_>) {
+        if self.state == State::Closed {
+            return;
+        }
+        cx.transition(&mut self.state, State::Closed, why);
+        self.timers.stop_all();
+        self.intents = Intents::default();
+        if self.end.is_none() {
+            self.end = Some(reason);
+            self.changed(Changes::ENDED);
+        }
+    }
+
+    /// Both sides have closed; 2MSL begin. The stack puts the compact entry in this one's place once the last ACK is out.
+    pub(crate) fn enter_time_wait(&mut self, why: Cause, cx: &mut Context<'_>) {
+        cx.transition(&mut self.state, State::TimeWait, why);
+        self.timers.stop_all();
+        if self.end.is_none() {
+            self.end = Some(EndReason::Closed);
+            self.changed(Changes::ENDED);
+        }
+    }
+
+    /// Tells the peer that the connection is gone: <SEQ=SND.NXT><CTL=RST,ACK>.
+    pub(crate) fn reset_peer(&mut self, cx: &mut Context<'_>) {
+        let seq = self.send.sequence_of(self.send.nxt);
+        let mut reset = Reply::reset(self.pair, seq);
+        reset.acknowledge(self.receive.next_sequence());
+        cx.replies.push(reset);
+    }
+
+    /// RFC 5961: an ACK that tells where we stand, at most one an interval.
+    pub(crate) fn challenge_ack(&mut self, cx: &mut Context<'_>) {
+        let interval = cx.config.limits.challenge_ack_interval;
+        if self.challenge.allow(cx.now, interval, cx.random) {
+            cx.counters.challenge_acks += 1;
+            self.intents.ack = true;
+        } else {
+            cx.counters.challenge_acks_limited += 1;
+        }
+    }
+}

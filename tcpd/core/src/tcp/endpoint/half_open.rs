@@ -1,0 +1,90 @@
+//! SYN-RECEIVED: what is kept between a SYN and the acknowledgment of ours. Small because floods make many.
+
+use crate::stack::EndpointId;
+use crate::tcp::endpoint::{Pair, TimestampState};
+use crate::time::Instant;
+use crate::wire::{SequenceNumber, TcpOptions};
+
+/// A handshake of which the last part is missing. No buffers; data on the SYN is not kept (the peer sends it again).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct HalfOpen {
+    pub(crate) pair: Pair,
+    pub(crate) iss: SequenceNumber,
+    pub(crate) irs: SequenceNumber,
+    /// SEG.WND of the SYN; never scaled (RFC 7323 §2.2).
+    pub(crate) window: u16,
+    /// The peer's MSS option, or the default for the family.
+    pub(crate) peer_mss: u16,
+    /// What is agreed.
+    pub(crate) agreed: Agreed,
+    /// How often SYN-ACK was sent again.
+    pub(crate) retransmissions: u8,
+    /// SYN-ACK is to be sent.
+    pub(crate) synack_due: bool,
+    /// It stands in the transmit queue.
+    pub(crate) queued: bool,
+    /// The final ACK came, but the accept queue was full.
+    pub(crate) held_back: bool,
+    pub(crate) ts_recent: u32,
+    pub(crate) ts_offset: u32,
+    /// Not before this, in milliseconds, another challenge ACK.
+    pub(crate) challenge_after: u32,
+    /// When SYN-ACK was sent first.
+    pub(crate) sent_at: Instant,
+    /// The listener; names nothing for an active open (simultaneous open).
+    pub(crate) listener: EndpointId,
+}
+
+const _: () = assert!(size_of::<HalfOpen>() <= 96, "floods make many of these");
+
+/// The options both sides have agreed on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub(crate) struct Agreed {
+    /// The peer's shift; `None`: no scaling in either direction (RFC 7323 §2.2).
+    pub(crate) send_shift: Option<u8>,
+    /// Our shift; counts only with `send_shift`.
+    pub(crate) receive_shift: u8,
+    /// Timestamps (RFC 7323 §3.2).
+    pub(crate) timestamps: bool,
+}
+
+impl Agreed {
+    /// What the peer's options and our offer come to.
+    pub(crate) fn of(theirs: &TcpOptions, our_shift: Option<u8>, our_timestamps: bool) -> Self {
+        Self {
+            // RFC 7323 §2.3: a shift above 14 counts as 14.
+            send_shift: our_shift
+                .and(theirs.window_scale)
+                .map(|shift| shift.min(14)),
+            receive_shift: our_shift.unwrap_or(0),
+            timestamps: our_timestamps && theirs.timestamps.is_some(),
+        }
+    }
+
+    /// Rcv.Wind.Shift.
+    pub(crate) fn receive_shift(&self) -> u8 {
+        if self.send_shift.is_some() {
+            self.receive_shift
+        } else {
+            0
+        }
+    }
+}
+
+impl HalfOpen {
+    pub(crate) fn rcv_nxt(&self) -> SequenceNumber {
+        self.irs + 1
+    }
+
+    pub(crate) fn snd_nxt(&self) -> SequenceNumber {
+        self.iss + 1
+    }
+
+    pub(crate) fn timestamp_state(&self, now: Instant) -> Option<TimestampState> {
+        self.agreed.timestamps.then_some(TimestampState {
+            offset: self.ts_offset,
+            recent: self.ts_recent,
+            recent_at: now,
+        })
+    }
+}

@@ -1,0 +1,112 @@
+use super::{ReceiveSpace, Stored};
+use crate::wire::SequenceNumber;
+
+const LIMIT: usize = 128;
+
+fn space(capacity: u32, shift: u8) -> ReceiveSpace {
+    let mut space = ReceiveSpace::new(SequenceNumber(u32::MAX - 5), capacity, shift, 0);
+    space.take_window();
+    space
+}
+
+#[test]
+fn positions_and_sequence_numbers_agree_across_the_wrap() {
+    let space = space(65536, 0);
+    assert_eq!(space.next_sequence(), SequenceNumber(u32::MAX - 4));
+    for position in [0u64, 4, 5, 1000] {
+        assert_eq!(
+            space.position_of(space.sequence_of(position)),
+            position as i64
+        );
+    }
+    assert_eq!(space.position_of(SequenceNumber(u32::MAX - 5)), -1);
+}
+
+#[test]
+fn segment_one_is_accepted_though_two_to_six_fill_the_window() {
+    let mut space = space(5000, 0);
+    for segment in 1..5 {
+        assert_eq!(
+            space.store(segment * 1000, segment * 1000 + 1000, LIMIT),
+            Stored::OutOfOrder
+        );
+    }
+    assert_eq!(
+        space.take_window(),
+        5000,
+        "bytes behind a hole take nothing from the window"
+    );
+    assert_eq!(space.store(0, 1000, LIMIT), Stored::InOrder);
+    assert_eq!(space.nxt, 5000);
+    assert_eq!(space.take_window(), 0);
+    space.assert_invariants();
+}
+
+#[test]
+fn the_right_edge_never_moves_left_without_a_scale() {
+    let mut space = space(4096, 0);
+    let mut edge = space.adv;
+    let mut seed = 7u64;
+    for _ in 0..10_000 {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        let amount = (seed >> 33) % 300 + 1;
+        if seed >> 60 < 8 {
+            let end = (space.nxt + amount).min(space.adv);
+            if end > space.nxt {
+                space.store(space.nxt, end, LIMIT);
+            }
+        } else {
+            space.read += amount.min(space.unread());
+        }
+        let window = space.take_window();
+        assert!(space.nxt + u64::from(window) >= edge);
+        edge = space.nxt + u64::from(window);
+        space.assert_invariants();
+    }
+}
+
+#[test]
+fn a_drained_byte_opens_no_window_but_half_the_buffer_does() {
+    let mut space = space(1000, 0);
+    space.store(0, 1000, LIMIT);
+    assert_eq!(space.take_window(), 0);
+    for read in 1..500 {
+        space.read = read;
+        assert!(!space.wants_window_update(), "silly after {read} bytes");
+        assert_eq!(space.take_window(), 0);
+    }
+    space.read = 500;
+    assert!(space.wants_window_update());
+    assert_eq!(space.take_window(), 500);
+}
+
+#[test]
+fn an_early_fin_waits_for_its_turn_and_another_elsewhere_is_refused() {
+    let mut space = space(4096, 0);
+    space.store(100, 200, LIMIT);
+    assert!(!space.note_fin(150), "a FIN below bytes that arrived");
+    assert!(space.note_fin(200));
+    assert!(!space.note_fin(300));
+    assert!(!space.take_fin());
+    space.store(0, 100, LIMIT);
+    assert!(space.take_fin());
+    assert_eq!(
+        (space.nxt, space.data_end(), space.is_finished()),
+        (201, 200, true)
+    );
+    space.assert_invariants();
+}
+
+#[test]
+fn a_scaled_window_is_rounded_so_that_the_edge_stays() {
+    let mut space = space(65536, 4);
+    let mut edge = space.adv;
+    for step in 1..50u64 {
+        space.store(space.nxt, space.nxt + 7, LIMIT);
+        space.read += if step % 2 == 0 { 14 } else { 0 };
+        let wire_edge = space.nxt + (u64::from(space.take_window()) << 4);
+        assert!(wire_edge + 16 > edge, "more than the unit was taken back");
+        edge = wire_edge;
+        space.assert_invariants();
+    }
+}

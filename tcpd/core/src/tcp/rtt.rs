@@ -1,0 +1,112 @@
+//! The retransmission timeout of RFC 6298: SRTT, RTTVAR, Karn's rule and exponential backoff.
+//!
+//! Karn's rule is with the callers: they hand in no sample of a retransmitted segment, unless the timestamp
+//! option says which transmission was acknowledged (RFC 7323 §4).
+
+use std::time::Duration;
+
+#[cfg(test)]
+mod tests;
+
+/// The clock granularity G of RFC 6298 §2; segments are timed in nanoseconds, timers run in milliseconds.
+const GRANULARITY: Duration = Duration::from_millis(1);
+
+/// The bounds between which the retransmission timeout moves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RtoBounds {
+    pub(crate) initial: Duration,
+    pub(crate) min: Duration,
+    pub(crate) max: Duration,
+}
+
+/// What is known of the round-trip time.
+#[derive(Clone, Debug)]
+pub(crate) struct RttEstimator {
+    bounds: RtoBounds,
+    /// SRTT and RTTVAR once there is a sample.
+    smoothed: Option<(Duration, Duration)>,
+    /// RTO without backoff.
+    base: Duration,
+    /// How often the timeout was doubled since the last sample or the last new acknowledgment.
+    backoff: u8,
+    latest: Duration,
+    least: Duration,
+}
+
+impl RttEstimator {
+    pub(crate) fn new(bounds: RtoBounds) -> Self {
+        Self {
+            bounds,
+            smoothed: None,
+            base: bounds.initial,
+            backoff: 0,
+            latest: Duration::ZERO,
+            least: Duration::MAX,
+        }
+    }
+
+    /// RFC 6298 §5.7: a SYN had to be sent again before there was any sample, so data starts with 3 s.
+    pub(crate) fn after_lost_syn(&mut self) {
+        if self.smoothed.is_none() {
+            self.base = self.base.max(Duration::from_secs(3));
+            self.backoff = 0;
+        }
+    }
+
+    /// Takes in a measured round-trip time (RFC 6298 §2.2, §2.3).
+    pub(crate) fn sample(&mut self, rtt: Duration) {
+        let (srtt, rttvar) = match self.smoothed {
+            None => (rtt, rtt / 2),
+            Some((srtt, rttvar)) => (
+                srtt * 7 / 8 + rtt / 8,
+                rttvar * 3 / 4 + srtt.abs_diff(rtt) / 4,
+            ),
+        };
+        self.smoothed = Some((srtt, rttvar));
+        self.latest = rtt;
+        self.least = self.least.min(rtt);
+        self.base = (srtt + GRANULARITY.max(rttvar * 4)).clamp(self.bounds.min, self.bounds.max);
+        self.backoff = 0;
+    }
+
+    /// The timeout to arm the timer with.
+    pub(crate) fn rto(&self) -> Duration {
+        self.base
+            .saturating_mul(1 << self.backoff.min(16))
+            .min(self.bounds.max)
+    }
+
+    /// RFC 6298 §5.5: the timer went off.
+    pub(crate) fn back_off(&mut self) {
+        self.backoff = self.backoff.saturating_add(1);
+    }
+
+    /// New data was acknowledged: what Karn's rule kept from being sampled still shows that the path works.
+    pub(crate) fn progress(&mut self) {
+        self.backoff = 0;
+    }
+
+    pub(crate) fn backoff(&self) -> u8 {
+        self.backoff
+    }
+
+    /// SRTT, if there was a sample.
+    pub(crate) fn srtt(&self) -> Option<Duration> {
+        self.smoothed.map(|(srtt, _)| srtt)
+    }
+
+    /// RTTVAR, if there was a sample.
+    pub(crate) fn rttvar(&self) -> Option<Duration> {
+        self.smoothed.map(|(_, rttvar)| rttvar)
+    }
+
+    /// The least sample.
+    pub(crate) fn least(&self) -> Option<Duration> {
+        self.smoothed.map(|_| self.least)
+    }
+
+    /// The latest sample.
+    pub(crate) fn latest(&self) -> Option<Duration> {
+        self.smoothed.map(|_| self.latest)
+    }
+}

@@ -1,0 +1,211 @@
+//! The send sequence space (RFC 9293 §3.3.1) and the window the peer offers (§3.8.6).
+//!
+//! ```text
+//!        1         2          3          4
+//!   ----------|----------|----------|----------
+//!          SND.UNA    SND.NXT    SND.UNA
+//!                               +SND.WND
+//! 1 acknowledged   2 sent, unacknowledged   3 may be sent now   4 not yet
+//! ```
+//!
+//! Everything is kept as a *position*: u64, 0 is the byte after our SYN, and our FIN takes one position after the last
+//! byte written. SND.NXT never goes back: what has to be sent again is marked by [`SendSpace::resend`].
+
+use crate::wire::SequenceNumber;
+
+#[cfg(test)]
+mod tests;
+
+/// Bytes that are to be sent again: from `next` up to `end`, as the windows allow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Resend {
+    /// Position to go on from.
+    pub(crate) next: u64,
+    /// Position where it ends.
+    pub(crate) end: u64,
+}
+
+/// How far our FIN is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fin {
+    /// The user may write more.
+    NotYet,
+    /// The user closed: FIN follows the last byte written.
+    Queued,
+}
+
+/// What was written, sent and acknowledged.
+#[derive(Clone, Debug)]
+pub(crate) struct SendSpace {
+    /// ISS, our initial sequence number.
+    pub(crate) iss: SequenceNumber,
+    /// SND.UNA: the oldest position not acknowledged.
+    pub(crate) una: u64,
+    /// SND.NXT: the next position to send for the first time; counts the FIN once it was sent.
+    pub(crate) nxt: u64,
+    /// How far the user has written.
+    pub(crate) written: u64,
+    /// Whether the user has closed.
+    pub(crate) fin: Fin,
+    /// SND.WND: the window the peer offers, in bytes from SND.UNA.
+    pub(crate) wnd: u32,
+    /// MAX.SND.WND: the largest window ever offered (RFC 5961 §5, §3.8.6.2.1).
+    pub(crate) max_wnd: u32,
+    /// SND.WL1: the sequence number of the segment that last updated the window.
+    pub(crate) wl1: SequenceNumber,
+    /// SND.WL2: its acknowledgment number.
+    pub(crate) wl2: SequenceNumber,
+    /// The shift of the windows we receive (Snd.Wind.Shift, RFC 7323 §2.3).
+    pub(crate) shift: u8,
+    /// The largest payload of one segment, options of the usual segment taken off (Eff.snd.MSS, §3.7.1).
+    pub(crate) mss: u32,
+    /// What is to be sent again after a timeout.
+    pub(crate) resend: Option<Resend>,
+    /// The end of the latest segment shorter than the MSS, for Nagle's rule as Minshall tells it.
+    pub(crate) small_end: u64,
+}
+
+impl SendSpace {
+    /// The space after the peer acknowledged our SYN. `mss` in bytes of payload, `wnd` in bytes.
+    pub(crate) fn new(iss: SequenceNumber, shift: u8, mss: u32) -> Self {
+        Self {
+            iss,
+            una: 0,
+            nxt: 0,
+            written: 0,
+            fin: Fin::NotYet,
+            wnd: 0,
+            max_wnd: 0,
+            wl1: SequenceNumber(0),
+            wl2: SequenceNumber(0),
+            shift,
+            mss,
+            resend: None,
+            small_end: 0,
+        }
+    }
+
+    /// The sequence number of `position`.
+    pub(crate) fn sequence_of(&self, position: u64) -> SequenceNumber {
+        self.iss + 1 + position as u32
+    }
+
+    /// The position of `sequence`, taken to be the one nearest to SND.UNA; negative for ISS and below.
+    pub(crate) fn position_of(&self, sequence: SequenceNumber) -> i64 {
+        self.una as i64 + i64::from(sequence.signed_offset_from(self.sequence_of(self.una)))
+    }
+
+    /// Everything the user wants sent: the bytes, and the FIN when it was asked for.
+    pub(crate) fn end(&self) -> u64 {
+        self.written + u64::from(self.fin == Fin::Queued)
+    }
+
+    /// Whether the FIN was sent at least once.
+    pub(crate) fn fin_sent(&self) -> bool {
+        self.nxt > self.written
+    }
+
+    /// Whether the FIN was acknowledged: all else was, too.
+    pub(crate) fn fin_acknowledged(&self) -> bool {
+        self.una > self.written
+    }
+
+    /// Whether anything sent is unacknowledged.
+    pub(crate) fn has_unacknowledged(&self) -> bool {
+        self.una < self.nxt
+    }
+
+    /// Whether anything has never been sent.
+    pub(crate) fn has_unsent(&self) -> bool {
+        self.nxt < self.end()
+    }
+
+    /// How many bytes the user may still write into a ring of `capacity` bytes.
+    pub(crate) fn room(&self, capacity: u32) -> u64 {
+        u64::from(capacity).saturating_sub(self.written - self.una.min(self.written))
+    }
+
+    /// FlightSize, less what is marked to be sent again and thus no longer in flight.
+    pub(crate) fn in_flight(&self) -> u64 {
+        self.nxt - self.una - self.resend.map_or(0, |resend| resend.end - resend.next)
+    }
+
+    /// The right edge of the window the peer offers.
+    pub(crate) fn window_edge(&self) -> u64 {
+        self.una + u64::from(self.wnd)
+    }
+
+    /// Where sending goes on: at what has to be sent again, else at SND.NXT.
+    pub(crate) fn cursor(&self) -> u64 {
+        self.resend.map_or(self.nxt, |resend| resend.next)
+    }
+
+    /// Marks all that is unacknowledged as lost, to be sent again from SND.UNA.
+    pub(crate) fn resend_all(&mut self) {
+        self.resend = self.has_unacknowledged().then_some(Resend {
+            next: self.una,
+            end: self.nxt,
+        });
+    }
+
+    /// Positions `start..end` were put on the wire.
+    pub(crate) fn sent(&mut self, start: u64, end: u64) {
+        if let Some(resend) = &mut self.resend
+            && start <= resend.next
+            && end > resend.next
+        {
+            resend.next = end.min(resend.end);
+            if resend.next == resend.end {
+                self.resend = None;
+            }
+        }
+        self.nxt = self.nxt.max(end);
+    }
+
+    /// SND.UNA moves to `position`.
+    pub(crate) fn acknowledge(&mut self, position: u64) {
+        debug_assert!(position > self.una && position <= self.nxt);
+        self.una = position;
+        if let Some(resend) = &mut self.resend {
+            resend.next = resend.next.max(position);
+            if resend.next >= resend.end {
+                self.resend = None;
+            }
+        }
+    }
+
+    /// SND.WND, SND.WL1 and SND.WL2 from a segment that passed the check for old ones (§3.10.7.4, fifth step).
+    pub(crate) fn update_window(&mut self, wnd: u32, seq: SequenceNumber, ack: SequenceNumber) {
+        self.wnd = wnd;
+        self.max_wnd = self.max_wnd.max(wnd);
+        self.wl1 = seq;
+        self.wl2 = ack;
+    }
+
+    /// What must hold after every event.
+    pub(crate) fn assert_invariants(&self, capacity: u32) {
+        assert!(
+            self.una <= self.nxt,
+            "SND.UNA {} beyond SND.NXT {}",
+            self.una,
+            self.nxt
+        );
+        assert!(
+            self.nxt <= self.end(),
+            "SND.NXT {} beyond what was written {}",
+            self.nxt,
+            self.end()
+        );
+        assert!(
+            self.written - self.una.min(self.written) <= u64::from(capacity),
+            "more written than the ring holds"
+        );
+        assert!(self.mss > 0, "an MSS of nothing");
+        if let Some(resend) = self.resend {
+            assert!(
+                self.una <= resend.next && resend.next < resend.end && resend.end <= self.nxt,
+                "{resend:?}"
+            );
+        }
+    }
+}

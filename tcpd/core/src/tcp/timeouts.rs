@@ -1,0 +1,30 @@
+//! Timeouts (RFC 9293 §3.10.8): one file a timer, one dispatcher.
+
+use crate::tcp::buffer::Ring;
+use crate::tcp::endpoint::Context;
+use crate::tcp::endpoint::connection::Connection;
+use crate::tcp::timers::Timer;
+
+mod delayed_ack;
+mod keep_alive;
+mod orphan;
+mod retransmission;
+mod user;
+mod zero_window;
+
+pub(crate) use keep_alive::start as start_keep_alive;
+pub(crate) use user::start as start_user_timeout;
+
+/// `timer` of `conn` went off. SYN-SENT, half-open entries and TIME-WAIT have their one timer in the stack's wheel and are
+/// not here.
+pub(crate) fn dispatch<R: Ring>(conn: &mut Connection<R>, timer: Timer, cx: &mut Context<'_>) {
+    match timer {
+        Timer::Retransmission => retransmission::expire(conn, cx),
+        Timer::ZeroWindow => zero_window::expire(conn, cx),
+        Timer::DelayedAck => delayed_ack::expire(conn),
+        Timer::KeepAlive => keep_alive::expire(conn, cx),
+        Timer::User => user::expire(conn, cx),
+        Timer::Orphan => orphan::expire(conn, cx),
+        Timer::Handshake | Timer::TimeWait => {}
+    }
+}

@@ -1,0 +1,39 @@
+//! The retransmission timeout (§3.10.8; RFC 6298 §5, RFC 5681 §3.1, RFC 6582 §4) and R2 (§3.8.3).
+
+use crate::tcp::buffer::Ring;
+use crate::tcp::endpoint::connection::Connection;
+use crate::tcp::endpoint::{Cause, Context, EndReason};
+use crate::tcp::timers::Timer;
+
+/// Everything outstanding counts as lost: back off, one segment of CWND, send again from SND.UNA.
+pub(crate) fn expire<R: Ring>(conn: &mut Connection<R>, cx: &mut Context<'_>) {
+    if !conn.send.has_unacknowledged() {
+        return;
+    }
+    if conn.retries >= cx.config.tcp.r2 {
+        let reason = conn
+            .soft_error
+            .unwrap_or(EndReason::TimedOut(Timer::Retransmission));
+        conn.reset_peer(cx);
+        conn.finish(reason, Cause::TimedOut, cx);
+        return;
+    }
+    conn.tally.timeouts += 1;
+    cx.counters.timeouts += 1;
+    conn.timed = None;
+    conn.intents.retransmit_first = false;
+    if conn.send.wnd == 0 {
+        // The peer shrank its window over what is outstanding: that is probed, not retransmitted (SHLD-17, MUST-36).
+        conn.send.resend_all();
+        conn.intents.probe = true;
+        return;
+    }
+    let first = conn.retries == 0;
+    conn.retries += 1;
+    conn.congestion.on_timeout(conn.send.in_flight(), first);
+    conn.recovery.on_timeout(conn.send.nxt);
+    conn.rtt.back_off();
+    conn.send.resend_all();
+    conn.timers
+        .set(Timer::Retransmission, cx.now + conn.rtt.rto());
+}

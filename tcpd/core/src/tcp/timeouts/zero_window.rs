@@ -1,0 +1,21 @@
+//! The zero-window probe (§3.8.6.1, MUST-35 to MUST-37): for ever while the peer answers, at growing intervals.
+
+use crate::tcp::buffer::Ring;
+use crate::tcp::endpoint::connection::Connection;
+use crate::tcp::endpoint::{Cause, Context, EndReason};
+use crate::tcp::timers::Timer;
+
+/// Asks for a probe, unless R2 probes in a row have found no answer.
+pub(crate) fn expire<R: Ring>(conn: &mut Connection<R>, cx: &mut Context<'_>) {
+    if conn.probes_unanswered >= cx.config.tcp.r2 {
+        let reason = conn
+            .soft_error
+            .unwrap_or(EndReason::TimedOut(Timer::ZeroWindow));
+        conn.reset_peer(cx);
+        conn.finish(reason, Cause::TimedOut, cx);
+        return;
+    }
+    conn.probes = conn.probes.saturating_add(1);
+    conn.probes_unanswered += 1;
+    conn.intents.probe = true;
+}

@@ -1,0 +1,183 @@
+//! What to send (RFC 9293 §3.7, §3.8): the only place where segments are made.
+//!
+//! Calls, arrivals and timeouts leave intents on a connection. When the device has room, [`next`] turns them into one segment
+//! (or super-segment) at a time, in this order:
+//! 1. a keepalive probe;
+//! 2. a zero-window probe;
+//! 3. the segment that fast retransmit wants;
+//! 4. what was marked to be sent again, and new text, with FIN behind the last byte;
+//! 5. an ACK of its own, if nothing carried it.
+
+use crate::tcp::buffer::Ring;
+use crate::tcp::endpoint::connection::{Connection, Timed};
+use crate::tcp::endpoint::{Context, State};
+use crate::tcp::timers::Timer;
+use crate::wire::{Flags, SequenceNumber, Timestamps};
+
+mod nagle;
+mod probes;
+mod replies;
+mod segmentize;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use replies::{Replies, Reply};
+
+/// A segment to be built: everything but addresses and bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Outgoing {
+    pub(crate) seq: SequenceNumber,
+    pub(crate) ack: SequenceNumber,
+    pub(crate) flags: Flags,
+    pub(crate) window: u16,
+    pub(crate) timestamps: Option<Timestamps>,
+    /// Position of the first byte of text in the send ring.
+    pub(crate) position: u64,
+    /// Bytes of text; more than `segment_size` in a super-segment.
+    pub(crate) length: u32,
+    /// Bytes of text in each segment of the wire but the last.
+    pub(crate) segment_size: u32,
+}
+
+/// Text, or a FIN, or both, by position.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Text {
+    pub(crate) start: u64,
+    /// Position after the last byte; the FIN is not counted.
+    pub(crate) end: u64,
+    pub(crate) fin: bool,
+}
+
+impl Text {
+    /// Positions it takes.
+    fn sequence_end(&self) -> u64 {
+        self.end + u64::from(self.fin)
+    }
+}
+
+/// The next segment of `conn`, or `None` when it has nothing to send now.
+pub(crate) fn next<R: Ring>(conn: &mut Connection<R>, cx: &mut Context<'_>) -> Option<Outgoing> {
+    if conn.state == State::Closed || conn.state == State::TimeWait {
+        return None;
+    }
+    if std::mem::take(&mut conn.intents.keep_alive) {
+        return Some(probes::keep_alive(conn, cx));
+    }
+    if std::mem::take(&mut conn.intents.probe)
+        && let Some(text) = probes::zero_window(conn)
+    {
+        return Some(probe(conn, text, cx));
+    }
+    if std::mem::take(&mut conn.intents.retransmit_first)
+        && let Some(text) = segmentize::first_unacknowledged(conn)
+    {
+        return Some(send_text(conn, text, cx));
+    }
+    if let Some(text) = segmentize::next_text(conn, cx) {
+        return Some(send_text(conn, text, cx));
+    }
+    probes::watch_window(conn, cx);
+    acknowledgment(conn, cx)
+}
+
+/// A segment with text or FIN: keeps the books of everything that follows from sending it.
+fn send_text<R: Ring>(conn: &mut Connection<R>, text: Text, cx: &mut Context<'_>) -> Outgoing {
+    let length = (text.end - text.start) as u32;
+    let again = conn
+        .send
+        .nxt
+        .saturating_sub(text.start)
+        .min(u64::from(length));
+    if text.start < conn.send.nxt {
+        conn.tally.bytes_retransmitted += again;
+        conn.tally.retransmissions += 1;
+        cx.counters.retransmissions += 1;
+        // Karn: what is sent twice is not timed.
+        conn.timed = None;
+    } else if conn.timed.is_none() {
+        conn.timed = Some(Timed {
+            end: text.sequence_end(),
+            sent_at: cx.now,
+        });
+    }
+    if !u64::from(length).is_multiple_of(u64::from(conn.send.mss)) {
+        conn.send.small_end = conn.send.small_end.max(text.end);
+    }
+    conn.send.sent(text.start, text.sequence_end());
+    conn.timers
+        .set_if_idle(Timer::Retransmission, cx.now, conn.rtt.rto());
+    conn.timers.stop(Timer::ZeroWindow);
+    if let Some(patience) = conn.options.user_timeout {
+        conn.timers.set_if_idle(Timer::User, cx.now, patience);
+    }
+    conn.sent_at = cx.now;
+    text_segment(conn, text, cx)
+}
+
+/// A zero-window probe: not timed, not watched by the retransmission timer; what it carries is marked to be sent again.
+fn probe<R: Ring>(conn: &mut Connection<R>, text: Text, cx: &mut Context<'_>) -> Outgoing {
+    cx.counters.zero_window_probes += 1;
+    conn.send.sent(text.start, text.sequence_end());
+    conn.send.resend_all();
+    conn.timed = None;
+    let backoff = conn.rtt.rto().saturating_mul(1 << conn.probes.min(16));
+    conn.timers.set(
+        Timer::ZeroWindow,
+        cx.now + backoff.min(cx.config.tcp.rto_max),
+    );
+    conn.timers.stop(Timer::Retransmission);
+    text_segment(conn, text, cx)
+}
+
+fn text_segment<R: Ring>(conn: &mut Connection<R>, text: Text, cx: &mut Context<'_>) -> Outgoing {
+    let mut flags = Flags::NONE;
+    // MUST-60: PSH on the last segment of what was written.
+    if text.end == conn.send.written && text.end > text.start {
+        flags |= Flags::PSH;
+    }
+    if text.fin {
+        flags |= Flags::FIN;
+    }
+    let mut out = segment(conn, text.start, flags, cx);
+    out.length = (text.end - text.start) as u32;
+    conn.tally.bytes_out += u64::from(out.length);
+    out
+}
+
+/// An ACK of its own, if one is due. Each duplicate that is due goes out as one segment.
+fn acknowledgment<R: Ring>(conn: &mut Connection<R>, cx: &mut Context<'_>) -> Option<Outgoing> {
+    if !conn.intents.ack && conn.intents.duplicate_acks == 0 {
+        return None;
+    }
+    let more = conn.intents.duplicate_acks.saturating_sub(1);
+    let out = segment(conn, conn.send.nxt, Flags::NONE, cx);
+    conn.intents.duplicate_acks = more;
+    Some(out)
+}
+
+/// A segment without text at `position`. Every segment acknowledges (§3.10.7.4) and tells the window.
+fn segment<R: Ring>(
+    conn: &mut Connection<R>,
+    position: u64,
+    flags: Flags,
+    cx: &mut Context<'_>,
+) -> Outgoing {
+    conn.intents.ack = false;
+    conn.intents.duplicate_acks = 0;
+    conn.acked_to = conn.receive.nxt;
+    conn.timers.stop(Timer::DelayedAck);
+    conn.tally.segments_out += 1;
+    Outgoing {
+        seq: conn.send.sequence_of(position),
+        ack: conn.receive.next_sequence(),
+        flags: flags | Flags::ACK,
+        window: conn.receive.take_window(),
+        timestamps: conn.timestamps.map(|state| Timestamps {
+            value: state.value(cx.now),
+            echo: state.recent,
+        }),
+        position,
+        length: 0,
+        segment_size: conn.send.mss,
+    }
+}

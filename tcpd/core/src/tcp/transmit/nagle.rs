@@ -1,0 +1,17 @@
+//! Nagle's algorithm (RFC 9293 §3.7.4): a short segment waits while earlier text is on its way.
+
+use crate::stack::Nagle;
+use crate::tcp::send_space::SendSpace;
+
+/// Whether a segment shorter than the MSS may go out now.
+pub(crate) fn may_send_short(send: &SendSpace, nagle: Nagle, nodelay: bool) -> bool {
+    if nodelay {
+        return true;
+    }
+    match nagle {
+        Nagle::Off => true,
+        Nagle::Classic => !send.has_unacknowledged(),
+        // Only an earlier short segment counts: a long stream's tail does not wait.
+        Nagle::Minshall => send.small_end <= send.una,
+    }
+}

@@ -1,0 +1,47 @@
+//! Probes: of a zero window (§3.8.6.1), past silly-window avoidance (§3.8.6.2.1), and keepalive (§3.8.4).
+
+use crate::tcp::buffer::Ring;
+use crate::tcp::endpoint::Context;
+use crate::tcp::endpoint::connection::Connection;
+use crate::tcp::timers::Timer;
+use crate::tcp::transmit::{Outgoing, Text, segment};
+use crate::wire::Flags;
+
+/// SHLD-27, MUST-26: no text, SEG.SEQ = SND.NXT − 1, so that the peer has to answer.
+pub(crate) fn keep_alive<R: Ring>(conn: &mut Connection<R>, cx: &mut Context<'_>) -> Outgoing {
+    cx.counters.keep_alive_probes += 1;
+    let mut out = segment(conn, conn.send.nxt, Flags::NONE, cx);
+    out.seq = conn.send.sequence_of(conn.send.nxt) - 1;
+    out
+}
+
+/// One octet into a zero window, or as much as a small window takes once silly-window avoidance has held it back long
+/// enough. The FIN when only that is left.
+pub(crate) fn zero_window<R: Ring>(conn: &Connection<R>) -> Option<Text> {
+    let send = &conn.send;
+    let start = send.cursor();
+    if start >= send.end() {
+        return None;
+    }
+    let unsent = send.written.saturating_sub(start);
+    let usable = send
+        .window_edge()
+        .saturating_sub(start)
+        .min(u64::from(send.mss));
+    let end = start + usable.max(1).min(unsent);
+    Some(Text {
+        start,
+        end,
+        fin: unsent == 0,
+    })
+}
+
+/// Starts the timer of the zero-window probe when text waits that nothing else will set going: nothing is in flight, and
+/// the window does not let it out.
+pub(crate) fn watch_window<R: Ring>(conn: &mut Connection<R>, cx: &mut Context<'_>) {
+    if conn.send.cursor() < conn.send.end() && conn.send.in_flight() == 0 {
+        conn.timers.stop(Timer::Retransmission);
+        conn.timers
+            .set_if_idle(Timer::ZeroWindow, cx.now, conn.rtt.rto());
+    }
+}
