@@ -1,11 +1,11 @@
 //! The command line.
 
-use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
 use crate::exit_code::Exit;
+use crate::sandbox::SandboxArgs;
 
 /// TCP as a service: a daemon with a user-space TCP/IP stack on a TUN interface.
 #[derive(Debug, Parser)]
@@ -30,18 +30,7 @@ pub enum Command {
         set: Vec<String>,
     },
     /// Run a command (or a shell) in a private network namespace with a daemon and services of its own
-    Sandbox {
-        /// Overrides one key of the sandbox's configuration, as tcp.msl=2s; may be repeated
-        #[arg(long, value_name = "KEY=VALUE")]
-        set: Vec<String>,
-        /// The command and its arguments; without one: a shell
-        #[arg(
-            trailing_var_arg = true,
-            allow_hyphen_values = true,
-            value_name = "COMMAND"
-        )]
-        command: Vec<OsString>,
-    },
+    Sandbox(SandboxArgs),
     /// A tour of about ten seconds in a sandbox: the kernel's TCP talks to tcpd
     Demo,
     /// The process that forks workers; the daemon starts it
@@ -75,7 +64,7 @@ mod tests {
     fn a_sandbox_takes_its_command_as_it_is() {
         let cli = Cli::try_parse_from(["tcpd", "sandbox", "--", "nc", "-N", "198.18.0.2", "7"])
             .expect("parses");
-        let Command::Sandbox { command, .. } = cli.command else {
+        let Command::Sandbox(SandboxArgs { command, .. }) = cli.command else {
             panic!("{cli:?}")
         };
         assert_eq!(command, ["nc", "-N", "198.18.0.2", "7"]);

@@ -34,6 +34,8 @@ fn main() -> ExitCode {
 fn dispatch(command: Command) -> Result<ExitCode, Failure> {
     match command {
         Command::Check { file, set } => check(file.as_deref(), &set),
+        // Before any thread is started: it enters namespaces.
+        Command::Sandbox(args) => tcpd::sandbox::run(args),
         other => Err(Failure::new(
             Exit::Unavailable,
             format!("{other:?} is not in this build"),

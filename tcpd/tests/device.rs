@@ -3,6 +3,7 @@
 mod common {
     pub(crate) mod deadline;
     pub(crate) mod namespace;
+    pub(crate) mod rerun;
 }
 
 use std::io::{ErrorKind, Read, Write};

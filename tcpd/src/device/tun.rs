@@ -143,6 +143,11 @@ impl Device for Tun {
     }
 }
 
+/// Whether this user may open /dev/net/tun at all.
+pub fn check_openable() -> Result<(), DeviceError> {
+    open_device().map(drop)
+}
+
 fn check_name(name: &str) -> Result<(), DeviceError> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
     let good = (1..NAME_LEN).contains(&name.len())
