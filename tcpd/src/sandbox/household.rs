@@ -5,7 +5,7 @@ use std::io;
 use std::time::Duration;
 
 use rustix::process::{
-    Pid, Signal, WaitOptions, WaitStatus, getpid, kill_process, set_child_subreaper, waitpid,
+    Pid, Signal, WaitOptions, WaitStatus, getpid, kill_process, set_child_subreaper, wait,
 };
 
 use super::signals::Signals;
@@ -25,7 +25,7 @@ pub(super) fn adopt_orphans() -> io::Result<()> {
 /// Children that have ended, all of them, with their status.
 pub(super) fn reap() -> Vec<(Pid, WaitStatus)> {
     let mut ended = Vec::new();
-    while let Ok(Some(one)) = waitpid(None, WaitOptions::NOHANG) {
+    while let Ok(Some(one)) = wait(WaitOptions::NOHANG) {
         ended.push(one);
     }
     ended
