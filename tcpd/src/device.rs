@@ -20,20 +20,12 @@ pub use error::DeviceError;
 pub use libtcpclient::shm::RawSlice;
 pub use netlink::Range;
 pub use queue::Statistics;
+pub use tcpd_core::stack::ReceiveMeta;
 pub use tun::{Tun, TunOptions};
 pub use vnet_header::Malformed;
 
 /// Bytes a receive buffer must have: the longest IP packet, a super-segment included.
 pub const RECEIVE_BUFFER_LEN: usize = 65_535;
-
-/// What is known of a received packet beside its bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ReceiveMeta {
-    /// The kernel made or verified the transport checksum; otherwise the stack verifies it.
-    pub checksum_trusted: bool,
-    /// For a super-segment, payload bytes of each segment it was made of.
-    pub segment_size: Option<u16>,
-}
 
 /// One packet, as it was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
