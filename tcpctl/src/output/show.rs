@@ -101,13 +101,7 @@ fn identity(sheet: &mut Sheet, status: &ConnectionStatus, users: &Users) {
                 "open"
             },
         )
-        .line(
-            "sending",
-            status.not_sending.as_deref().map_or_else(
-                || "yes".to_owned(),
-                |word| format!("no: {}", why::not_sending(word)),
-            ),
-        );
+        .line("sending", why::sending(status));
 }
 
 /// A connection of a service waits in the backlog until a worker has it.

@@ -137,14 +137,17 @@ pub(super) fn counters(sheet: &mut Sheet, status: &ConnectionStatus) {
         )
         .line("sent again", again)
         .line("timeouts", count(counters.timeouts))
-        .line("fast retransmits", count(counters.fast_retransmits))
-        .line("duplicate ACKs in", count(counters.duplicate_acks_in))
-        .line("out of order in", count(counters.out_of_order_in))
-        .line("zero-window probes", count(counters.zero_window_probes))
-        .line("keepalive probes", count(counters.keepalive_probes))
-        .line("challenge ACKs", count(counters.challenge_acks));
-    if counters.dropped.is_empty() {
-        sheet.line("dropped", "none");
+        .line("fast retransmits", count(counters.fast_retransmits));
+    // What did not happen on this connection is not worth a line each.
+    let rare = [
+        ("duplicate ACKs in", counters.duplicate_acks_in),
+        ("out of order in", counters.out_of_order_in),
+        ("zero-window probes", counters.zero_window_probes),
+        ("keepalive probes", counters.keepalive_probes),
+        ("challenge ACKs", counters.challenge_acks),
+    ];
+    for (name, times) in rare {
+        sheet.maybe(name, (times > 0).then(|| count(times)));
     }
     for (reason, times) in &counters.dropped {
         sheet.line("dropped", format!("{} {}", count(*times), harmless(reason)));

@@ -1,4 +1,4 @@
-use libtcpclient::protocol::status::TcpState;
+use libtcpclient::protocol::status::{ConnectionStatus, TcpState};
 
 use super::{connection, listener};
 use crate::output::examples::{busy, listeners, orphan, service, syn_sent, time_wait, users};
@@ -94,9 +94,6 @@ fn a_connection_in_the_middle_of_a_transfer() {
       fast retransmits    6
       duplicate ACKs in   21
       out of order in     2
-      zero-window probes  0
-      keepalive probes    0
-      challenge ACKs      0
       dropped             4 sequence-outside-window
       dropped             1 timestamp-too-old
     "#);
@@ -114,7 +111,7 @@ fn a_connection_in_time_wait_shows_only_what_is_kept_of_it() {
       last sent           100 ms ago
       our side            closed: nothing more will be written
       the peer's side     closed: its FIN is in
-      sending             no: this side is closed
+      sending             no: this side is closed, and nothing is left to send
 
     Send sequence space (RFC 9293 figure 3)
                1                 2                 3                 4
@@ -208,12 +205,6 @@ fn a_connection_whose_syn_is_not_answered() {
       sent again          1 segment, 0 B (50.0 % of what was sent)
       timeouts            1
       fast retransmits    0
-      duplicate ACKs in   0
-      out of order in     0
-      zero-window probes  0
-      keepalive probes    0
-      challenge ACKs      0
-      dropped             none
     "#);
 }
 
@@ -273,4 +264,53 @@ fn the_end_and_the_owner_are_said_in_words() {
     assert!(connection(&status, &users()).contains("none any more"));
     status.row.owner = service("echo", None);
     assert!(connection(&status, &users()).contains("service echo, no worker yet"));
+}
+
+#[test]
+fn without_the_daemons_word_the_numbers_say_what_the_sender_waits_for() {
+    let sending = |change: &dyn Fn(&mut ConnectionStatus)| {
+        let mut status = busy();
+        status.not_sending = None;
+        change(&mut status);
+        let text = connection(&status, &users());
+        let line = text
+            .lines()
+            .find(|line| line.starts_with("  sending"))
+            .expect("a line for sending");
+        line.trim_start_matches("  sending").trim().to_owned()
+    };
+    assert_eq!(sending(&|_| ()), "yes");
+    assert_eq!(
+        sending(&|status| status.snd.wnd_bytes = 0),
+        "no: the peer's window is closed"
+    );
+    assert_eq!(
+        sending(&|status| status.snd.wnd_bytes = 15_480),
+        "no: the peer's window is full"
+    );
+    assert_eq!(
+        sending(&|status| status.congestion.cwnd_bytes = 15_480),
+        "no: the congestion window is full"
+    );
+    assert!(sending(&|status| status.rings.transmit_unsent_bytes = 100).contains("Nagle"));
+    assert_eq!(
+        sending(
+            &|status| (status.rings.transmit_unsent_bytes, status.options.nodelay) = (100, true)
+        ),
+        "yes"
+    );
+    assert!(sending(&|status| status.snd.wnd_bytes = 15_490).contains("too little room"));
+    assert!(
+        sending(&|status| status.rings.transmit_unsent_bytes = 0)
+            .contains("waits for its acknowledgment")
+    );
+    let idle = |status: &mut ConnectionStatus| {
+        (
+            status.rings.transmit_unsent_bytes,
+            status.congestion.in_flight_bytes,
+        ) = (0, 0)
+    };
+    assert_eq!(sending(&idle), "no: nothing is waiting to be sent");
+    assert!(sending(&|status| (idle(status), status.send_closed = true).0).contains("closed"));
+    assert!(sending(&|status| status.row.state = TcpState::SynSent).contains("handshake"));
 }
