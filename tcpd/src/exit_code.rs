@@ -42,6 +42,23 @@ Exit codes (sysexits):
   78  the configuration is wrong
 `tcpd sandbox` ends with the exit code of its command.";
 
+    /// The exit code with this number; [`Exit::Internal`] for a number that is none.
+    pub fn from_code(code: u8) -> Self {
+        let all = [
+            Self::Ok,
+            Self::Usage,
+            Self::Unavailable,
+            Self::System,
+            Self::CannotCreate,
+            Self::AlreadyRunning,
+            Self::NotPermitted,
+            Self::Configuration,
+        ];
+        all.into_iter()
+            .find(|exit| *exit as u8 == code)
+            .unwrap_or(Self::Internal)
+    }
+
     /// The exit code for an error of the operating system.
     pub fn of(error: &std::io::Error) -> Self {
         match error.kind() {

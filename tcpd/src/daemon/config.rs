@@ -129,8 +129,7 @@ pub struct Tcp {
     pub rto_max: Duration,
     #[serde(deserialize_with = "units::duration")]
     pub syn_timeout: Duration,
-    #[serde(deserialize_with = "units::duration")]
-    pub syn_received_timeout: Duration,
+    pub syn_ack_retries: u8,
     pub data_retries: u32,
     #[serde(deserialize_with = "units::duration")]
     pub delayed_ack: Duration,
@@ -142,6 +141,8 @@ pub struct Tcp {
     pub keepalive_count: u32,
     #[serde(deserialize_with = "units::duration")]
     pub fin_wait_2_timeout: Duration,
+    #[serde(deserialize_with = "units::duration")]
+    pub orphan_timeout: Duration,
     pub mss_floor: u16,
     #[serde(deserialize_with = "units::size_u32")]
     pub receive_initial: u32,
@@ -181,7 +182,6 @@ pub struct Limits {
     pub sessions_per_uid: u32,
     pub connections_per_uid: u32,
     pub listeners_per_uid: u32,
-    pub orphans_per_uid: u32,
     #[serde(deserialize_with = "units::size")]
     pub ring_bytes_per_uid: u64,
     pub slots_per_session: u32,
@@ -393,7 +393,7 @@ impl Default for Config {
                 rto_min: Duration::from_millis(200),
                 rto_max: seconds(60),
                 syn_timeout: seconds(180),
-                syn_received_timeout: seconds(60),
+                syn_ack_retries: 5,
                 data_retries: 15,
                 delayed_ack: Duration::from_millis(40),
                 keepalive: false,
@@ -401,6 +401,7 @@ impl Default for Config {
                 keepalive_interval: seconds(75),
                 keepalive_count: 9,
                 fin_wait_2_timeout: seconds(60),
+                orphan_timeout: seconds(60),
                 mss_floor: 88,
                 receive_initial: 64 << 10,
                 receive_max: 4 << 20,
@@ -428,7 +429,6 @@ impl Default for Config {
                 sessions_per_uid: 1024,
                 connections_per_uid: 65_536,
                 listeners_per_uid: 1024,
-                orphans_per_uid: 1024,
                 ring_bytes_per_uid: 512 << 20,
                 slots_per_session: 4096,
                 requests_per_session: 8192,

@@ -39,6 +39,8 @@ pub(crate) fn stack_config(config: &Config, mtu: u16) -> StackConfig {
             timestamps: tcp.timestamps,
             nagle: if tcp.nagle { Nagle::Minshall } else { Nagle::Off },
             fin_wait_2_timeout: tcp.fin_wait_2_timeout,
+            orphan_timeout: tcp.orphan_timeout,
+            syn_ack_retries: tcp.syn_ack_retries,
             ..TcpConfig::default()
         },
         limits: Limits {

@@ -3,7 +3,7 @@
 //! Nothing here blocks, and nothing grows with what the client does: replies that it does not read wait up to a limit,
 //! and then the session ends. Every end has a name ([`EndedBy`]), counted and shown by `tcpctl stats`.
 
-use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::io::{ErrorKind, IoSliceMut};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
@@ -186,8 +186,6 @@ pub struct Session {
     pub opened: Instant,
     /// Requests so far.
     pub requests: u64,
-    /// Numbers of requests that wait for their answer.
-    pub waiting: HashSet<u32>,
     /// Violations so far, by name.
     pub violations: BTreeMap<&'static str, u64>,
     socket: Seqpacket,
@@ -216,7 +214,6 @@ impl Session {
             program: String::new(),
             opened: now,
             requests: 0,
-            waiting: HashSet::new(),
             violations: BTreeMap::new(),
             socket,
             pidfd,

@@ -118,11 +118,7 @@ pub(super) const KEYS: &[Key] = &[
         "syn_timeout",
         Kind::Duration(seconds(1), seconds(3600)),
     ),
-    key(
-        "tcp",
-        "syn_received_timeout",
-        Kind::Duration(seconds(1), seconds(3600)),
-    ),
+    key("tcp", "syn_ack_retries", Kind::Integer(1, 15)),
     key("tcp", "data_retries", Kind::Integer(1, 100)),
     key(
         "tcp",
@@ -136,6 +132,11 @@ pub(super) const KEYS: &[Key] = &[
     key(
         "tcp",
         "fin_wait_2_timeout",
+        Kind::Duration(milliseconds(1), DAY),
+    ),
+    key(
+        "tcp",
+        "orphan_timeout",
         Kind::Duration(milliseconds(1), DAY),
     ),
     key("tcp", "mss_floor", Kind::Integer(48, 1220)),
@@ -172,7 +173,6 @@ pub(super) const KEYS: &[Key] = &[
         Kind::Integer(1, 10_000_000),
     ),
     key("limits", "listeners_per_uid", Kind::Integer(0, 65_535)),
-    key("limits", "orphans_per_uid", Kind::Integer(0, 10_000_000)),
     key("limits", "ring_bytes_per_uid", Kind::Size(1 << 20, 1 << 44)),
     key("limits", "slots_per_session", Kind::Integer(1, 4096)),
     key(

@@ -1,3 +1,4 @@
+use std::collections::HashSet;
 use std::io::IoSlice;
 use std::mem::MaybeUninit;
 

@@ -1,0 +1,325 @@
+//! The sessions open, who has something to read, and how many each user has.
+
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::os::fd::AsRawFd;
+use std::time::Duration;
+
+use libtcpclient::protocol::{ErrorCode, Event, Failure, Reply};
+use mio::unix::SourceFd;
+use mio::{Interest, Registry};
+use tcpd_core::stack::EndpointId;
+use tcpd_core::time::Instant;
+
+use super::super::orders::{ServiceIndex, SessionId};
+use super::holdings::{Count, Holdings, Waiting};
+use super::{pidfd_token, socket_token};
+use crate::ipc::session::{EndedBy, Session};
+
+/// A worker's right to its connection, until it adopts it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Grant {
+    pub(super) endpoint: EndpointId,
+    pub(super) adopted: bool,
+    pub(super) service: ServiceIndex,
+    pub(super) service_name: String,
+}
+
+/// A session and what the loop knows about it.
+#[derive(Debug)]
+pub(super) struct Client {
+    pub(super) session: Session,
+    /// Requests that wait for their answer, by number.
+    pub(super) waiting: HashMap<u32, Waiting>,
+    /// What it has, as its answers said.
+    pub(super) holdings: Holdings,
+    /// For a worker's session.
+    pub(super) grant: Option<Grant>,
+    /// The stack thread knows it.
+    pub(super) has_arena: bool,
+    /// Its connector has ended: what it said before still counts, then it is over.
+    pub(super) connector_gone: bool,
+    /// It counts against its user's quota.
+    pub(super) counted: bool,
+    ready: bool,
+}
+
+/// Why a session ends, and the last word it hears.
+#[derive(Debug)]
+pub(super) struct End {
+    pub(super) by: EndedBy,
+    pub(super) word: Option<Vec<u8>>,
+    /// For the log.
+    pub(super) detail: String,
+}
+
+impl End {
+    /// Nobody is there to hear anything.
+    pub(super) fn silent(by: EndedBy) -> Self {
+        Self {
+            by,
+            word: None,
+            detail: String::new(),
+        }
+    }
+
+    /// A read said so.
+    pub(super) fn of(by: EndedBy) -> Self {
+        match by {
+            EndedBy::Client | EndedBy::ConnectorGone | EndedBy::SocketError => Self::silent(by),
+            _ => Self::because(by, by.help()),
+        }
+    }
+
+    /// The client is told why, unasked.
+    pub(super) fn because(by: EndedBy, detail: &str) -> Self {
+        let code = match by {
+            EndedBy::Quota => ErrorCode::QuotaExceeded,
+            EndedBy::Stopping => ErrorCode::Draining,
+            EndedBy::NoHello | EndedBy::HelloTimeout => ErrorCode::HelloExpected,
+            EndedBy::UnknownMessage => ErrorCode::UnknownRequest,
+            EndedBy::UnreadReplies => ErrorCode::TooManyRequests,
+            EndedBy::Daemon => ErrorCode::Internal,
+            _ => ErrorCode::BadRequest,
+        };
+        let failure = Failure {
+            code,
+            detail: detail.to_owned(),
+        };
+        Self {
+            by,
+            word: Some(Event::SessionEnding(failure).encode()),
+            detail: detail.to_owned(),
+        }
+    }
+
+    /// The client is told why in answer to its request.
+    pub(super) fn answer(by: EndedBy, number: u32, code: ErrorCode, detail: &str) -> Self {
+        Self {
+            by,
+            word: Some(Reply::error(code, detail).encode(number)),
+            detail: detail.to_owned(),
+        }
+    }
+}
+
+/// Sessions by their number.
+#[derive(Debug)]
+pub(super) struct Clients {
+    registry: Registry,
+    clients: HashMap<SessionId, Client>,
+    ready: VecDeque<SessionId>,
+    /// Of those that have not said Hello, the oldest first.
+    hello_deadlines: VecDeque<(Instant, SessionId)>,
+    per_uid: HashMap<u32, u32>,
+    /// By user.
+    holdings: HashMap<u32, Count>,
+    /// Sessions that are over but count until the stack has released their arena.
+    unreleased: HashMap<SessionId, u32>,
+    next_id: SessionId,
+}
+
+impl Clients {
+    pub(super) fn new(registry: Registry) -> Self {
+        Self {
+            registry,
+            clients: HashMap::new(),
+            ready: VecDeque::new(),
+            hello_deadlines: VecDeque::new(),
+            per_uid: HashMap::new(),
+            holdings: HashMap::new(),
+            unreleased: HashMap::new(),
+            next_id: 1,
+        }
+    }
+
+    /// The number of the next session.
+    pub(super) fn next_id(&mut self) -> SessionId {
+        self.next_id += 1;
+        self.next_id - 1
+    }
+
+    /// Takes a session in and watches its socket and its connector.
+    pub(super) fn add(&mut self, session: Session, hello_timeout: Duration) -> io::Result<()> {
+        let id = session.id;
+        let both = Interest::READABLE | Interest::WRITABLE;
+        self.registry
+            .register(&mut SourceFd(&session.as_raw_fd()), socket_token(id), both)?;
+        if let Some(pidfd) = session.pidfd() {
+            self.registry
+                .register(&mut SourceFd(&pidfd), pidfd_token(id), Interest::READABLE)?;
+        }
+        self.hello_deadlines
+            .push_back((session.opened + hello_timeout, id));
+        let client = Client {
+            session,
+            waiting: HashMap::new(),
+            holdings: Holdings::default(),
+            grant: None,
+            has_arena: false,
+            connector_gone: false,
+            counted: false,
+            ready: false,
+        };
+        self.clients.insert(id, client);
+        // It may have written before it was registered.
+        self.mark_ready(id);
+        Ok(())
+    }
+
+    /// Takes a session out; its descriptors are watched no more.
+    pub(super) fn remove(&mut self, id: SessionId) -> Option<Client> {
+        let client = self.clients.remove(&id)?;
+        self.adjust(
+            client.session.identity.uid,
+            client.holdings.count(),
+            Count::default(),
+        );
+        // Before they are closed: a duplicate that somebody else holds would keep them registered.
+        for descriptor in [Some(client.session.as_raw_fd()), client.session.pidfd()]
+            .into_iter()
+            .flatten()
+        {
+            if let Err(error) = self.registry.deregister(&mut SourceFd(&descriptor)) {
+                tracing::debug!(session = id, %error, "a descriptor was not watched");
+            }
+        }
+        Some(client)
+    }
+
+    pub(super) fn get(&self, id: SessionId) -> Option<&Client> {
+        self.clients.get(&id)
+    }
+
+    pub(super) fn get_mut(&mut self, id: SessionId) -> Option<&mut Client> {
+        self.clients.get_mut(&id)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Client> {
+        self.clients.values()
+    }
+
+    pub(super) fn ids(&self) -> Vec<SessionId> {
+        self.clients.keys().copied().collect()
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.clients.len()
+    }
+
+    /// It may have a message.
+    pub(super) fn mark_ready(&mut self, id: SessionId) {
+        if let Some(client) = self.clients.get_mut(&id)
+            && !client.ready
+        {
+            client.ready = true;
+            self.ready.push_back(id);
+        }
+    }
+
+    /// The next of those that may have a message.
+    pub(super) fn next_ready(&mut self) -> Option<SessionId> {
+        let id = self.ready.pop_front()?;
+        if let Some(client) = self.clients.get_mut(&id) {
+            client.ready = false;
+        }
+        Some(id)
+    }
+
+    pub(super) fn any_ready(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
+    pub(super) fn ready_count(&self) -> usize {
+        self.ready.len()
+    }
+
+    /// When the oldest session without Hello has had its time.
+    pub(super) fn next_hello_deadline(&self) -> Option<Instant> {
+        self.hello_deadlines.front().map(|(at, _)| *at)
+    }
+
+    /// Hello was said: its deadline counts no more, nor do those before it that are settled.
+    pub(super) fn hello_said(&mut self) {
+        let clients = &self.clients;
+        let waits = |id: &SessionId| {
+            clients
+                .get(id)
+                .is_some_and(|client| client.session.kind.is_none())
+        };
+        while self
+            .hello_deadlines
+            .front()
+            .is_some_and(|(_, id)| !waits(id))
+        {
+            self.hello_deadlines.pop_front();
+        }
+    }
+
+    /// A session that has not said Hello in its time.
+    pub(super) fn hello_overdue(&mut self, now: Instant) -> Option<SessionId> {
+        self.hello_said();
+        let (at, id) = *self.hello_deadlines.front()?;
+        (at <= now).then(|| {
+            self.hello_deadlines.pop_front();
+            id
+        })
+    }
+
+    /// What all sessions of a user have, and are about to have.
+    pub(super) fn holdings_of_user(&self, uid: u32) -> Count {
+        self.holdings.get(&uid).copied().unwrap_or_default()
+    }
+
+    /// Changes what a session has.
+    pub(super) fn change_holdings(&mut self, id: SessionId, change: impl FnOnce(&mut Client)) {
+        let Some(client) = self.clients.get_mut(&id) else {
+            return;
+        };
+        let before = client.holdings.count();
+        change(client);
+        let (uid, after) = (client.session.identity.uid, client.holdings.count());
+        self.adjust(uid, before, after);
+    }
+
+    fn adjust(&mut self, uid: u32, before: Count, after: Count) {
+        let count = self.holdings_of_user(uid).changed(before, after);
+        if count == Count::default() {
+            self.holdings.remove(&uid);
+        } else {
+            self.holdings.insert(uid, count);
+        }
+    }
+
+    /// Sessions of a user that count.
+    pub(super) fn of_user(&self, uid: u32) -> u32 {
+        self.per_uid.get(&uid).copied().unwrap_or(0)
+    }
+
+    /// One more.
+    pub(super) fn count_user(&mut self, uid: u32) {
+        *self.per_uid.entry(uid).or_insert(0) += 1;
+    }
+
+    /// One less.
+    pub(super) fn discount_user(&mut self, uid: u32) {
+        if let Some(count) = self.per_uid.get_mut(&uid) {
+            *count -= 1;
+            if *count == 0 {
+                self.per_uid.remove(&uid);
+            }
+        }
+    }
+
+    /// A session that is over counts as one of its user's until [`Clients::released`].
+    pub(super) fn count_until_released(&mut self, id: SessionId, uid: u32) {
+        self.unreleased.insert(id, uid);
+    }
+
+    /// The stack needs nothing of that session any more.
+    pub(super) fn released(&mut self, id: SessionId) {
+        if let Some(uid) = self.unreleased.remove(&id) {
+            self.discount_user(uid);
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! What a session has: told from its requests and their answers, for quotas and for the table.
+
+use std::collections::{HashMap, HashSet};
+
+use libtcpclient::protocol::{Opened, Reply, Request};
+
+/// What the answer to a request will change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Waiting {
+    /// Connect.
+    Connects,
+    /// Close or Abort of this connection: it is given back whatever the answer is.
+    Ends(u64),
+    /// CloseListener of this listener.
+    Unlistens(u64),
+    /// Nothing, or what the answer itself says.
+    Other,
+}
+
+impl Waiting {
+    /// For this request.
+    pub(super) fn of(request: &Request) -> Self {
+        match request {
+            Request::Connect(_) => Waiting::Connects,
+            Request::Close { connection, .. } | Request::Abort { connection } => {
+                Waiting::Ends(*connection)
+            }
+            Request::CloseListener { listener } => Waiting::Unlistens(*listener),
+            _ => Waiting::Other,
+        }
+    }
+}
+
+/// Connections and listeners of a session.
+#[derive(Debug, Default)]
+pub(super) struct Holdings {
+    /// Whether each was opened by the peer.
+    connections: HashMap<u64, bool>,
+    /// Connects that wait for their answer.
+    connecting: u32,
+    listeners: HashSet<u64>,
+}
+
+/// How many of each; of a session, or of all sessions of a user.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Count {
+    pub(super) connections: u32,
+    pub(super) listeners: u32,
+}
+
+impl Count {
+    /// This, after a part of it changed.
+    pub(super) fn changed(self, before: Count, after: Count) -> Self {
+        Self {
+            connections: self.connections + after.connections - before.connections,
+            listeners: self.listeners + after.listeners - before.listeners,
+        }
+    }
+}
+
+impl Holdings {
+    /// A request goes to the stack thread.
+    pub(super) fn expect(&mut self, waiting: Waiting) {
+        self.connecting += u32::from(waiting == Waiting::Connects);
+    }
+
+    /// An answer goes to the client.
+    pub(super) fn learn(&mut self, waiting: Waiting, reply: &Reply) {
+        match waiting {
+            Waiting::Ends(connection) => {
+                self.connections.remove(&connection);
+            }
+            Waiting::Unlistens(listener) => {
+                self.listeners.remove(&listener);
+            }
+            Waiting::Connects => self.connecting -= 1,
+            Waiting::Other => {}
+        }
+        match reply {
+            Reply::Connected(Opened { connection, .. }) => {
+                _ = self.connections.insert(*connection, false)
+            }
+            Reply::Accepted(Opened { connection, .. })
+            | Reply::Adopted(Opened { connection, .. }) => {
+                self.connections.insert(*connection, true);
+            }
+            Reply::Listening { listener, .. } => _ = self.listeners.insert(*listener),
+            _ => {}
+        }
+    }
+
+    /// Whether the peer opened this connection; `None` when it is not one of these.
+    pub(super) fn is_passive(&self, connection: u64) -> Option<bool> {
+        self.connections.get(&connection).copied()
+    }
+
+    /// How many, with those it is about to have.
+    pub(super) fn count(&self) -> Count {
+        let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        let connections = self
+            .connecting
+            .saturating_add(number(self.connections.len()));
+        Count {
+            connections,
+            listeners: number(self.listeners.len()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn opened(connection: u64) -> Opened {
+        let local = "198.18.0.2:7".parse().expect("an address");
+        Opened {
+            connection,
+            slot: 0,
+            stack_thread: 0,
+            local,
+            remote: local,
+            receive_maximum: 0,
+            transmit_maximum: 0,
+        }
+    }
+
+    #[test]
+    fn answers_tell_what_a_session_has() {
+        let mut holdings = Holdings::default();
+        holdings.expect(Waiting::Connects);
+        assert_eq!(
+            holdings.count(),
+            Count {
+                connections: 1,
+                listeners: 0
+            }
+        );
+        holdings.learn(Waiting::Connects, &Reply::Connected(opened(1)));
+        holdings.learn(Waiting::Other, &Reply::Accepted(opened(2)));
+        let local = opened(1).local;
+        holdings.learn(Waiting::Other, &Reply::Listening { listener: 3, local });
+        assert_eq!(
+            holdings.count(),
+            Count {
+                connections: 2,
+                listeners: 1
+            }
+        );
+        assert_eq!(
+            [1, 2, 3].map(|id| holdings.is_passive(id)),
+            [Some(false), Some(true), None]
+        );
+        holdings.learn(Waiting::of(&Request::Abort { connection: 1 }), &Reply::Done);
+        holdings.learn(
+            Waiting::of(&Request::CloseListener { listener: 3 }),
+            &Reply::Done,
+        );
+        assert_eq!(
+            holdings.count(),
+            Count {
+                connections: 1,
+                listeners: 0
+            }
+        );
+    }
+}

@@ -1,0 +1,73 @@
+//! What the stack thread reports.
+
+use tcpd_core::time::Instant;
+
+use super::super::channel::Disconnected;
+use super::super::orders::{Report, SessionId};
+use super::clients::End;
+use super::{ControlLoop, REPORT_BATCH, Spawner};
+use crate::exit_code::{Exit, Failure};
+use crate::ipc::session::EndedBy;
+
+impl<W: Spawner> ControlLoop<W> {
+    /// Handles what has been reported; how many connections were reset, when the stack thread has stopped.
+    pub(super) fn take_reports(&mut self, now: Instant) -> Result<Option<u64>, Failure> {
+        for _ in 0..REPORT_BATCH {
+            match self.reports.next() {
+                Ok(Some(Report::Stopped { reset })) => return Ok(Some(reset)),
+                Ok(Some(Report::DeviceFailed { error })) => {
+                    let message = format!("the device {} failed: {error}", self.interface);
+                    return Err(Failure::new(Exit::System, message));
+                }
+                Ok(Some(report)) => self.on_report(now, report),
+                Ok(None) => {
+                    self.inspections.more_reports = false;
+                    return Ok(None);
+                }
+                Err(Disconnected) => {
+                    return Err(Failure::new(
+                        Exit::Internal,
+                        "the stack thread has ended unexpectedly",
+                    ));
+                }
+            }
+        }
+        self.inspections.more_reports = true;
+        Ok(None)
+    }
+
+    fn on_report(&mut self, now: Instant, report: Report) {
+        match report {
+            Report::Reply {
+                session,
+                request_id,
+                reply,
+            } => {
+                self.counts.busy_since_memory_check = true;
+                self.reply_later(session, request_id, reply);
+            }
+            Report::Inspected { ticket, what } => self.on_inspected(now, ticket, what),
+            Report::Violation { session, what } => self.on_violation(session, what),
+            Report::SessionReleased { session } => {
+                self.memory.remove(session);
+                self.clients.released(session);
+            }
+            Report::ServiceListening { service, result } => {
+                self.on_service_listening(service, result)
+            }
+            Report::ServiceIncoming { service } => self.on_service_incoming(now, service),
+            Report::ServiceAccepted {
+                service,
+                connection,
+            } => self.on_service_accepted(now, service, connection),
+            Report::Stopped { .. } | Report::DeviceFailed { .. } => {
+                // The caller has taken these.
+            }
+        }
+    }
+
+    fn on_violation(&mut self, session: SessionId, what: &'static str) {
+        *self.counts.violations.entry(what).or_insert(0) += 1;
+        self.end_session(session, End::because(EndedBy::Violation, what));
+    }
+}

@@ -1,0 +1,255 @@
+//! What becomes of a request: checked against the policy, then answered here, or handed to the stack thread.
+
+use libtcpclient::protocol::{ErrorCode, Failure, Reply, Request};
+use tcpd_core::stack::EndpointId;
+use tcpd_core::time::Instant;
+
+use super::super::orders::{Credentials, Order, SessionId};
+use super::clients::{Client, End};
+use super::holdings::{Count, Waiting};
+use super::inspection::Purpose;
+use super::{ControlLoop, Spawner};
+use crate::ipc::policy::Kind;
+
+impl<W: Spawner> ControlLoop<W> {
+    /// A request of a session that has said Hello.
+    pub(super) fn on_request(
+        &mut self,
+        now: Instant,
+        id: SessionId,
+        number: u32,
+        request: Request,
+    ) -> Result<(), End> {
+        self.counts.busy_since_memory_check = true;
+        match self.admit(id, number, &request) {
+            Ok(()) => self.dispatch(now, id, number, request),
+            Err(failure) => {
+                self.counts.refused += 1;
+                self.reply(id, number, Reply::Error(failure))
+            }
+        }
+    }
+
+    /// Policy, limits, and what a stopping daemon still does.
+    fn admit(&self, id: SessionId, number: u32, request: &Request) -> Result<(), Failure> {
+        let refuse = |code, detail: String| Err(Failure { code, detail });
+        let Some(Client {
+            session, waiting, ..
+        }) = self.clients.get(id)
+        else {
+            return Ok(());
+        };
+        self.policy.check(
+            session.administrator,
+            session.kind.unwrap_or(Kind::Control),
+            request,
+        )?;
+        if waiting.contains_key(&number) {
+            return refuse(
+                ErrorCode::BadRequest,
+                format!("request {number} is still waiting for its answer"),
+            );
+        }
+        let most = self.config.limits.requests_per_session;
+        if waiting.len() >= most as usize {
+            let rule =
+                format!("rule limits.requests_per_session: {most} requests are waiting already");
+            return refuse(ErrorCode::TooManyRequests, rule);
+        }
+        if self.stop.is_some() && matches!(request, Request::Listen(_) | Request::Connect(_)) {
+            return refuse(ErrorCode::Draining, String::new());
+        }
+        self.check_quota(session.identity.uid, request)
+    }
+
+    /// What a user may have. Root is not limited.
+    fn check_quota(&self, uid: u32, request: &Request) -> Result<(), Failure> {
+        let limits = &self.config.limits;
+        let (rule, most, has): (_, _, fn(Count) -> u32) = match request {
+            _ if uid == 0 => return Ok(()),
+            Request::Connect(_) | Request::Accept { .. } => {
+                ("connections_per_uid", limits.connections_per_uid, |count| {
+                    count.connections
+                })
+            }
+            Request::Listen(_) => ("listeners_per_uid", limits.listeners_per_uid, |count| {
+                count.listeners
+            }),
+            _ => return Ok(()),
+        };
+        if has(self.clients.holdings_of_user(uid)) < most {
+            return Ok(());
+        }
+        let detail = format!("rule limits.{rule}: this user has {most} already");
+        Err(Failure {
+            code: ErrorCode::QuotaExceeded,
+            detail,
+        })
+    }
+
+    fn dispatch(
+        &mut self,
+        now: Instant,
+        id: SessionId,
+        number: u32,
+        request: Request,
+    ) -> Result<(), End> {
+        match request {
+            Request::Ping => {
+                let pong = Reply::Pong {
+                    version: env!("CARGO_PKG_VERSION").to_owned(),
+                    pid: std::process::id(),
+                    uptime_ms: self.uptime_ms(now),
+                };
+                self.reply(id, number, pong)
+            }
+            Request::Adopt => self.adopt(id, number),
+            Request::List { filter, cursor } => self.list(now, id, number, filter, cursor),
+            Request::Listeners { filter, cursor } => {
+                self.ask(id, number, Purpose::Listeners { filter, cursor })
+            }
+            Request::Show { id: name } => {
+                self.about(id, number, &name, |endpoint| Purpose::Show { endpoint })
+            }
+            Request::ConnectionStatus { connection } => {
+                let endpoint = EndpointId::from_bits(connection);
+                self.ask(id, number, Purpose::ConnectionStatus { endpoint })
+            }
+            Request::Stats { cursor } => self.ask(id, number, Purpose::Stats { cursor }),
+            Request::Services { cursor } => self.ask(id, number, Purpose::Services { cursor }),
+            Request::Sessions { cursor } => self.ask(id, number, Purpose::Sessions { cursor }),
+            Request::DaemonStatus => self.ask(id, number, Purpose::DaemonStatus),
+            Request::ControlClose { id: name } => {
+                self.about(id, number, &name, |endpoint| Purpose::End {
+                    endpoint,
+                    reset: false,
+                })
+            }
+            Request::ControlReset { id: name } => {
+                self.about(id, number, &name, |endpoint| Purpose::End {
+                    endpoint,
+                    reset: true,
+                })
+            }
+            Request::Hello(_)
+            | Request::Listen(_)
+            | Request::CloseListener { .. }
+            | Request::Accept { .. }
+            | Request::CancelAccept { .. }
+            | Request::Connect(_)
+            | Request::Shutdown { .. }
+            | Request::Close { .. }
+            | Request::Abort { .. }
+            | Request::SetOptions { .. }
+            | Request::GrowTransmit { .. } => {
+                self.wait_for_answer(id, number, Waiting::of(&request));
+                self.order(Order::Request {
+                    session: id,
+                    request_id: number,
+                    request,
+                });
+                Ok(())
+            }
+        }
+    }
+
+    /// A worker takes its connection.
+    fn adopt(&mut self, id: SessionId, number: u32) -> Result<(), End> {
+        let grant = self
+            .clients
+            .get_mut(id)
+            .and_then(|client| client.grant.as_mut());
+        match grant {
+            Some(grant) if !grant.adopted => {
+                grant.adopted = true;
+                let endpoint = grant.endpoint;
+                self.wait_for_answer(id, number, Waiting::Other);
+                self.order(Order::Adopt {
+                    session: id,
+                    request_id: number,
+                    endpoint,
+                });
+                Ok(())
+            }
+            _ => self.reply(
+                id,
+                number,
+                Reply::error(
+                    ErrorCode::BadToken,
+                    "the token's connection was adopted already",
+                ),
+            ),
+        }
+    }
+
+    /// A request about the endpoint with this name.
+    fn about(
+        &mut self,
+        id: SessionId,
+        number: u32,
+        name: &str,
+        purpose: impl FnOnce(EndpointId) -> Purpose,
+    ) -> Result<(), End> {
+        match name.parse() {
+            Ok(endpoint) => self.ask(id, number, purpose(endpoint)),
+            Err(_) => {
+                let detail = format!("{name:?} is not the id of a connection, as in 17.3");
+                self.reply(
+                    id,
+                    number,
+                    Reply::error(ErrorCode::NoSuchConnection, detail),
+                )
+            }
+        }
+    }
+
+    /// The request waits for a report with its answer.
+    pub(super) fn wait_for_answer(&mut self, id: SessionId, number: u32, waiting: Waiting) {
+        self.clients.change_holdings(id, |client| {
+            client.waiting.insert(number, waiting);
+            client.holdings.expect(waiting);
+        });
+    }
+
+    /// Answers a request at once.
+    pub(super) fn reply(&mut self, id: SessionId, number: u32, reply: Reply) -> Result<(), End> {
+        let Some(client) = self.clients.get_mut(id) else {
+            return Ok(());
+        };
+        client.session.send(reply.encode(number)).map_err(End::of)
+    }
+
+    /// Answers a request that has waited. This is outside of the reading of messages: the session ends here if it must.
+    pub(super) fn reply_later(&mut self, id: SessionId, number: u32, reply: Reply) {
+        self.clients.change_holdings(id, |client| {
+            if let Some(waiting) = client.waiting.remove(&number) {
+                client.holdings.learn(waiting, &reply);
+            }
+        });
+        if let Err(end) = self.reply(id, number, reply) {
+            self.end_session(id, end);
+        }
+    }
+
+    /// Who a session is, for the stack thread.
+    pub(super) fn credentials(&self, id: SessionId) -> Credentials {
+        let session = self.clients.get(id).map(|client| &client.session);
+        session.map_or(
+            Credentials {
+                uid: u32::MAX,
+                all: false,
+            },
+            |session| Credentials {
+                uid: session.identity.uid,
+                all: session.administrator,
+            },
+        )
+    }
+
+    pub(super) fn uptime_ms(&self, now: Instant) -> u64 {
+        now.duration_since(self.started)
+            .as_millis()
+            .try_into()
+            .unwrap_or(u64::MAX)
+    }
+}

@@ -1,0 +1,139 @@
+//! The supervisor's place in the loop: what the stack thread and the spawner tell it, and what it asks of the stack.
+
+use std::net::SocketAddr;
+use std::os::fd::AsRawFd;
+
+use tcpd_core::stack::EndpointId;
+use tcpd_core::time::Instant;
+
+use super::super::channel::OrderSender;
+use super::super::orders::{Order, ServiceIndex};
+use super::ControlLoop;
+use crate::services::spawner_handle::{SpawnerHandle, Workforce};
+use crate::services::supervisor;
+
+/// The workforce as the loop polls and shows it.
+pub trait Spawner: Workforce + AsRawFd {
+    /// The spawner's process; `None` while there is none.
+    fn process(&self) -> Option<u32>;
+    /// Times it was started again.
+    fn started_again(&self) -> u64;
+}
+
+impl Spawner for SpawnerHandle {
+    fn process(&self) -> Option<u32> {
+        self.pid()
+    }
+
+    fn started_again(&self) -> u64 {
+        self.restarts()
+    }
+}
+
+/// The supervisor's orders become the stack thread's.
+struct Stack<'a>(&'a mut OrderSender<Order>);
+
+impl Stack<'_> {
+    fn order(&mut self, order: Order) {
+        // When the stack thread is gone the loop hears of it from its reports.
+        let _ = self.0.send(order);
+    }
+}
+
+impl supervisor::Daemon for Stack<'_> {
+    fn accept_next(&mut self, service: ServiceIndex) {
+        self.order(Order::ServiceAccept { service });
+    }
+
+    fn abort(&mut self, connection: supervisor::ConnectionId) {
+        self.order(Order::AbortUnclaimed {
+            endpoint: EndpointId::from_bits(connection),
+        });
+    }
+}
+
+impl<W: Spawner> ControlLoop<W> {
+    /// Asks for a listener for each address of each enabled service.
+    pub(super) fn open_services(&mut self) {
+        let services: Vec<_> = self
+            .config
+            .services
+            .iter()
+            .filter(|service| service.enabled)
+            .cloned()
+            .collect();
+        for (service, entry) in (0..).zip(&services) {
+            let (port, backlog) = (entry.port, entry.backlog);
+            if entry.addresses.is_empty() {
+                self.order(Order::ServiceListen {
+                    service,
+                    address: None,
+                    port,
+                    backlog,
+                });
+            }
+            for address in &entry.addresses {
+                self.order(Order::ServiceListen {
+                    service,
+                    address: Some(*address),
+                    port,
+                    backlog,
+                });
+            }
+        }
+        self.orders.flush();
+    }
+
+    pub(super) fn on_service_listening(
+        &mut self,
+        service: ServiceIndex,
+        result: Result<SocketAddr, String>,
+    ) {
+        let name = self.service_name(service);
+        match result {
+            Ok(local) => tracing::info!(service = name, %local, "a service listens"),
+            Err(error) => tracing::error!(service = name, error, "a service cannot listen"),
+        }
+    }
+
+    pub(super) fn on_service_incoming(&mut self, now: Instant, service: ServiceIndex) {
+        self.services
+            .incoming(now, service, &mut Stack(&mut self.orders));
+    }
+
+    pub(super) fn on_service_accepted(
+        &mut self,
+        now: Instant,
+        service: ServiceIndex,
+        connection: Option<(EndpointId, SocketAddr, SocketAddr)>,
+    ) {
+        let mut stack = Stack(&mut self.orders);
+        match connection {
+            Some((endpoint, local, peer)) => {
+                self.services
+                    .connection(now, service, endpoint.to_bits(), local, peer, &mut stack);
+            }
+            None => self.services.no_connection(now, service, &mut stack),
+        }
+    }
+
+    pub(super) fn on_spawner(&mut self, now: Instant) {
+        self.services.on_ready(now, &mut Stack(&mut self.orders));
+    }
+
+    pub(super) fn on_services_deadline(&mut self, now: Instant) {
+        self.services.on_deadline(now, &mut Stack(&mut self.orders));
+    }
+
+    /// The name of a service; indices count the enabled ones.
+    pub(super) fn service_name(&self, service: ServiceIndex) -> &str {
+        let mut enabled = self
+            .config
+            .services
+            .iter()
+            .filter(|service| service.enabled);
+        enabled
+            .nth(service as usize)
+            .map_or("", |service| service.name.as_str())
+    }
+}

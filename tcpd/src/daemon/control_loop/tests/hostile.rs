@@ -1,0 +1,266 @@
+use std::io::IoSlice;
+use std::mem::MaybeUninit;
+use std::os::fd::AsFd;
+
+use libtcpclient::protocol::ErrorCode;
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+
+use super::*;
+
+/// Sends raw bytes, which [`Seqpacket`] would refuse to send.
+fn throw(client: &Client, bytes: &[u8], descriptors: &[&OwnedFd]) {
+    let descriptors: Vec<_> = descriptors
+        .iter()
+        .map(|descriptor| descriptor.as_fd())
+        .collect();
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(8))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    if !descriptors.is_empty() {
+        assert!(control.push(SendAncillaryMessage::ScmRights(&descriptors)));
+    }
+    sendmsg(
+        &client.socket,
+        &[IoSlice::new(bytes)],
+        &mut control,
+        SendFlags::NOSIGNAL,
+    )
+    .expect("room");
+}
+
+/// Throws `bytes` from a session that has said Hello, and expects its end, and nobody else's.
+fn ends_with(by: EndedBy, bytes: &[u8], descriptors: &[&OwnedFd]) {
+    let mut t = Fixture::new();
+    let bystander = t.client(1000, true);
+    let liar = t.client(1001, true);
+    throw(&liar, bytes, descriptors);
+    let last = t.end_of(&liar);
+    assert!(
+        matches!(last, Some(FromDaemon::Event(Event::SessionEnding(_)))),
+        "{by:?}: {last:?}"
+    );
+    assert_eq!(t.ended(by), 1, "{:?}", t.control.counts.ended);
+    assert_eq!(t.control.counts.ended.values().sum::<u64>(), 1);
+    let orders: Vec<Order> = t.orders.try_iter().collect();
+    let closed = orders
+        .iter()
+        .filter(|order| matches!(order, Order::SessionClosed { .. }))
+        .count();
+    assert_eq!(closed, 1, "{orders:?}");
+    assert!(matches!(
+        t.answer(&bystander, 2, &Request::Ping),
+        Reply::Pong { .. }
+    ));
+}
+
+#[test]
+fn a_message_that_stops_inside_a_field_ends_the_session() {
+    let whole = listen(80).encode(5);
+    ends_with(EndedBy::TruncatedMessage, &whole[..whole.len() - 1], &[]);
+    ends_with(EndedBy::TruncatedMessage, &whole[..9], &[]);
+    ends_with(EndedBy::TruncatedMessage, &[0x40], &[]);
+}
+
+#[test]
+fn an_unknown_message_ends_the_session() {
+    let mut message = Request::Ping.encode(5);
+    message[..2].copy_from_slice(&0x7777_u16.to_le_bytes());
+    ends_with(EndedBy::UnknownMessage, &message, &[]);
+}
+
+#[test]
+fn a_message_that_is_no_encoding_ends_the_session() {
+    ends_with(
+        EndedBy::MalformedMessage,
+        &[Request::Ping.encode(5), vec![0]].concat(),
+        &[],
+    );
+    ends_with(EndedBy::MalformedMessage, &Request::Ping.encode(0), &[]);
+    ends_with(EndedBy::MalformedMessage, &[0x40, 0, 1, 0, 5, 0, 0, 0], &[]);
+}
+
+#[test]
+fn an_empty_message_ends_the_session() {
+    ends_with(EndedBy::EmptyMessage, &[], &[]);
+}
+
+#[test]
+fn an_oversized_message_ends_the_session() {
+    ends_with(EndedBy::OversizedMessage, &vec![0x40; MAX_MESSAGE + 1], &[]);
+}
+
+#[test]
+fn descriptors_end_the_session_and_are_not_kept() {
+    let (gift, _other_end) = libtcpclient::socket::Bell::pair().expect("sockets");
+    let gift = OwnedFd::from(gift);
+    let open = || std::fs::read_dir("/proc/self/fd").expect("proc").count();
+    let before = open();
+    ends_with(
+        EndedBy::UnexpectedDescriptors,
+        &Request::Ping.encode(5),
+        &[&gift, &gift, &gift],
+    );
+    // Other tests of this process open descriptors too, so this is only what can be said.
+    assert!(open() < before + 1000);
+}
+
+#[test]
+fn anything_before_hello_ends_the_session() {
+    let mut t = Fixture::new();
+    let client = t.connect();
+    client.say(1, &Request::Ping);
+    let Some(FromDaemon::Event(Event::SessionEnding(failure))) = t.end_of(&client) else {
+        panic!()
+    };
+    assert_eq!(
+        (failure.code, t.ended(EndedBy::NoHello)),
+        (ErrorCode::HelloExpected, 1)
+    );
+}
+
+#[test]
+fn another_version_is_told_both_versions() {
+    let mut t = Fixture::new();
+    for body in [&[][..], &[1, 2, 3, 4][..]] {
+        let client = t.connect();
+        // What follows the version may be anything in another version.
+        let message = [&[1, 0, 0, 0, 77, 0, 0, 0, 9, 0][..], body].concat();
+        client.say_bytes(&message);
+        let Some(FromDaemon::Reply(77, Reply::Error(failure))) = t.end_of(&client) else {
+            panic!()
+        };
+        assert_eq!(failure.code, ErrorCode::VersionMismatch);
+        assert_eq!(
+            failure.detail,
+            "the daemon speaks version 1, the client version 9"
+        );
+    }
+    assert_eq!(t.ended(EndedBy::Version), 2);
+}
+
+#[test]
+fn hello_twice_is_refused_and_harmless() {
+    let mut t = Fixture::new();
+    let client = t.client(1000, true);
+    assert_eq!(
+        code(&t.answer(&client, 2, &hello(true, None))),
+        Some(ErrorCode::HelloExpected)
+    );
+    assert!(matches!(
+        t.answer(&client, 3, &Request::Ping),
+        Reply::Pong { .. }
+    ));
+}
+
+#[test]
+fn a_client_that_never_reads_is_ended_and_holds_nobody_up() {
+    let mut t = Fixture::with(|config| config.limits.unread_bytes_per_session = 128 << 10);
+    let bystander = t.client(1000, true);
+    let flood = t.client(1001, false);
+    let ping = Request::Ping.encode(2);
+    let mut answered = 0;
+    t.until("the end of the flood", |t| {
+        while flood.socket.try_send(&ping).is_ok() {}
+        if t.ended(EndedBy::UnreadReplies) == 1 {
+            return true;
+        }
+        answered += u32::from(matches!(
+            t.answer(&bystander, 2, &Request::Ping),
+            Reply::Pong { .. }
+        ));
+        false
+    });
+    assert!(answered > 0);
+    assert!(matches!(
+        t.answer(&bystander, 3, &Request::Ping),
+        Reply::Pong { .. }
+    ));
+}
+
+#[test]
+fn a_flood_of_one_session_does_not_delay_another() {
+    let mut t = Fixture::with(|config| config.limits.messages_per_turn = 16);
+    let bystander = t.client(1000, true);
+    let flood = t.client(1001, false);
+    let ping = Request::Ping.encode(2);
+    let mut sent = 0;
+    while sent < 200 && flood.socket.try_send(&ping).is_ok() {
+        sent += 1;
+    }
+    assert!(sent > 32, "a flood of {sent} is none");
+    bystander.say(2, &Request::Ping);
+    // One turn to see that there is something, in which each gets its share.
+    t.turn();
+    let mut buffer = vec![0; MAX_MESSAGE];
+    let heard = bystander
+        .socket
+        .recv(&mut buffer)
+        .expect("answered in the first turn");
+    assert!(matches!(heard, Received::Message(_)));
+    assert!(
+        t.control.clients.any_ready(),
+        "the flood has to wait for its next turn"
+    );
+}
+
+#[test]
+fn a_violation_in_shared_memory_ends_that_session_and_is_counted_by_name() {
+    let mut t = Fixture::new();
+    let liar = t.client(1001, true);
+    let Order::SessionOpened { session, .. } = t.order() else {
+        panic!()
+    };
+    let bystander = t.client(1000, true);
+    t.report(Report::Violation {
+        session,
+        what: "transmit-beyond-capacity",
+    });
+    t.report(Report::Violation {
+        session,
+        what: "transmit-beyond-capacity",
+    });
+    let Some(FromDaemon::Event(Event::SessionEnding(failure))) = t.end_of(&liar) else {
+        panic!()
+    };
+    assert_eq!(failure.detail, "transmit-beyond-capacity");
+    assert_eq!(
+        (
+            t.ended(EndedBy::Violation),
+            t.control.counts.violations["transmit-beyond-capacity"]
+        ),
+        (1, 2)
+    );
+    assert!(matches!(
+        t.answer(&bystander, 2, &Request::Ping),
+        Reply::Pong { .. }
+    ));
+}
+
+#[test]
+fn random_bytes_never_disturb_the_loop() {
+    let mut random = tcpd_core::random::Generator::from_seed(7);
+    let mut t = Fixture::new();
+    let bystander = t.client(1000, true);
+    for round in 0..300 {
+        let liar = if round % 2 == 0 {
+            t.client(1001, true)
+        } else {
+            t.connect_as(1001, None)
+        };
+        for _ in 0..4 {
+            let length = 1 + random.below(80) as usize;
+            let mut bytes: Vec<u8> = (0..length).map(|_| random.next_u64() as u8).collect();
+            if random.chance(0.7) && length >= 8 {
+                // A good header: the body is what is wrong.
+                bytes[1..4].copy_from_slice(&[0, 0, 0]);
+                bytes[0] &= 0x7f;
+            }
+            let _ = liar.socket.try_send(&bytes);
+        }
+        t.turn();
+    }
+    t.until("the liars are gone", |t| t.control.clients.count() == 1);
+    assert!(matches!(
+        t.answer(&bystander, 2, &Request::Ping),
+        Reply::Pong { .. }
+    ));
+}

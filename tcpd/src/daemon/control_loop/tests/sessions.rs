@@ -1,0 +1,297 @@
+use libtcpclient::protocol::ErrorCode;
+
+use super::*;
+
+#[test]
+fn a_client_gets_an_arena_and_the_stack_thread_hears_of_it() {
+    let mut t = Fixture::new();
+    let client = t.connect();
+    client.say(7, &hello(true, None));
+    let (message, descriptors) = t.hear_with_descriptors(&client);
+    let FromDaemon::Reply(7, Reply::Welcome(welcome)) = message else {
+        panic!("{message:?}")
+    };
+    assert_eq!(
+        (welcome.version, welcome.stack_threads, welcome.slots),
+        (VERSION, 1, 4)
+    );
+    assert_eq!(welcome.ring_maximum, 4 << 20);
+    assert_eq!(descriptors.len(), 2, "the arena and one bell");
+    let Order::SessionOpened {
+        session,
+        credentials,
+        worker,
+        ..
+    } = t.order()
+    else {
+        panic!()
+    };
+    assert_eq!((session, worker), (welcome.session, false));
+    assert_eq!(credentials.uid, rustix::process::geteuid().as_raw());
+    drop(client);
+    let Order::SessionClosed { session } = t.order() else {
+        panic!()
+    };
+    assert_eq!((session, t.ended(EndedBy::Client)), (welcome.session, 1));
+}
+
+#[test]
+fn a_session_that_only_looks_gets_no_arena_and_no_connection() {
+    let mut t = Fixture::new();
+    let client = t.client(0, false);
+    assert!(matches!(
+        t.answer(&client, 2, &Request::Ping),
+        Reply::Pong { .. }
+    ));
+    assert_eq!(
+        code(&t.answer(&client, 3, &listen(8080))),
+        Some(ErrorCode::ArenaRequired)
+    );
+    assert!(
+        t.orders.try_recv().is_err(),
+        "the stack thread hears nothing of it"
+    );
+}
+
+#[test]
+fn a_request_goes_to_the_stack_thread_and_its_answer_comes_back() {
+    let mut t = Fixture::new();
+    let client = t.client(1000, true);
+    let Order::SessionOpened { session, .. } = t.order() else {
+        panic!()
+    };
+    client.say(9, &listen(8080));
+    let Order::Request {
+        session: whose,
+        request_id,
+        request,
+    } = t.order()
+    else {
+        panic!()
+    };
+    assert_eq!((whose, request_id, request), (session, 9, listen(8080)));
+    let local = "198.18.0.2:8080".parse().expect("an address");
+    t.report(Report::Reply {
+        session,
+        request_id,
+        reply: Reply::Listening { listener: 5, local },
+    });
+    assert_eq!(
+        t.answer_to(&client, 9),
+        Reply::Listening { listener: 5, local }
+    );
+    // An answer for a session that is gone is nobody's.
+    t.report(Report::Reply {
+        session: 999,
+        request_id,
+        reply: Reply::Done,
+    });
+    assert!(matches!(
+        t.answer(&client, 10, &Request::Ping),
+        Reply::Pong { .. }
+    ));
+}
+
+#[test]
+fn numbers_still_waiting_and_too_many_requests_are_refused() {
+    let mut t = Fixture::with(|config| config.limits.requests_per_session = 16);
+    let client = t.client(1000, true);
+    let accept = Request::Accept {
+        listener: 1,
+        nonblocking: false,
+    };
+    for number in 10..26 {
+        client.say(number, &accept);
+    }
+    assert_eq!(
+        code(&t.answer(&client, 10, &Request::Ping)),
+        Some(ErrorCode::BadRequest)
+    );
+    let refusal = t.answer(&client, 26, &accept);
+    assert_eq!(code(&refusal), Some(ErrorCode::TooManyRequests));
+    let Order::SessionOpened { session, .. } = t.order() else {
+        panic!()
+    };
+    t.report(Report::Reply {
+        session,
+        request_id: 10,
+        reply: Reply::error(ErrorCode::Cancelled, ""),
+    });
+    assert_eq!(code(&t.answer_to(&client, 10)), Some(ErrorCode::Cancelled));
+    assert!(matches!(
+        t.answer(&client, 10, &Request::Ping),
+        Reply::Pong { .. }
+    ));
+}
+
+#[test]
+fn low_ports_are_for_administrators() {
+    let mut t = Fixture::new();
+    let user = t.client(1000, true);
+    let Reply::Error(failure) = t.answer(&user, 2, &listen(80)) else {
+        panic!()
+    };
+    assert_eq!(failure.code, ErrorCode::NotPermitted);
+    assert!(
+        failure
+            .detail
+            .starts_with("rule control.privileged_ports_below"),
+        "{failure}"
+    );
+    let root = t.client(0, true);
+    root.say(2, &listen(80));
+    t.until("the order of root", |t| {
+        matches!(t.orders.try_recv(), Ok(Order::Request { .. }))
+    });
+}
+
+#[test]
+fn the_quota_of_a_user_counts_until_the_stack_has_released_the_arena() {
+    let mut t = Fixture::with(|config| config.limits.sessions_per_uid = 2);
+    let first = t.client(1000, true);
+    let Order::SessionOpened { session, .. } = t.order() else {
+        panic!()
+    };
+    let _second = t.client(1000, false);
+    let third = t.connect_as(1000, None);
+    let Some(FromDaemon::Event(Event::SessionEnding(failure))) = t.end_of(&third) else {
+        panic!()
+    };
+    assert_eq!(failure.code, ErrorCode::QuotaExceeded);
+    assert!(
+        failure.detail.starts_with("rule limits.sessions_per_uid"),
+        "{failure}"
+    );
+    let _other_user = t.client(1001, false);
+    drop(first);
+    t.until("the end of the first", |t| t.ended(EndedBy::Client) == 1);
+    let still_too_many = t.connect_as(1000, None);
+    t.end_of(&still_too_many);
+    t.report(Report::SessionReleased { session });
+    t.until("the release", |t| t.control.clients.of_user(1000) == 1);
+    let _another = t.client(1000, true);
+}
+
+#[test]
+fn a_session_ends_with_the_process_that_opened_it() {
+    let mut t = Fixture::new();
+    let mut child = std::process::Command::new("sleep")
+        .arg("60")
+        .spawn()
+        .expect("sleep is there");
+    let pid = rustix::process::Pid::from_child(&child);
+    let pidfd =
+        rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).expect("a child");
+    let client = t.connect_as(1000, Some(pidfd));
+    client.say(1, &hello(true, None));
+    assert!(matches!(
+        t.hear(&client),
+        FromDaemon::Reply(1, Reply::Welcome(_))
+    ));
+    client.say(2, &listen(8080));
+    child.kill().expect("our child");
+    child.wait().expect("our child");
+    t.until("the end", |t| t.ended(EndedBy::ConnectorGone) == 1);
+    let orders: Vec<Order> = t.orders.try_iter().collect();
+    assert!(
+        matches!(orders[1], Order::Request { .. }),
+        "what it said before still counts: {orders:?}"
+    );
+    assert!(
+        matches!(orders[2], Order::SessionClosed { .. }),
+        "{orders:?}"
+    );
+    assert_eq!(
+        t.end_of(&client),
+        None,
+        "this process holds the socket open, and it does not help"
+    );
+}
+
+#[test]
+fn who_says_nothing_is_not_kept() {
+    let mut t = Fixture::with(|config| config.control.hello_timeout = Duration::from_millis(100));
+    let silent = t.connect();
+    let prompt = t.client(0, false);
+    let Some(FromDaemon::Event(Event::SessionEnding(failure))) = t.end_of(&silent) else {
+        panic!()
+    };
+    assert_eq!(
+        (failure.code, t.ended(EndedBy::HelloTimeout)),
+        (ErrorCode::HelloExpected, 1)
+    );
+    assert!(matches!(
+        t.answer(&prompt, 2, &Request::Ping),
+        Reply::Pong { .. }
+    ));
+}
+
+#[test]
+fn with_nothing_to_do_nothing_is_due() {
+    let mut t = Fixture::new();
+    let _root = t.client(0, true);
+    let _looking = t.client(1000, false);
+    t.until("everything is settled", |t| {
+        !t.control.clients.any_ready() && !t.control.accepting
+    });
+    assert_eq!(t.control.next_deadline(), None);
+    let _user = t.client(1000, true);
+    t.until("everything is settled", |t| !t.control.clients.any_ready());
+    let now = clock::now();
+    t.control.check_memory(now);
+    t.control.check_memory(now);
+    assert_eq!(
+        t.control.next_deadline(),
+        Some(now + MEMORY_CHECK_IDLE),
+        "a user's memory is looked at, seldom"
+    );
+}
+
+#[test]
+fn the_quota_of_connections_counts_over_all_sessions_of_a_user() {
+    let mut t = Fixture::with(|config| config.limits.connections_per_uid = 2);
+    let one = t.client(1000, true);
+    let Order::SessionOpened { session: first, .. } = t.order() else {
+        panic!()
+    };
+    let two = t.client(1000, true);
+    let Order::SessionOpened {
+        session: second, ..
+    } = t.order()
+    else {
+        panic!()
+    };
+    one.say(5, &connect());
+    two.say(5, &connect());
+    t.until("both orders", |t| {
+        t.control.clients.holdings_of_user(1000).connections == 2
+    });
+    let Reply::Error(failure) = t.answer(&two, 6, &connect()) else {
+        panic!()
+    };
+    assert_eq!(failure.code, ErrorCode::QuotaExceeded);
+    assert_eq!(
+        failure.detail,
+        "rule limits.connections_per_uid: this user has 2 already"
+    );
+    t.report(Report::Reply {
+        session: first,
+        request_id: 5,
+        reply: Reply::error(ErrorCode::ConnectionRefused, ""),
+    });
+    assert_eq!(
+        code(&t.answer_to(&one, 5)),
+        Some(ErrorCode::ConnectionRefused)
+    );
+    t.report(Report::Reply {
+        session: second,
+        request_id: 5,
+        reply: Reply::Connected(opened(77)),
+    });
+    assert!(matches!(t.answer_to(&two, 5), Reply::Connected(_)));
+    assert_eq!(t.control.clients.holdings_of_user(1000).connections, 1);
+    drop(two);
+    t.until("its end", |t| {
+        t.control.clients.holdings_of_user(1000).connections == 0
+    });
+}

@@ -1,0 +1,156 @@
+use libtcpclient::protocol::ErrorCode;
+use tcpd_core::stack::EndpointId;
+
+use super::*;
+use crate::daemon::config::{Handler, Service};
+use crate::daemon::orders::ServiceIndex;
+
+const CONNECTION: EndpointId = EndpointId::from_bits(1 << 32 | 5);
+
+fn with_echo() -> Fixture {
+    Fixture::with(|config| {
+        let disabled = Service {
+            enabled: false,
+            ..Service::new("off", 9, Handler::Discard)
+        };
+        config.services = vec![disabled, Service::new("echo", 7, Handler::Echo)];
+    })
+}
+
+/// A connection arrives and a worker is ordered; its token.
+fn ordered(t: &mut Fixture) -> [u8; 16] {
+    let service: ServiceIndex = 0;
+    t.report(Report::ServiceIncoming { service });
+    let Order::ServiceAccept { service: 0 } = t.order() else {
+        panic!()
+    };
+    let connection = Some((
+        CONNECTION,
+        "198.18.0.2:7".parse().expect("one"),
+        "198.18.0.1:40000".parse().expect("one"),
+    ));
+    t.report(Report::ServiceAccepted {
+        service,
+        connection,
+    });
+    t.until("a worker", |t| {
+        !t.control.services.workforce().ordered.is_empty()
+    });
+    t.control.services.workforce().ordered[0].token.0
+}
+
+#[test]
+fn enabled_services_are_asked_to_listen() {
+    let mut t = with_echo();
+    t.control.open_services();
+    let Order::ServiceListen {
+        service: 0,
+        address: None,
+        port: 7,
+        backlog: 128,
+    } = t.order()
+    else {
+        panic!()
+    };
+    assert!(t.orders.try_recv().is_err());
+    assert_eq!(t.control.service_name(0), "echo");
+}
+
+#[test]
+fn a_worker_adopts_its_connection_by_token_and_can_do_nothing_else() {
+    let mut t = with_echo();
+    let token = ordered(&mut t);
+    let worker = t.connect_as(0, None);
+    worker.say(1, &hello(true, Some(token)));
+    let FromDaemon::Reply(1, Reply::Welcome(welcome)) = t.hear(&worker) else {
+        panic!()
+    };
+    assert_eq!(welcome.slots, 1);
+    let Order::SessionOpened {
+        session,
+        worker: true,
+        ..
+    } = t.order()
+    else {
+        panic!()
+    };
+    assert_eq!(
+        code(&t.answer(&worker, 2, &listen(8080))),
+        Some(ErrorCode::NotPermitted)
+    );
+    worker.say(3, &Request::Adopt);
+    let Order::Adopt {
+        session: whose,
+        request_id: 3,
+        endpoint,
+    } = t.order()
+    else {
+        panic!()
+    };
+    assert_eq!((whose, endpoint), (session, CONNECTION));
+    assert_eq!(
+        code(&t.answer(&worker, 4, &Request::Adopt)),
+        Some(ErrorCode::BadToken)
+    );
+    drop(worker);
+    let Order::SessionClosed { .. } = t.order() else {
+        panic!("the session's end settles an adopted connection")
+    };
+    assert!(t.orders.try_recv().is_err());
+}
+
+#[test]
+fn a_worker_that_ends_between_hello_and_adopt_costs_its_connection() {
+    let mut t = with_echo();
+    let token = ordered(&mut t);
+    let worker = t.connect_as(0, None);
+    worker.say(1, &hello(true, Some(token)));
+    t.hear(&worker);
+    let Order::SessionOpened { .. } = t.order() else {
+        panic!()
+    };
+    drop(worker);
+    let Order::AbortUnclaimed {
+        endpoint: CONNECTION,
+    } = t.order()
+    else {
+        panic!()
+    };
+}
+
+#[test]
+fn a_bad_token_is_refused_and_counted() {
+    let mut t = with_echo();
+    let token = ordered(&mut t);
+    let guess = t.connect_as(1000, None);
+    guess.say(1, &hello(true, Some([9; 16])));
+    let Some(FromDaemon::Reply(1, Reply::Error(failure))) = t.end_of(&guess) else {
+        panic!()
+    };
+    assert_eq!(
+        (failure.code, t.ended(EndedBy::Token)),
+        (ErrorCode::BadToken, 1)
+    );
+    let without_arena = t.connect_as(0, None);
+    without_arena.say(1, &hello(false, Some(token)));
+    let Some(FromDaemon::Reply(1, Reply::Error(failure))) = t.end_of(&without_arena) else {
+        panic!()
+    };
+    assert_eq!(failure.code, ErrorCode::BadRequest);
+    let worker = t.connect_as(0, None);
+    worker.say(1, &hello(true, Some(token)));
+    assert!(
+        matches!(t.hear(&worker), FromDaemon::Reply(1, Reply::Welcome(_))),
+        "the token was not used up"
+    );
+}
+
+#[test]
+fn adopt_without_a_token_is_refused() {
+    let mut t = Fixture::new();
+    let client = t.client(0, true);
+    assert_eq!(
+        code(&t.answer(&client, 2, &Request::Adopt)),
+        Some(ErrorCode::NotPermitted)
+    );
+}
