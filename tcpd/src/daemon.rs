@@ -1,5 +1,6 @@
 //! The daemon: a control thread and a stack thread, wired together.
 
+mod bridge;
 pub mod channel;
 pub mod clock;
 pub mod config;
@@ -13,5 +14,8 @@ pub mod orders;
 pub mod privileges;
 pub mod process;
 pub mod process_title;
+mod ring_buffer;
 mod rows;
 pub mod signals;
+mod stack_config;
+mod stack_loop;

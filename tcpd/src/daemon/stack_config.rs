@@ -1,5 +1,6 @@
 //! The configuration in the words of the core and of the bridge.
 
+use tcpd_core::stack::icmp::IcmpLimits;
 use tcpd_core::stack::{IpCidr, KeepAlive, Limits, Nagle, StackConfig, TcpConfig};
 
 use super::bridge::{BridgeConfig, RingSizes};
@@ -53,6 +54,7 @@ pub(crate) fn stack_config(config: &Config, mtu: u16) -> StackConfig {
             challenge_ack_interval: limits.challenge_ack_interval,
             reset_rate: limits.reset_rate,
         },
+        icmp: IcmpLimits::default(),
         ports: tcp.ephemeral_ports.first..=tcp.ephemeral_ports.last,
         quiet_time: (!tcp.quiet_time.is_zero()).then_some(tcp.quiet_time),
     }

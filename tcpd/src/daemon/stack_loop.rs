@@ -20,7 +20,7 @@ use libtcpclient::shm::RawSlice;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 use rustix::time::{Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec};
-use tcpd_core::stack::{ReceiveMeta, Transmit};
+use tcpd_core::stack::Transmit;
 use tcpd_core::time::Instant;
 
 use super::bridge::{Bridge, BridgeConfig, DaemonStack};
@@ -335,7 +335,7 @@ fn drain(fd: &OwnedFd) {
 fn out_packet<'a>(transmit: &'a Transmit<'a, ConnectionRing>, scratch: &mut Vec<u8>) -> OutPacket<'a> {
     let payload = match &transmit.payload {
         Some(payload) => payload.ring.slices(payload.position, payload.len, scratch),
-        None => [RawSlice::default(); 2],
+        None => [RawSlice::EMPTY; 2],
     };
     OutPacket {
         header: transmit.header,

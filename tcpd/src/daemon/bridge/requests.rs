@@ -347,7 +347,10 @@ impl Bridge {
             self.publish_geometry(stack, endpoint);
         }
         match stack.send_ring(endpoint).and_then(ConnectionRing::geometry) {
-            Some((capacity, base)) => Reply::Grown { capacity, base },
+            Some(geometry) => Reply::Grown {
+                capacity: geometry.capacity,
+                base: geometry.base,
+            },
             None => Reply::error(ErrorCode::NoSuchConnection, ""),
         }
     }

@@ -124,10 +124,11 @@ impl Bridge {
         if over {
             // Ended before the client let go: this is the letting go.
             stack.close(now, endpoint).ok();
-        } else {
+        } else if let Some(view) = view {
             // Nothing of it is in the arena any more; the rest of its life it spends without.
-            let private = || <ConnectionRing as Ring>::private(self.config.receive.initial);
-            stack.attach(now, endpoint, private(), private()).ok();
+            let receive = <ConnectionRing as Ring>::private(view.receive.capacity);
+            let send = <ConnectionRing as Ring>::private(view.send.capacity);
+            stack.attach(now, endpoint, receive, send).ok();
         }
         if let Some(session) = self.sessions.get_mut(&id) {
             session.slots[slot as usize] = None;

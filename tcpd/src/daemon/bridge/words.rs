@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use libtcpclient::protocol::{EndReason, ErrorCode, Reply, StreamOptions};
 use tcpd_core::stack::{CloseError, ConnectionOptions, EndReason as CoreEnd, KeepAlive, OpenError};
+use tcpd_core::stack::icmp::IcmpCause;
 use tcpd_core::tcp::timers::Timer;
 
 use super::BridgeConfig;
@@ -15,11 +16,11 @@ pub(super) fn end_reason(end: CoreEnd) -> EndReason {
         CoreEnd::Refused => EndReason::Refused,
         CoreEnd::Reset => EndReason::Reset,
         CoreEnd::TimedOut(timer) => timed_out(timer),
-        CoreEnd::Unreachable { kind: 3, code: 2 | 3 } | CoreEnd::Unreachable { kind: 1, code: 4 } => {
-            EndReason::PortUnreachable
-        }
-        CoreEnd::Unreachable { code: 0, .. } => EndReason::NetworkUnreachable,
-        CoreEnd::Unreachable { .. } => EndReason::HostUnreachable,
+        CoreEnd::Unreachable(IcmpCause::Network) => EndReason::NetworkUnreachable,
+        CoreEnd::Unreachable(IcmpCause::Port | IcmpCause::Protocol) => EndReason::PortUnreachable,
+        CoreEnd::Unreachable(
+            IcmpCause::Host | IcmpCause::Prohibited | IcmpCause::TimeExceeded | IcmpCause::ParameterProblem,
+        ) => EndReason::HostUnreachable,
         CoreEnd::Aborted => EndReason::Aborted,
         CoreEnd::Evicted => EndReason::LimitExceeded,
     }
