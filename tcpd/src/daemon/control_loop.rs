@@ -116,6 +116,10 @@ pub struct ControlLoop<W> {
     memory_check: Option<Instant>,
     inspections: Inspections,
     services: Supervisor<W>,
+    /// Services' listeners that were ordered and not yet reported.
+    listeners_awaited: usize,
+    /// Readiness was announced.
+    ready: bool,
     counts: Counts,
     stop: Option<Stop>,
     watchdog: Option<(Duration, Instant)>,
@@ -179,6 +183,8 @@ impl<W: Spawner> ControlLoop<W> {
             memory_check: None,
             inspections: Inspections::default(),
             services,
+            listeners_awaited: 0,
+            ready: false,
             counts: Counts::default(),
             stop: None,
             watchdog: None,
@@ -187,13 +193,13 @@ impl<W: Spawner> ControlLoop<W> {
         })
     }
 
-    /// Opens the services' listeners, tells systemd, and runs until the daemon has stopped. Returns how many
-    /// connections had to be reset.
+    /// Opens the services' listeners, tells systemd when they are open, and runs until the daemon has stopped.
+    /// Returns how many connections had to be reset.
     pub fn run(mut self) -> Result<u64, Failure> {
         let now = clock::now();
         self.open_services();
         self.watchdog = notify::watchdog_interval().map(|interval| (interval, now));
-        notify::ready("serving");
+        self.say_ready();
         let mut events = Events::with_capacity(1024);
         let result = loop {
             match self.turn(&mut events, None) {

@@ -7,6 +7,7 @@ use tcpd_core::stack::EndpointId;
 use tcpd_core::time::Instant;
 
 use super::super::channel::OrderSender;
+use super::super::notify;
 use super::super::orders::{Order, ServiceIndex};
 use super::ControlLoop;
 use crate::services::spawner_handle::{SpawnerHandle, Workforce};
@@ -64,6 +65,7 @@ impl<W: Spawner> ControlLoop<W> {
             .collect();
         for (service, entry) in (0..).zip(&services) {
             let (port, backlog) = (entry.port, entry.backlog);
+            self.listeners_awaited += entry.addresses.len().max(1);
             if entry.addresses.is_empty() {
                 self.order(Order::ServiceListen {
                     service,
@@ -94,6 +96,24 @@ impl<W: Spawner> ControlLoop<W> {
             Ok(local) => tracing::info!(service = name, %local, "a service listens"),
             Err(error) => tracing::error!(service = name, error, "a service cannot listen"),
         }
+        self.listeners_awaited = self.listeners_awaited.saturating_sub(1);
+        self.say_ready();
+    }
+
+    /// Tells systemd, once every listener is open: who waits for that can connect then.
+    pub(super) fn say_ready(&mut self) {
+        if self.listeners_awaited == 0 && !std::mem::replace(&mut self.ready, true) {
+            tracing::info!(services = self.services_count(), "ready");
+            notify::ready(&format!("serving {} services", self.services_count()));
+        }
+    }
+
+    fn services_count(&self) -> usize {
+        self.config
+            .services
+            .iter()
+            .filter(|service| service.enabled)
+            .count()
     }
 
     pub(super) fn on_service_incoming(&mut self, now: Instant, service: ServiceIndex) {

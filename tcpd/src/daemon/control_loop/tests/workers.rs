@@ -54,6 +54,12 @@ fn enabled_services_are_asked_to_listen() {
     };
     assert!(t.orders.try_recv().is_err());
     assert_eq!(t.control.service_name(0), "echo");
+    assert!(!t.control.ready, "not before the listener is open");
+    t.report(Report::ServiceListening {
+        service: 0,
+        result: Ok("[::]:7".parse().expect("an address")),
+    });
+    t.until("readiness", |t| t.control.ready);
 }
 
 #[test]
