@@ -1,4 +1,5 @@
 //! The client API against a daemon in a thread: the real protocol and the real memory, no TCP.
+#![cfg(not(loom))]
 
 #[path = "support/fake.rs"]
 mod fake;

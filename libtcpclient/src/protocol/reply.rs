@@ -30,7 +30,7 @@ pub struct Welcome {
     pub daemon_version: String,
 }
 
-/// A connection and its slot, in `Connected`, `Accepted` and `Adopted`. 68 bytes.
+/// A connection and its slot, in `Connected`, `Accepted` and `Adopted`. 64 bytes.
 ///
 /// Before the daemon sends it, it has initialised the slot header: positions, geometry, state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -123,7 +123,8 @@ impl<const WORDS: usize> Doorbell<WORDS> {
     /// After true, the next mark rings. [`Doorbell::awake`] afterwards.
     #[must_use = "when false, do not sleep"]
     pub fn prepare_sleep(&self) -> bool {
-        self.asleep.0.store(1, Ordering::Relaxed);
+        // A swap, and not a store, so that it has a place among the swaps of those who ring.
+        self.asleep.0.swap(1, Ordering::AcqRel);
         fence(Ordering::SeqCst);
         if self.summary.0.load(Ordering::Relaxed) == 0 {
             return true;
@@ -135,7 +136,7 @@ impl<const WORDS: usize> Doorbell<WORDS> {
     /// Says that the taking side is awake: nobody needs to ring.
     pub fn awake(&self) {
         if self.asleep.0.load(Ordering::Relaxed) != 0 {
-            self.asleep.0.store(0, Ordering::Relaxed);
+            self.asleep.0.swap(0, Ordering::AcqRel);
         }
     }
 }
@@ -168,6 +169,14 @@ pub fn take_waiters(waiting: &AtomicU32, event: &AtomicU32) -> u32 {
         event.fetch_add(1, Ordering::Release);
     }
     how
+}
+
+/// Publishes `position` in one's own word, then looks at the other side's: of two sides that do
+/// this, at least one sees the other's position.
+pub fn publish_and_look(own: &AtomicU64, position: u64, other: &AtomicU64) -> u64 {
+    own.store(position, Ordering::Release);
+    fence(Ordering::SeqCst);
+    other.load(Ordering::Relaxed)
 }
 
 #[cfg(all(test, not(loom)))]

@@ -8,7 +8,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering, fence};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use rustix::io::Errno;
@@ -236,12 +236,8 @@ impl DaemonSlot {
     #[must_use = "when true, take what was read again"]
     pub fn ask_notice(&self, position: u64) -> bool {
         let header = self.header();
-        header
-            .receive_daemon
-            .notify
-            .store(position, Ordering::Relaxed);
-        fence(Ordering::SeqCst);
-        header.receive_client.read.load(Ordering::Relaxed) >= position
+        let (notify, read) = (&header.receive_daemon.notify, &header.receive_client.read);
+        doorbell::publish_and_look(notify, position, read) >= position
     }
 
     /// Publishes a change of state; the reason first when it has ended. After the last
@@ -378,12 +374,8 @@ impl ClientSlot {
     #[must_use = "when true, ring the daemon's bell"]
     pub fn publish_read(&self, position: u64) -> bool {
         let header = self.header();
-        header
-            .receive_client
-            .read
-            .store(position, Ordering::Release);
-        fence(Ordering::SeqCst);
-        position >= header.receive_daemon.notify.load(Ordering::Relaxed) && self.mark()
+        let (read, notify) = (&header.receive_client.read, &header.receive_daemon.notify);
+        position >= doorbell::publish_and_look(read, position, notify) && self.mark()
     }
 
     fn mark(&self) -> bool {
