@@ -1,4 +1,50 @@
-//! libtcpclient: the client library of tcpd.
+//! The client library of tcpd: TCP as a service.
+//!
+//! tcpd is a daemon that owns a network interface and a complete TCP/IP stack in user space. A
+//! program uses it through this library as it would use `std::net`:
+//!
+//! ```no_run
+//! use std::io::{Read, Write};
+//! use std::net::Shutdown;
+//! use libtcpclient::{TcpListener, TcpStream};
+//!
+//! fn main() -> std::io::Result<()> {
+//!     // A client.
+//!     let mut stream = TcpStream::connect("198.18.0.1:7")?;
+//!     stream.write_all(b"hello")?;
+//!     stream.shutdown(Shutdown::Write)?;
+//!     let mut answer = String::new();
+//!     stream.read_to_string(&mut answer)?;
+//!
+//!     // What TCP has and std lacks: the state of the connection, as the stack sees it.
+//!     let status = stream.status()?;
+//!     println!("{}: {} bytes in, rto {} µs", status.row.state, status.counters.bytes_in, status.rtt.rto_us);
+//!
+//!     // A server.
+//!     let listener = TcpListener::bind("198.18.0.2:7777")?;
+//!     for stream in listener.incoming() {
+//!         stream?.write_all(b"welcome\n")?;
+//!     }
+//!     Ok(())
+//! }
+//! ```
+//!
+//! # What is different from std
+//!
+//! * The daemon is found at `$TCPD_SOCKET`, else at `/run/tcpd/tcpd.sock`. When it stops or is
+//!   killed, every call, also one that waits, ends with `ConnectionAborted` ([`SessionError::DaemonGone`]).
+//! * [`Builder`] has what must be said before there is a connection: local address, timeout, options, backlog.
+//! * Each call has its own error enum with RFC 9293's words in it; `?` makes the [`std::io::Error`] of
+//!   it that std would give.
+//! * After a `fork` the child's copies of streams, listeners and sessions are errors; its parent's go on.
+//!   The child may open its own session; [`Session::default_session`] does so.
+//! * A blocking write returns when the first bytes found room, like any `Write`: use `write_all`.
+//!
+//! # The parts
+//!
+//! [`client`] is what the re-exports below come from. [`protocol`] is the messages on the daemon's
+//! socket, [`shm`] the memory that connections' bytes pass through, [`socket`] the sockets: these three are
+//! used by the daemon too, and are the specification for clients in other languages.
 
 #[cfg(not(loom))]
 pub mod client;
