@@ -1,4 +1,8 @@
 //! The daemon: a control thread and a stack thread, wired together.
+//!
+//! 1. [`prepare`], with one thread and the rights it was started with: the control socket, then the device. A daemon that
+//!    runs already is noticed before anything is touched. Then every right is given up.
+//! 2. [`Prepared::run`]: the stack thread and the spawner are started; this thread becomes the control thread until the end.
 
 mod bridge;
 pub mod channel;
@@ -19,3 +23,202 @@ mod rows;
 pub mod signals;
 mod stack_config;
 mod stack_loop;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::thread::JoinHandle;
+
+use tcpd_core::random::Secret;
+use tcpd_core::stack::Stack;
+use tcpd_core::time::Instant;
+
+use self::channel::{OrderSender, ReportReceiver, ReportSender};
+use self::config::Config;
+use self::control_loop::{ControlLoop, Setup};
+use self::control_socket::ControlSocket;
+use self::orders::{Order, Report};
+use self::stack_loop::StackLoop;
+use crate::device::Device;
+use crate::device::netlink::Range;
+use crate::device::tun::{Tun, TunOptions};
+use crate::exit_code::{Exit, Failure};
+use crate::services::spawner_handle::SpawnerHandle;
+use crate::services::spawner_handle::launch::Launcher;
+use crate::services::supervisor::Supervisor;
+
+/// A daemon that has its socket and its device, and no rights any more.
+#[derive(Debug)]
+pub struct Prepared {
+    config: Config,
+    config_file: Option<String>,
+    socket: ControlSocket,
+    device: Tun,
+    started: Instant,
+}
+
+/// Opens what needs rights, and gives them up. Must be called from the only thread of the process.
+///
+/// # Errors
+/// 75 when a daemon runs on the socket already; 77, 73 or 71 when socket or device cannot be made.
+pub fn prepare(config: Config, config_file: Option<String>) -> Result<Prepared, Failure> {
+    let started = clock::now();
+    let rights = |error: io::Error| Failure::system("cannot give up rights", &error);
+    privileges::harden().map_err(rights)?;
+    privileges::keep_what_start_needs().map_err(rights)?;
+    let socket = ControlSocket::open(&config.control)?;
+    let device = match open_device(&config) {
+        Ok(device) => device,
+        Err(failure) => {
+            socket.remove();
+            return Err(failure);
+        }
+    };
+    privileges::give_up_all().map_err(rights)?;
+    Ok(Prepared {
+        config,
+        config_file,
+        socket,
+        device,
+        started,
+    })
+}
+
+fn open_device(config: &Config) -> Result<Tun, Failure> {
+    let device = &config.device;
+    let options = TunOptions {
+        name: device.name.clone(),
+        configure: device.configure,
+        host: device
+            .host_addresses()
+            .map(|(address, prefix)| Range { address, prefix })
+            .collect(),
+        mtu: u32::from(device.mtu),
+        offload: device.offload,
+        multi_queue: device.queues > 1,
+    };
+    Tun::open(&options)
+        .map_err(|error| Failure::new(Exit::from_code(error.exit_code()), error.to_string()))
+}
+
+impl Prepared {
+    /// What it was configured with.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Serves until it is told to stop.
+    ///
+    /// # Errors
+    /// 71 when the operating system refuses what is needed or the device fails, 70 when a thread of the daemon fails.
+    pub fn run(self) -> Result<(), Failure> {
+        let Prepared {
+            config,
+            config_file,
+            socket,
+            device,
+            started,
+        } = self;
+        let (interface, offload, mtu) = (device.name().to_owned(), device.offloads(), device.mtu());
+        let links =
+            Links::new().map_err(|error| Failure::system("cannot make a channel", &error))?;
+        let stack = start_stack_thread(&config, Box::new(device), mtu, links.for_stack)?;
+        let spawner = start_spawner(&config.control.socket)?;
+        let services = configured_services::enabled(&config.services);
+        let uid = rustix::process::geteuid().as_raw();
+        let supervisor = Supervisor::new(services, spawner, config.control.socket.clone(), uid);
+        let (orders, reports) = links.for_control;
+        tracing::info!(interface, mtu, offload, socket = %config.control.socket.display(), "tcpd starts");
+        let setup = Setup {
+            config,
+            config_file,
+            socket,
+            orders,
+            reports,
+            interface,
+            offload,
+            started,
+        };
+        let reset = ControlLoop::new(setup, supervisor)?.run()?;
+        if stack.join().is_err() {
+            return Err(Failure::new(
+                Exit::Internal,
+                "the stack thread has failed at its end",
+            ));
+        }
+        tracing::info!(reset, "tcpd has stopped");
+        Ok(())
+    }
+}
+
+/// Both ends of both channels.
+struct Links {
+    for_control: (OrderSender<Order>, ReportReceiver<Report>),
+    for_stack: ForStack,
+}
+
+struct ForStack {
+    orders: std::sync::mpsc::Receiver<Order>,
+    waiting: std::os::fd::OwnedFd,
+    reports: ReportSender<Report>,
+}
+
+impl Links {
+    fn new() -> io::Result<Self> {
+        let (order_sender, orders, waiting) = channel::orders()?;
+        let (reports, report_receiver) = channel::reports()?;
+        Ok(Self {
+            for_control: (order_sender, report_receiver),
+            for_stack: ForStack {
+                orders,
+                waiting,
+                reports,
+            },
+        })
+    }
+}
+
+fn start_stack_thread(
+    config: &Config,
+    device: Box<dyn Device>,
+    mtu: u16,
+    links: ForStack,
+) -> Result<JoinHandle<()>, Failure> {
+    let entropy = |error: io::Error| Failure::system("no random bytes", &error);
+    let secret = Secret::new(entropy::random_bytes().map_err(entropy)?);
+    let seed = u64::from_ne_bytes(entropy::random_bytes().map_err(entropy)?);
+    let stack = stack_config::stack_config(config, mtu);
+    let bridge = stack_config::bridge_config(config);
+    let body = move || {
+        let reports = links.reports.clone();
+        let stack = Stack::new(stack, secret, seed, clock::now());
+        match StackLoop::new(
+            device,
+            stack,
+            bridge,
+            links.orders,
+            links.waiting,
+            links.reports,
+        ) {
+            Ok(stack_loop) => stack_loop.run(),
+            // Nobody is there to hear it only when the daemon is at its end anyway.
+            Err(error) => _ = reports.send(Report::DeviceFailed { error }),
+        }
+    };
+    let thread = std::thread::Builder::new()
+        .name("stack".to_owned())
+        .spawn(body);
+    thread.map_err(|error| Failure::system("cannot start the stack thread", &error))
+}
+
+/// The spawner meets us in a directory of our own beside the socket.
+fn start_spawner(socket: &Path) -> Result<SpawnerHandle, Failure> {
+    let private: PathBuf = socket.parent().unwrap_or(Path::new("/")).join("private");
+    let failed = |error: io::Error| {
+        Failure::system(
+            format!("cannot start the spawner ({})", private.display()),
+            &error,
+        )
+    };
+    let launcher = Launcher::this_program(&private).map_err(failed)?;
+    SpawnerHandle::start(launcher).map_err(failed)
+}

@@ -4,8 +4,9 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
-use tcpd::cli::{Cli, Command};
+use tcpd::cli::{Cli, Command, ConfigurationArgs};
 use tcpd::daemon::config::{Config, DEFAULT_PATH};
+use tcpd::daemon::{self, logging};
 use tcpd::exit_code::{Exit, Failure};
 
 fn main() -> ExitCode {
@@ -33,14 +34,35 @@ fn main() -> ExitCode {
 
 fn dispatch(command: Command) -> Result<ExitCode, Failure> {
     match command {
+        Command::Run(args) => run(&args),
         Command::Check { file, set } => check(file.as_deref(), &set),
         // Before any thread is started: it enters namespaces.
         Command::Sandbox(args) => tcpd::sandbox::run(args),
-        other => Err(Failure::new(
+        Command::Spawner => Ok(tcpd::services::spawner::main()),
+        Command::Demo => Err(Failure::new(
             Exit::Unavailable,
-            format!("{other:?} is not in this build"),
+            "the demo is not in this build",
         )),
     }
+}
+
+/// The daemon. Log lines still in memory are written when the guard goes, which is before this returns to `main`.
+fn run(args: &ConfigurationArgs) -> Result<ExitCode, Failure> {
+    let config = match Config::load(args.config.as_deref(), std::env::vars(), &args.set) {
+        Ok(config) => config,
+        Err(error) => {
+            eprintln!("{error}");
+            return Ok(Exit::Configuration.into());
+        }
+    };
+    let file = match args.config.as_deref() {
+        None => Some(Path::new(DEFAULT_PATH)).filter(|path| path.exists()),
+        named => named,
+    };
+    let prepared = daemon::prepare(config, file.map(|path| path.display().to_string()))?;
+    let _guard = logging::start(&prepared.config().log)?;
+    prepared.run()?;
+    Ok(Exit::Ok.into())
 }
 
 /// Prints every problem, one line each, or one line that all is well.

@@ -23,7 +23,8 @@ use libtcpclient::shm::{
 };
 use rustix::net::{RecvFlags, SendFlags};
 use tcpd_core::stack::{
-    Changes, ConnectOptions, EndpointId, Event, KeepAlive, ListenOptions, ListenerId, Stack, State, View,
+    Changes, ConnectOptions, EndpointId, Event, KeepAlive, ListenOptions, ListenerId, Stack, State,
+    View,
 };
 use tcpd_core::tcp::buffer::Ring;
 use tcpd_core::time::Instant;
@@ -337,7 +338,12 @@ impl Bridge {
     }
 
     /// Takes over what the client wrote into the slot of `endpoint`: bytes to send, bytes it has read.
-    fn pull(&mut self, stack: &mut DaemonStack, now: Instant, endpoint: EndpointId) -> Result<(), Violation> {
+    fn pull(
+        &mut self,
+        stack: &mut DaemonStack,
+        now: Instant,
+        endpoint: EndpointId,
+    ) -> Result<(), Violation> {
         let Some(connection) = self.connections.get(&endpoint) else {
             return Ok(());
         };
@@ -345,7 +351,11 @@ impl Bridge {
             return Ok(());
         };
         let slot = connection.slot.clone();
-        let written = slot.take_written(view.send.written, view.send.acknowledged, view.send.capacity)?;
+        let written = slot.take_written(
+            view.send.written,
+            view.send.acknowledged,
+            view.send.capacity,
+        )?;
         if written != view.send.written {
             // Refused after a shutdown or an end: the client learns that from the slot's state.
             stack.committed(now, endpoint, written).ok();
@@ -366,7 +376,13 @@ impl Bridge {
     }
 
     /// Doubles the receive ring when the connection is fast enough to use it.
-    fn maybe_grow_receive(&mut self, stack: &mut DaemonStack, now: Instant, endpoint: EndpointId, read: u64) {
+    fn maybe_grow_receive(
+        &mut self,
+        stack: &mut DaemonStack,
+        now: Instant,
+        endpoint: EndpointId,
+        read: u64,
+    ) {
         let capacity = stack.receive_ring(endpoint).map_or(0, Ring::capacity);
         let Some(connection) = self.connections.get_mut(&endpoint) else {
             return;
@@ -390,7 +406,10 @@ impl Bridge {
         let Some(connection) = self.connections.get(&endpoint) else {
             return;
         };
-        if let Some(geometry) = stack.receive_ring(endpoint).and_then(ConnectionRing::geometry) {
+        if let Some(geometry) = stack
+            .receive_ring(endpoint)
+            .and_then(ConnectionRing::geometry)
+        {
             connection.slot.publish_receive_geometry(geometry);
         }
         if let Some(geometry) = stack.send_ring(endpoint).and_then(ConnectionRing::geometry) {
@@ -406,7 +425,13 @@ impl Bridge {
         }
     }
 
-    fn on_changed(&mut self, stack: &mut DaemonStack, now: Instant, endpoint: EndpointId, changes: Changes) {
+    fn on_changed(
+        &mut self,
+        stack: &mut DaemonStack,
+        now: Instant,
+        endpoint: EndpointId,
+        changes: Changes,
+    ) {
         let Some(view) = stack.view(endpoint) else {
             self.settle(stack, now, endpoint);
             return;
@@ -426,7 +451,11 @@ impl Bridge {
         let Some(connection) = self.connections.get_mut(&endpoint) else {
             return;
         };
-        let Some(session) = self.sessions.get(&connection.session).filter(|session| !session.closed) else {
+        let Some(session) = self
+            .sessions
+            .get(&connection.session)
+            .filter(|session| !session.closed)
+        else {
             return;
         };
         let slot = &connection.slot;
@@ -471,7 +500,10 @@ fn slot_state(view: &View) -> (SlotState, Option<EndReason>) {
 /// Reads a bell silent. It is a stream socket: what was rung since the last time is a few bytes.
 fn silence(bell: &OwnedFd) {
     let mut bytes = [0; 64];
-    while matches!(rustix::net::recv(bell, &mut bytes, RecvFlags::DONTWAIT), Ok((_, 1..))) {}
+    while matches!(
+        rustix::net::recv(bell, &mut bytes, RecvFlags::DONTWAIT),
+        Ok((_, 1..))
+    ) {}
 }
 
 /// Rings a client's bell. Full means that it is ringing already; a client that closed it is its own loss.

@@ -62,6 +62,6 @@ pub fn activated_socket() -> io::Result<Option<OwnedFd>> {
 
 fn send(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
-        tracing::warn!(%error, "systemd cannot be notified");
+        tracing::debug!(%error, "the notification socket cannot be reached");
     }
 }

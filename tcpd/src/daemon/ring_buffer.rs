@@ -17,7 +17,12 @@ pub(crate) enum ConnectionRing {
 
 impl ConnectionRing {
     /// The two parts of `length` bytes at `position`, for a `writev`; `scratch` holds them when they have no fixed place.
-    pub(crate) fn slices(&self, position: u64, length: u32, scratch: &mut Vec<u8>) -> [RawSlice; 2] {
+    pub(crate) fn slices(
+        &self,
+        position: u64,
+        length: u32,
+        scratch: &mut Vec<u8>,
+    ) -> [RawSlice; 2] {
         match self {
             ConnectionRing::Arena(ring, _) => ring.slices(position, length as usize),
             ConnectionRing::Private(ring) => {

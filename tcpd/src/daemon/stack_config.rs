@@ -38,7 +38,11 @@ pub(crate) fn stack_config(config: &Config, mtu: u16) -> StackConfig {
             mss_floor: tcp.mss_floor,
             window_scale: tcp.window_scale,
             timestamps: tcp.timestamps,
-            nagle: if tcp.nagle { Nagle::Minshall } else { Nagle::Off },
+            nagle: if tcp.nagle {
+                Nagle::Minshall
+            } else {
+                Nagle::Off
+            },
             fin_wait_2_timeout: tcp.fin_wait_2_timeout,
             orphan_timeout: tcp.orphan_timeout,
             syn_ack_retries: tcp.syn_ack_retries,

@@ -93,8 +93,16 @@ impl StackLoop {
             TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC,
         )?;
         let registry = poll.registry();
-        registry.register(&mut SourceFd(&device.as_raw_fd()), DEVICE, Interest::READABLE)?;
-        registry.register(&mut SourceFd(&orders_waiting.as_raw_fd()), ORDERS, Interest::READABLE)?;
+        registry.register(
+            &mut SourceFd(&device.as_raw_fd()),
+            DEVICE,
+            Interest::READABLE,
+        )?;
+        registry.register(
+            &mut SourceFd(&orders_waiting.as_raw_fd()),
+            ORDERS,
+            Interest::READABLE,
+        )?;
         registry.register(&mut SourceFd(&timer.as_raw_fd()), TIMER, Interest::READABLE)?;
         Ok(StackLoop {
             device,
@@ -171,11 +179,20 @@ impl StackLoop {
     fn carry_out(&mut self, now: Instant, order: Order) {
         let (bridge, stack) = (&mut self.bridge, &mut self.stack);
         match order {
-            Order::SessionOpened { session, arena, bell, credentials, worker } => {
+            Order::SessionOpened {
+                session,
+                arena,
+                bell,
+                credentials,
+                worker,
+            } => {
                 let fd = bell.as_raw_fd();
                 bridge.session_opened(session, arena, bell, credentials, worker);
-                let registered =
-                    self.poll.registry().register(&mut SourceFd(&fd), bell_token(session), Interest::READABLE);
+                let registered = self.poll.registry().register(
+                    &mut SourceFd(&fd),
+                    bell_token(session),
+                    Interest::READABLE,
+                );
                 if let Err(error) = registered {
                     tracing::error!(session, %error, "the session's bell cannot be polled");
                 }
@@ -184,17 +201,33 @@ impl StackLoop {
             }
             Order::SessionClosed { session } => {
                 if let Some(bell) = bridge.bell(session) {
-                    self.poll.registry().deregister(&mut SourceFd(&bell.as_raw_fd())).ok();
+                    self.poll
+                        .registry()
+                        .deregister(&mut SourceFd(&bell.as_raw_fd()))
+                        .ok();
                 }
                 bridge.session_closed(stack, now, session);
             }
-            Order::Request { session, request_id, request } => {
+            Order::Request {
+                session,
+                request_id,
+                request,
+            } => {
                 bridge.on_request(stack, now, session, request_id, request);
             }
-            Order::Adopt { session, request_id, endpoint } => {
+            Order::Adopt {
+                session,
+                request_id,
+                endpoint,
+            } => {
                 bridge.adopt(stack, now, session, request_id, endpoint);
             }
-            Order::ServiceListen { service, address, port, backlog } => {
+            Order::ServiceListen {
+                service,
+                address,
+                port,
+                backlog,
+            } => {
                 bridge.service_listen(stack, now, service, address, port, backlog);
             }
             Order::ServiceAccept { service } => bridge.service_accept(stack, now, service),
@@ -202,7 +235,12 @@ impl StackLoop {
             Order::Inspect { ticket, what } => {
                 bridge.inspect(stack, ticket, what, &self.counts, &self.device.statistics());
             }
-            Order::EndConnection { ticket, endpoint, reset, credentials } => {
+            Order::EndConnection {
+                ticket,
+                endpoint,
+                reset,
+                credentials,
+            } => {
                 bridge.end_connection(stack, now, ticket, endpoint, reset, credentials);
             }
             Order::Stop { grace } => {
@@ -219,7 +257,10 @@ impl StackLoop {
         }
         for _ in 0..RECEIVE_BATCH {
             match self.device.receive(&mut self.buffer) {
-                Ok(received) => self.stack.receive(now, &self.buffer[..received.len], received.meta),
+                Ok(received) => {
+                    self.stack
+                        .receive(now, &self.buffer[..received.len], received.meta)
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.readable = false;
                     return Ok(true);
@@ -251,7 +292,9 @@ impl StackLoop {
             match self.device.transmit(&packet) {
                 Ok(()) => {}
                 // Lost, as on any network: TCP sends it again.
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.counts.device_full += 1,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.counts.device_full += 1
+                }
                 Err(error) => {
                     self.counts.device_errors += 1;
                     tracing::debug!(%error, "the device refused a packet");
@@ -266,7 +309,11 @@ impl StackLoop {
         if !self.bridge.prepare_sleep() {
             return Ok(());
         }
-        let deadlines = [self.stack.next_deadline(), self.bridge.next_deadline(), self.stop_at];
+        let deadlines = [
+            self.stack.next_deadline(),
+            self.bridge.next_deadline(),
+            self.stop_at,
+        ];
         self.set_timer(deadlines.into_iter().flatten().min())?;
         self.counts.sleeps += 1;
         match self.poll.poll(events, None) {
@@ -298,8 +345,14 @@ impl StackLoop {
             tv_sec: (nanos / 1_000_000_000) as i64,
             tv_nsec: (nanos % 1_000_000_000) as i64,
         };
-        let never = Timespec { tv_sec: 0, tv_nsec: 0 };
-        let setting = Itimerspec { it_interval: never, it_value: value };
+        let never = Timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
+        let setting = Itimerspec {
+            it_interval: never,
+            it_value: value,
+        };
         rustix::time::timerfd_settime(&self.timer, TimerfdTimerFlags::ABSTIME, &setting)?;
         Ok(())
     }
@@ -332,7 +385,10 @@ fn drain(fd: &OwnedFd) {
     rustix::io::read(fd, &mut counter).ok();
 }
 
-fn out_packet<'a>(transmit: &'a Transmit<'a, ConnectionRing>, scratch: &mut Vec<u8>) -> OutPacket<'a> {
+fn out_packet<'a>(
+    transmit: &'a Transmit<'a, ConnectionRing>,
+    scratch: &mut Vec<u8>,
+) -> OutPacket<'a> {
     let payload = match &transmit.payload {
         Some(payload) => payload.ring.slices(payload.position, payload.len, scratch),
         None => [RawSlice::EMPTY; 2],
@@ -341,7 +397,9 @@ fn out_packet<'a>(transmit: &'a Transmit<'a, ConnectionRing>, scratch: &mut Vec<
         header: transmit.header,
         payload,
         segment_size: transmit.segment_size,
-        checksum: transmit.checksum.map(|partial| (partial.start, partial.offset)),
+        checksum: transmit
+            .checksum
+            .map(|partial| (partial.start, partial.offset)),
         ipv6: transmit.header[0] >> 4 == 6,
     }
 }

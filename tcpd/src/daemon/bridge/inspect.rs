@@ -4,7 +4,14 @@ use super::*;
 
 impl Bridge {
     /// Answers an inspection.
-    pub(crate) fn inspect(&self, stack: &DaemonStack, ticket: u64, what: Inspection, counts: &LoopCounts, device: &Statistics) {
+    pub(crate) fn inspect(
+        &self,
+        stack: &DaemonStack,
+        ticket: u64,
+        what: Inspection,
+        counts: &LoopCounts,
+        device: &Statistics,
+    ) {
         let what = match what {
             Inspection::Endpoints => Inspected::Endpoints(
                 stack
@@ -18,7 +25,9 @@ impl Bridge {
             Inspection::Listeners => Inspected::Listeners(
                 self.listeners
                     .iter()
-                    .filter_map(|(id, entry)| Some((*id, stack.listener_status(*id)?, entry.owner.into())))
+                    .filter_map(|(id, entry)| {
+                        Some((*id, stack.listener_status(*id)?, entry.owner.into()))
+                    })
                     .collect(),
             ),
             Inspection::Endpoint(id) => match stack.status(id) {
@@ -59,7 +68,10 @@ impl Bridge {
     }
 
     fn may_end(&self, endpoint: EndpointId, credentials: Credentials) -> bool {
-        let owner = self.connections.get(&endpoint).and_then(|connection| self.sessions.get(&connection.session));
+        let owner = self
+            .connections
+            .get(&endpoint)
+            .and_then(|connection| self.sessions.get(&connection.session));
         credentials.all || owner.is_some_and(|owner| owner.credentials.uid == credentials.uid)
     }
 
@@ -76,29 +88,96 @@ impl Bridge {
         }
     }
 
-    fn counters(&self, stack: &DaemonStack, turns: &LoopCounts, device: &Statistics) -> Vec<(&'static str, &'static str, u64)> {
+    fn counters(
+        &self,
+        stack: &DaemonStack,
+        turns: &LoopCounts,
+        device: &Statistics,
+    ) -> Vec<(&'static str, &'static str, u64)> {
         let mut all = Vec::new();
-        stack.counters().each(|name, help, value| all.push((name, help, value)));
+        stack
+            .counters()
+            .each(|name, help, value| all.push((name, help, value)));
         let counts = &self.counts;
         all.extend([
-            ("device-packets-in", "Packets and super-segments read from the device.", device.packets_in),
-            ("device-bytes-in", "Bytes of them, IP headers included.", device.bytes_in),
-            ("device-malformed", "Packets whose offload header contradicted them.", device.malformed),
-            ("device-packets-out", "Packets and super-segments the device took.", device.packets_out),
-            ("device-bytes-out", "Bytes of them, IP headers included.", device.bytes_out),
-            ("device-lost-out", "Packets the device lost while it cut super-segments.", device.lost_out),
-            ("device-full", "Packets the device had no room for; TCP sends them again.", turns.device_full),
-            ("device-errors", "Packets the device failed on otherwise.", turns.device_errors),
-            ("stack-thread-sleeps", "Times the stack thread had nothing to do and slept.", turns.sleeps),
+            (
+                "device-packets-in",
+                "Packets and super-segments read from the device.",
+                device.packets_in,
+            ),
+            (
+                "device-bytes-in",
+                "Bytes of them, IP headers included.",
+                device.bytes_in,
+            ),
+            (
+                "device-malformed",
+                "Packets whose offload header contradicted them.",
+                device.malformed,
+            ),
+            (
+                "device-packets-out",
+                "Packets and super-segments the device took.",
+                device.packets_out,
+            ),
+            (
+                "device-bytes-out",
+                "Bytes of them, IP headers included.",
+                device.bytes_out,
+            ),
+            (
+                "device-lost-out",
+                "Packets the device lost while it cut super-segments.",
+                device.lost_out,
+            ),
+            (
+                "device-full",
+                "Packets the device had no room for; TCP sends them again.",
+                turns.device_full,
+            ),
+            (
+                "device-errors",
+                "Packets the device failed on otherwise.",
+                turns.device_errors,
+            ),
+            (
+                "stack-thread-sleeps",
+                "Times the stack thread had nothing to do and slept.",
+                turns.sleeps,
+            ),
         ]);
         let counts = &self.counts;
         all.extend([
-            ("bridge-violations", "Impossible values that clients wrote into shared memory.", counts.violations),
-            ("bridge-bells-heard", "Doorbells that clients rang.", counts.bells_heard),
-            ("bridge-bells-rung", "Doorbells rung for clients.", counts.bells_rung),
-            ("bridge-receive-rings-grown", "Receive rings doubled.", counts.receive_growths),
-            ("bridge-transmit-rings-grown", "Transmit rings doubled.", counts.transmit_growths),
-            ("bridge-rings-punched", "Rings whose memory was returned to the system.", counts.punched),
+            (
+                "bridge-violations",
+                "Impossible values that clients wrote into shared memory.",
+                counts.violations,
+            ),
+            (
+                "bridge-bells-heard",
+                "Doorbells that clients rang.",
+                counts.bells_heard,
+            ),
+            (
+                "bridge-bells-rung",
+                "Doorbells rung for clients.",
+                counts.bells_rung,
+            ),
+            (
+                "bridge-receive-rings-grown",
+                "Receive rings doubled.",
+                counts.receive_growths,
+            ),
+            (
+                "bridge-transmit-rings-grown",
+                "Transmit rings doubled.",
+                counts.transmit_growths,
+            ),
+            (
+                "bridge-rings-punched",
+                "Rings whose memory was returned to the system.",
+                counts.punched,
+            ),
         ]);
         all
     }

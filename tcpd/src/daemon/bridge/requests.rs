@@ -12,26 +12,39 @@ impl Bridge {
         request_id: u32,
         request: Request,
     ) {
-        if self.sessions.get(&session).is_none_or(|session| session.closed) {
+        if self
+            .sessions
+            .get(&session)
+            .is_none_or(|session| session.closed)
+        {
             return;
         }
         let answer = match request {
             Request::Listen(listen) => Some(self.listen(stack, now, session, &listen)),
-            Request::CloseListener { listener } => Some(self.close_listener(stack, now, session, listener)),
-            Request::Accept { listener, nonblocking } => {
-                self.accept(stack, now, session, request_id, listener, nonblocking)
+            Request::CloseListener { listener } => {
+                Some(self.close_listener(stack, now, session, listener))
             }
+            Request::Accept {
+                listener,
+                nonblocking,
+            } => self.accept(stack, now, session, request_id, listener, nonblocking),
             Request::CancelAccept { request } => Some(self.cancel_accept(session, request)),
             Request::Connect(connect) => self.connect(stack, now, session, request_id, &connect),
-            Request::Shutdown { connection, how } => Some(self.shutdown(stack, now, session, connection, how)),
-            Request::Close { connection, linger_ms } => {
-                self.close(stack, now, session, request_id, connection, linger_ms)
+            Request::Shutdown { connection, how } => {
+                Some(self.shutdown(stack, now, session, connection, how))
             }
+            Request::Close {
+                connection,
+                linger_ms,
+            } => self.close(stack, now, session, request_id, connection, linger_ms),
             Request::Abort { connection } => Some(self.abort(stack, now, session, connection)),
-            Request::SetOptions { connection, options } => {
-                Some(self.set_options(stack, now, session, connection, &options))
+            Request::SetOptions {
+                connection,
+                options,
+            } => Some(self.set_options(stack, now, session, connection, &options)),
+            Request::GrowTransmit { connection } => {
+                Some(self.grow_transmit(stack, now, session, connection))
             }
-            Request::GrowTransmit { connection } => Some(self.grow_transmit(stack, now, session, connection)),
             Request::ConnectionStatus { .. }
             | Request::Hello(_)
             | Request::Adopt
@@ -58,12 +71,20 @@ impl Bridge {
     fn own(&self, session: SessionId, connection: u64) -> Result<EndpointId, Reply> {
         let endpoint = EndpointId::from_bits(connection);
         match self.connections.get(&endpoint) {
-            Some(connection) if connection.session == session && !connection.released => Ok(endpoint),
+            Some(connection) if connection.session == session && !connection.released => {
+                Ok(endpoint)
+            }
             _ => Err(Reply::error(ErrorCode::NoSuchConnection, "")),
         }
     }
 
-    fn listen(&mut self, stack: &mut DaemonStack, now: Instant, id: SessionId, listen: &Listen) -> Reply {
+    fn listen(
+        &mut self,
+        stack: &mut DaemonStack,
+        now: Instant,
+        id: SessionId,
+        listen: &Listen,
+    ) -> Reply {
         if self.draining {
             return Reply::error(ErrorCode::Draining, "");
         }
@@ -94,25 +115,48 @@ impl Bridge {
         if let Some(session) = self.sessions.get_mut(&id) {
             session.listeners.insert(listener);
         }
-        Reply::Listening { listener: listener.to_bits(), local }
+        Reply::Listening {
+            listener: listener.to_bits(),
+            local,
+        }
     }
 
-    fn own_listener(&mut self, session: SessionId, listener: u64) -> Result<(ListenerId, &mut Listener), Reply> {
+    fn own_listener(
+        &mut self,
+        session: SessionId,
+        listener: u64,
+    ) -> Result<(ListenerId, &mut Listener), Reply> {
         let id = ListenerId::from_bits(listener);
         match self.listeners.get_mut(&id) {
-            Some(listener) if listener.owner == ListenerOwner::Session(session) => Ok((id, listener)),
+            Some(listener) if listener.owner == ListenerOwner::Session(session) => {
+                Ok((id, listener))
+            }
             _ => Err(Reply::error(ErrorCode::NoSuchListener, "")),
         }
     }
 
-    fn close_listener(&mut self, stack: &mut DaemonStack, now: Instant, session: SessionId, listener: u64) -> Reply {
+    fn close_listener(
+        &mut self,
+        stack: &mut DaemonStack,
+        now: Instant,
+        session: SessionId,
+        listener: u64,
+    ) -> Reply {
         let id = match self.own_listener(session, listener) {
             Ok((id, _)) => id,
             Err(reply) => return reply,
         };
-        let pending = self.listeners.remove(&id).map(|listener| listener.pending).unwrap_or_default();
+        let pending = self
+            .listeners
+            .remove(&id)
+            .map(|listener| listener.pending)
+            .unwrap_or_default();
         for request_id in pending {
-            self.reply(session, request_id, Reply::error(ErrorCode::ListenerClosed, ""));
+            self.reply(
+                session,
+                request_id,
+                Reply::error(ErrorCode::ListenerClosed, ""),
+            );
         }
         if let Some(session) = self.sessions.get_mut(&session) {
             session.listeners.remove(&id);
@@ -136,7 +180,10 @@ impl Bridge {
             Err(reply) => return Some(reply),
         };
         if entry.pending.len() >= limit {
-            return Some(Reply::error(ErrorCode::TooManyRequests, format!("{limit} accepts wait already")));
+            return Some(Reply::error(
+                ErrorCode::TooManyRequests,
+                format!("{limit} accepts wait already"),
+            ));
         }
         entry.pending.push_back(request_id);
         self.serve_accepts(stack, now, id);
@@ -149,7 +196,11 @@ impl Bridge {
     }
 
     fn cancel_accept(&mut self, session: SessionId, request: u32) -> Reply {
-        let mine = self.sessions.get(&session).map(|session| session.listeners.clone()).unwrap_or_default();
+        let mine = self
+            .sessions
+            .get(&session)
+            .map(|session| session.listeners.clone())
+            .unwrap_or_default();
         for listener in mine {
             if let Some(entry) = self.listeners.get_mut(&listener)
                 && let Some(place) = entry.pending.iter().position(|pending| *pending == request)
@@ -164,7 +215,12 @@ impl Bridge {
     }
 
     /// Gives waiting connections to waiting accepts.
-    pub(super) fn serve_accepts(&mut self, stack: &mut DaemonStack, now: Instant, listener: ListenerId) {
+    pub(super) fn serve_accepts(
+        &mut self,
+        stack: &mut DaemonStack,
+        now: Instant,
+        listener: ListenerId,
+    ) {
         loop {
             let Some(entry) = self.listeners.get_mut(&listener) else {
                 return;
@@ -226,13 +282,21 @@ impl Bridge {
             connection.connecting = Some(request_id);
         }
         if connect.timeout_ms > 0 {
-            self.set_deadline(endpoint, now + Duration::from_millis(connect.timeout_ms.into()));
+            self.set_deadline(
+                endpoint,
+                now + Duration::from_millis(connect.timeout_ms.into()),
+            );
         }
         None
     }
 
     /// Answers Connect when the handshake is done or has failed.
-    pub(super) fn answer_connect(&mut self, stack: &DaemonStack, endpoint: EndpointId, view: &View) {
+    pub(super) fn answer_connect(
+        &mut self,
+        stack: &DaemonStack,
+        endpoint: EndpointId,
+        view: &View,
+    ) {
         let Some(connection) = self.connections.get_mut(&endpoint) else {
             return;
         };
@@ -240,7 +304,11 @@ impl Bridge {
         let Some(request_id) = connection.connecting.take() else {
             return;
         };
-        let failure = if view.connected { None } else { view.end.and_then(end_error) };
+        let failure = if view.connected {
+            None
+        } else {
+            view.end.and_then(end_error)
+        };
         if failure.is_some() {
             // The client never gets to know this connection, so it will not close it.
             connection.released = true;
@@ -256,7 +324,14 @@ impl Bridge {
         self.reply(session, request_id, reply);
     }
 
-    fn shutdown(&mut self, stack: &mut DaemonStack, now: Instant, session: SessionId, connection: u64, how: ShutdownHow) -> Reply {
+    fn shutdown(
+        &mut self,
+        stack: &mut DaemonStack,
+        now: Instant,
+        session: SessionId,
+        connection: u64,
+        how: ShutdownHow,
+    ) -> Reply {
         let endpoint = match self.own(session, connection) {
             Ok(endpoint) => endpoint,
             Err(reply) => return reply,
@@ -306,7 +381,13 @@ impl Bridge {
         linger_ms.is_none().then_some(Reply::Done)
     }
 
-    fn abort(&mut self, stack: &mut DaemonStack, now: Instant, session: SessionId, connection: u64) -> Reply {
+    fn abort(
+        &mut self,
+        stack: &mut DaemonStack,
+        now: Instant,
+        session: SessionId,
+        connection: u64,
+    ) -> Reply {
         let endpoint = match self.own(session, connection) {
             Ok(endpoint) => endpoint,
             Err(reply) => return reply,
@@ -319,7 +400,14 @@ impl Bridge {
         Reply::Done
     }
 
-    fn set_options(&mut self, stack: &mut DaemonStack, now: Instant, session: SessionId, connection: u64, options: &StreamOptions) -> Reply {
+    fn set_options(
+        &mut self,
+        stack: &mut DaemonStack,
+        now: Instant,
+        session: SessionId,
+        connection: u64,
+        options: &StreamOptions,
+    ) -> Reply {
         let endpoint = match self.own(session, connection) {
             Ok(endpoint) => endpoint,
             Err(reply) => return reply,
@@ -330,7 +418,13 @@ impl Bridge {
         }
     }
 
-    fn grow_transmit(&mut self, stack: &mut DaemonStack, now: Instant, session: SessionId, connection: u64) -> Reply {
+    fn grow_transmit(
+        &mut self,
+        stack: &mut DaemonStack,
+        now: Instant,
+        session: SessionId,
+        connection: u64,
+    ) -> Reply {
         let endpoint = match self.own(session, connection) {
             Ok(endpoint) => endpoint,
             Err(reply) => return reply,
@@ -338,10 +432,15 @@ impl Bridge {
         if let Some(reply) = self.pull_or_violate(stack, now, session, endpoint) {
             return reply;
         }
-        let (Some(view), Some(entry)) = (stack.view(endpoint), self.connections.get(&endpoint)) else {
+        let (Some(view), Some(entry)) = (stack.view(endpoint), self.connections.get(&endpoint))
+        else {
             return Reply::error(ErrorCode::NoSuchConnection, "");
         };
-        let wanted = view.send.capacity.saturating_mul(2).min(entry.transmit_maximum);
+        let wanted = view
+            .send
+            .capacity
+            .saturating_mul(2)
+            .min(entry.transmit_maximum);
         if wanted > view.send.capacity && stack.grow_send(now, endpoint, wanted) {
             self.counts.transmit_growths += 1;
             self.publish_geometry(stack, endpoint);
@@ -356,7 +455,13 @@ impl Bridge {
     }
 
     /// Takes over what the client wrote before it asked. `Some` answers instead when that was impossible.
-    fn pull_or_violate(&mut self, stack: &mut DaemonStack, now: Instant, session: SessionId, endpoint: EndpointId) -> Option<Reply> {
+    fn pull_or_violate(
+        &mut self,
+        stack: &mut DaemonStack,
+        now: Instant,
+        session: SessionId,
+        endpoint: EndpointId,
+    ) -> Option<Reply> {
         let violation = self.pull(stack, now, endpoint).err()?;
         self.violation(session, violation);
         Some(Reply::error(ErrorCode::BadRequest, violation.name()))

@@ -42,7 +42,12 @@ impl Bridge {
     }
 
     /// Takes the next waiting connection of a service and reports it.
-    pub(crate) fn service_accept(&mut self, stack: &mut DaemonStack, now: Instant, service: ServiceIndex) {
+    pub(crate) fn service_accept(
+        &mut self,
+        stack: &mut DaemonStack,
+        now: Instant,
+        service: ServiceIndex,
+    ) {
         let listeners = self.services.get(&service).cloned().unwrap_or_default();
         let connection = listeners.iter().find_map(|listener| {
             let endpoint = stack.accept(now, *listener)?;
@@ -52,16 +57,32 @@ impl Bridge {
         if let Some((endpoint, _, _)) = connection {
             self.unclaimed.insert(endpoint, service);
         }
-        self.report(Report::ServiceAccepted { service, connection });
-        if connection.is_some() && listeners.iter().any(|listener| stack.listener_status(*listener).is_some_and(|status| status.queued > 0)) {
+        self.report(Report::ServiceAccepted {
+            service,
+            connection,
+        });
+        if connection.is_some()
+            && listeners.iter().any(|listener| {
+                stack
+                    .listener_status(*listener)
+                    .is_some_and(|status| status.queued > 0)
+            })
+        {
             self.report(Report::ServiceIncoming { service });
         }
     }
 
     /// The listener of a service or of a client has a connection to give.
-    pub(super) fn on_incoming(&mut self, stack: &mut DaemonStack, now: Instant, listener: ListenerId) {
+    pub(super) fn on_incoming(
+        &mut self,
+        stack: &mut DaemonStack,
+        now: Instant,
+        listener: ListenerId,
+    ) {
         match self.listeners.get(&listener).map(|entry| entry.owner) {
-            Some(ListenerOwner::Service(service)) => self.report(Report::ServiceIncoming { service }),
+            Some(ListenerOwner::Service(service)) => {
+                self.report(Report::ServiceIncoming { service })
+            }
             Some(ListenerOwner::Session(_)) => self.serve_accepts(stack, now, listener),
             None => {}
         }
@@ -91,7 +112,12 @@ impl Bridge {
     }
 
     /// No worker will come for `endpoint`.
-    pub(crate) fn abort_unclaimed(&mut self, stack: &mut DaemonStack, now: Instant, endpoint: EndpointId) {
+    pub(crate) fn abort_unclaimed(
+        &mut self,
+        stack: &mut DaemonStack,
+        now: Instant,
+        endpoint: EndpointId,
+    ) {
         if self.unclaimed.remove(&endpoint).is_some() {
             stack.abort(now, endpoint).ok();
         }
@@ -116,7 +142,10 @@ impl Bridge {
 
     /// Connections that still have something to do: everything but TIME-WAIT and what has ended.
     pub(crate) fn unfinished(&self, stack: &DaemonStack) -> usize {
-        stack.endpoints().filter(|summary| !matches!(summary.state, State::TimeWait | State::Closed)).count()
+        stack
+            .endpoints()
+            .filter(|summary| !matches!(summary.state, State::TimeWait | State::Closed))
+            .count()
     }
 
     /// Resets what is left; how many that were.
@@ -126,6 +155,8 @@ impl Bridge {
             .filter(|summary| !matches!(summary.state, State::TimeWait | State::Closed))
             .map(|summary| summary.id)
             .collect();
-        left.into_iter().filter(|endpoint| stack.abort(now, *endpoint).is_ok()).count() as u64
+        left.into_iter()
+            .filter(|endpoint| stack.abort(now, *endpoint).is_ok())
+            .count() as u64
     }
 }

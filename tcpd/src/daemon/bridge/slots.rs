@@ -23,22 +23,41 @@ impl Bridge {
             return Err(Reply::error(ErrorCode::NoSuchConnection, ""));
         };
         let Some(slot) = session.take_slot() else {
-            let detail = format!("all {} slots of the session are in use", session.arena.layout().slots());
+            let detail = format!(
+                "all {} slots of the session are in use",
+                session.arena.layout().slots()
+            );
             return Err(Reply::error(ErrorCode::QuotaExceeded, detail));
         };
         let receive_maximum = config.receive.maximum(options.receive_maximum);
         let transmit_maximum = config.transmit.maximum(options.transmit_maximum);
         let ring = |direction, held: u32, initial: u32, maximum: u32, base| {
             let capacity = held.max(initial.min(maximum));
-            let ring = SharedRing::new(Arc::clone(&session.arena), slot, direction, capacity, base)?;
+            let ring =
+                SharedRing::new(Arc::clone(&session.arena), slot, direction, capacity, base)?;
             Some((ring.geometry(), ConnectionRing::Arena(ring, maximum)))
         };
         let (Some((receive_geometry, receive)), Some((transmit_geometry, transmit))) = (
-            ring(Direction::Receive, view.receive.capacity, config.receive.initial, receive_maximum, view.receive.read),
-            ring(Direction::Transmit, view.send.capacity, config.transmit.initial, transmit_maximum, view.send.acknowledged),
+            ring(
+                Direction::Receive,
+                view.receive.capacity,
+                config.receive.initial,
+                receive_maximum,
+                view.receive.read,
+            ),
+            ring(
+                Direction::Transmit,
+                view.send.capacity,
+                config.transmit.initial,
+                transmit_maximum,
+                view.send.acknowledged,
+            ),
         ) else {
             session.free.push(slot);
-            return Err(Reply::error(ErrorCode::InsufficientResources, "no ring of that size fits the arena"));
+            return Err(Reply::error(
+                ErrorCode::InsufficientResources,
+                "no ring of that size fits the arena",
+            ));
         };
         if stack.attach(now, endpoint, receive, transmit).is_err() {
             session.free.push(slot);
@@ -188,10 +207,21 @@ impl Bridge {
             let session = connection.session;
             if let Some(request_id) = connection.connecting.take() {
                 connection.released = true;
-                self.reply(session, request_id, Reply::error(ErrorCode::TimedOut, "the handshake was not done in time"));
+                self.reply(
+                    session,
+                    request_id,
+                    Reply::error(ErrorCode::TimedOut, "the handshake was not done in time"),
+                );
                 stack.abort(now, endpoint).ok();
             } else if let Some(request_id) = connection.lingering.take() {
-                self.reply(session, request_id, Reply::error(ErrorCode::TimedOut, "not everything was acknowledged in time"));
+                self.reply(
+                    session,
+                    request_id,
+                    Reply::error(
+                        ErrorCode::TimedOut,
+                        "not everything was acknowledged in time",
+                    ),
+                );
             }
             self.settle(stack, now, endpoint);
         }

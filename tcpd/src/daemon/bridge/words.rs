@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use libtcpclient::protocol::{EndReason, ErrorCode, Reply, StreamOptions};
-use tcpd_core::stack::{CloseError, ConnectionOptions, EndReason as CoreEnd, KeepAlive, OpenError};
 use tcpd_core::stack::icmp::IcmpCause;
+use tcpd_core::stack::{CloseError, ConnectionOptions, EndReason as CoreEnd, KeepAlive, OpenError};
 use tcpd_core::tcp::timers::Timer;
 
 use super::BridgeConfig;
@@ -19,7 +19,10 @@ pub(super) fn end_reason(end: CoreEnd) -> EndReason {
         CoreEnd::Unreachable(IcmpCause::Network) => EndReason::NetworkUnreachable,
         CoreEnd::Unreachable(IcmpCause::Port | IcmpCause::Protocol) => EndReason::PortUnreachable,
         CoreEnd::Unreachable(
-            IcmpCause::Host | IcmpCause::Prohibited | IcmpCause::TimeExceeded | IcmpCause::ParameterProblem,
+            IcmpCause::Host
+            | IcmpCause::Prohibited
+            | IcmpCause::TimeExceeded
+            | IcmpCause::ParameterProblem,
         ) => EndReason::HostUnreachable,
         CoreEnd::Aborted => EndReason::Aborted,
         CoreEnd::Evicted => EndReason::LimitExceeded,
@@ -43,9 +46,9 @@ pub(super) fn end_error(end: CoreEnd) -> Option<ErrorCode> {
         EndReason::Closed => return None,
         EndReason::Refused | EndReason::PortUnreachable => ErrorCode::ConnectionRefused,
         EndReason::Reset => ErrorCode::ConnectionReset,
-        EndReason::RetransmissionTimeout | EndReason::HandshakeTimeout | EndReason::KeepaliveTimeout => {
-            ErrorCode::TimedOut
-        }
+        EndReason::RetransmissionTimeout
+        | EndReason::HandshakeTimeout
+        | EndReason::KeepaliveTimeout => ErrorCode::TimedOut,
         EndReason::UserTimeout => ErrorCode::UserTimeout,
         EndReason::NetworkUnreachable => ErrorCode::NetworkUnreachable,
         EndReason::HostUnreachable => ErrorCode::HostUnreachable,
@@ -54,7 +57,10 @@ pub(super) fn end_error(end: CoreEnd) -> Option<ErrorCode> {
 }
 
 /// What a client wants of a connection.
-pub(super) fn connection_options(options: &StreamOptions, config: BridgeConfig) -> ConnectionOptions {
+pub(super) fn connection_options(
+    options: &StreamOptions,
+    config: BridgeConfig,
+) -> ConnectionOptions {
     let keepalive = options.keepalive.map(|keepalive| KeepAlive {
         idle: Duration::from_secs(keepalive.idle_s.into()),
         interval: Duration::from_secs(keepalive.interval_s.into()),
