@@ -64,6 +64,7 @@ pub use crate::tcp::calls::{
     AbortError, CloseError, NoSuchConnection, OpenError, ReceiveError, SendError,
 };
 pub use crate::tcp::endpoint::{Cause, Changes, EndReason, State};
+pub use crate::tcp::timers::Timer;
 pub use crate::wire::PartialChecksum;
 
 use deadlines::Deadlines;

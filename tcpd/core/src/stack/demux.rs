@@ -30,7 +30,7 @@ impl FlowTable {
 
     pub(crate) fn find<R>(&self, endpoints: &Endpoints<R>, pair: &Pair) -> Option<EndpointId> {
         self.table
-            .find(self.secret.table_hash(pair), |id| {
+            .find(self.secret.table_hash(pair.flow()), |id| {
                 Self::is(endpoints, *id, pair)
             })
             .copied()
@@ -43,19 +43,20 @@ impl FlowTable {
         };
         debug_assert!(self.find(endpoints, pair).is_none());
         let secret = &self.secret;
-        self.table.insert_unique(secret.table_hash(pair), id, |id| {
-            endpoints
-                .get(id.key())
-                .and_then(Slot::pair)
-                .map_or(0, |pair| secret.table_hash(pair))
-        });
+        self.table
+            .insert_unique(secret.table_hash(pair.flow()), id, |id| {
+                endpoints
+                    .get(id.key())
+                    .and_then(Slot::pair)
+                    .map_or(0, |pair| secret.table_hash(pair.flow()))
+            });
     }
 
     /// Takes `id` out, if it is there.
     pub(crate) fn remove(&mut self, id: EndpointId, pair: &Pair) {
         if let Ok(entry) = self
             .table
-            .find_entry(self.secret.table_hash(pair), |known| *known == id)
+            .find_entry(self.secret.table_hash(pair.flow()), |known| *known == id)
         {
             entry.remove();
         }

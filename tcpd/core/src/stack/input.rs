@@ -194,6 +194,7 @@ impl<R: Ring> Stack<R> {
         tcp: &TcpSegment<'_>,
         seg: Segment<'_>,
     ) -> Step {
+        let window = self.window_of_half_open(id);
         let Some((slot, mut cx)) = self.at(now, id) else {
             return ControlFlow::Break(DropReason::NoConnection);
         };
@@ -217,7 +218,6 @@ impl<R: Ring> Stack<R> {
                 self.after_crossed(now, id, seg, outcome)
             }
             Slot::HalfOpen(half) => {
-                let window = syn_window(cx.config.tcp.receive_ring);
                 let outcome = half_open::check(half, &seg, window, &mut cx);
                 self.after_half_open(now, id, seg, outcome)
             }
@@ -227,6 +227,24 @@ impl<R: Ring> Stack<R> {
                 self.after_time_wait(now, id, pair, tcp, outcome)
             }
             Slot::Listener(_) => ControlFlow::Break(DropReason::NoConnection),
+        }
+    }
+
+    /// What the SYN-ACK of a half-open entry offers; 0 for anything else.
+    fn window_of_half_open(&self, id: EndpointId) -> u32 {
+        match self.endpoints.get(id.key()) {
+            Some(Slot::HalfOpen(half)) => syn_window(self.receive_ring_of_listener(half.listener)),
+            _ => 0,
+        }
+    }
+
+    /// Capacity of the receive rings that the connections of a listener start with.
+    pub(super) fn receive_ring_of_listener(&self, listener: EndpointId) -> u32 {
+        match self.endpoints.get(listener.key()) {
+            Some(Slot::Listener(listener)) if listener.options.connection.receive_ring != 0 => {
+                listener.options.connection.receive_ring.next_power_of_two()
+            }
+            _ => self.config.tcp.receive_ring.next_power_of_two(),
         }
     }
 

@@ -304,11 +304,7 @@ impl<R: Ring> Stack<R> {
             Some(Slot::Listener(listener)) => listener.options.connection,
             _ => crate::stack::ConnectionOptions::default(),
         };
-        let capacity = if options.receive_ring == 0 {
-            self.config.tcp.receive_ring
-        } else {
-            options.receive_ring
-        };
+        let capacity = self.receive_ring_of_listener(half.listener);
         let mtu = self.mtu_towards(now, half.pair.remote);
         let mss = offered_mss(&half.pair, &options, mtu);
         let window = syn_window(capacity) as u16;

@@ -176,11 +176,11 @@ impl<R: Ring> Stack<R> {
         });
         self.arm_exactly(id, now + self.config.tcp.msl * 2);
         self.tell(id);
-        self.evict_time_wait();
+        self.evict_time_wait(now);
     }
 
     /// Design: the oldest entry makes way, a new one is never refused.
-    fn evict_time_wait(&mut self) {
+    fn evict_time_wait(&mut self, now: Instant) {
         while self.time_wait.len() > self.config.limits.time_wait {
             let endpoints = &self.endpoints;
             let oldest = self
@@ -188,7 +188,7 @@ impl<R: Ring> Stack<R> {
                 .oldest(|id| matches!(endpoints.get(id.key()), Some(Slot::TimeWait(..))));
             let Some(oldest) = oldest else { return };
             self.counters.time_wait_evicted += 1;
-            self.end_time_wait(Instant::ZERO, oldest, Cause::Evicted);
+            self.end_time_wait(now, oldest, Cause::Evicted);
         }
     }
 

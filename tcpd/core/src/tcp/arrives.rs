@@ -33,8 +33,9 @@ pub(crate) fn synchronised<R: Ring>(
     mut seg: Segment<'_>,
     cx: &mut Context<'_>,
 ) -> Step {
-    heard(conn, &seg, cx);
+    conn.tally.segments_in += u64::from(seg.parts());
     step1_sequence::check(conn, &mut seg, cx)?;
+    heard(conn, cx);
     step2_reset::check(conn, &seg, cx)?;
     // Third, security: RFC 9293 leaves nothing to do without the IP security option.
     step4_syn::check(conn, &seg, cx)?;
@@ -59,14 +60,14 @@ pub(crate) fn completes_handshake<R: Ring>(
     mut seg: Segment<'_>,
     cx: &mut Context<'_>,
 ) -> Step {
-    heard(conn, &seg, cx);
+    conn.tally.segments_in += u64::from(seg.parts());
+    heard(conn, cx);
     step1_sequence::place(conn, &mut seg);
     acknowledged(conn, seg, cx)
 }
 
 /// The peer is alive: keepalive starts anew (§3.8.4).
-fn heard<R: Ring>(conn: &mut Connection<R>, seg: &Segment<'_>, cx: &mut Context<'_>) {
-    conn.tally.segments_in += u64::from(seg.parts());
+fn heard<R: Ring>(conn: &mut Connection<R>, cx: &mut Context<'_>) {
     conn.heard_at = cx.now;
     conn.keep_alives_unanswered = 0;
 }

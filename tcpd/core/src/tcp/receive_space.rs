@@ -200,9 +200,13 @@ impl ReceiveSpace {
         false
     }
 
-    /// The ring was exchanged for one of `capacity` bytes. A smaller one is for those to whom nothing more will come: what was
-    /// promised to the peer beyond it is taken back.
+    /// The ring is exchanged for one of `capacity` bytes. A smaller one is for those to whom nothing more will come: what
+    /// was promised to the peer beyond it is taken back, and what arrived out of order forgotten.
     pub(crate) fn resize(&mut self, capacity: u32) {
+        if capacity < self.capacity {
+            self.out_of_order = RangeSet::default();
+            self.fin = self.fin.filter(|&fin| fin < self.nxt);
+        }
         self.capacity = capacity;
         self.adv = self.adv.min(self.edge_allowed()).max(self.nxt);
     }

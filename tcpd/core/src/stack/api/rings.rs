@@ -36,6 +36,7 @@ impl<R: Ring> Stack<R> {
                 {
                     return Err(NoSuchConnection);
                 }
+                conn.receive.resize(rings.receive.capacity());
                 move_bytes(
                     &mut conn.rings,
                     rings,
@@ -43,7 +44,6 @@ impl<R: Ring> Stack<R> {
                     conn.send.written,
                     &conn.receive,
                 );
-                conn.receive.resize(conn.rings.receive.capacity());
             }
             Some(Slot::SynSent(open)) => {
                 if open.written > u64::from(rings.send.capacity())

@@ -1,7 +1,6 @@
 //! First, the sequence number (§3.10.7.4), with PAWS (RFC 7323 §5.3) before it.
 
 use std::ops::ControlFlow;
-use std::time::Duration;
 
 use crate::tcp::arrives::{Step, step5_ack};
 use crate::tcp::buffer::Ring;
@@ -10,10 +9,6 @@ use crate::tcp::endpoint::connection::Connection;
 use crate::tcp::endpoint::{Context, State};
 use crate::tcp::segment::Segment;
 use crate::wire::Flags;
-
-/// How often a segment outside the window that takes no sequence number is answered at most: two peers that disagree
-/// would otherwise answer each other's ACKs as fast as they can.
-const DATALESS_ANSWER_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Checks PAWS and acceptability, takes TS.Recent over, and cuts the segment to the window.
 pub(crate) fn check<R: Ring>(
@@ -132,11 +127,9 @@ fn answer<R: Ring>(conn: &mut Connection<R>, seg: &Segment<'_>, cx: &mut Context
     if conn.state == State::Closed {
         return;
     }
-    if seg.len() > 0
-        || conn
-            .outside_window
-            .allow(cx.now, DATALESS_ANSWER_INTERVAL, cx.random)
-    {
+    if seg.len() > 0 {
         conn.intents.ack = true;
+    } else {
+        conn.dataless_answer(cx);
     }
 }

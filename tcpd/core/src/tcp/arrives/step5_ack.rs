@@ -60,12 +60,7 @@ pub(crate) fn is_new<R: Ring>(conn: &Connection<R>, seg: &Segment<'_>) -> bool {
 /// RFC 5961 §5: SND.UNA − MAX.SND.WND =< SEG.ACK =< SND.NXT, and never below what was sent at all (CVE-2023-52881).
 fn in_bounds<R: Ring>(conn: &mut Connection<R>, ack: i64, cx: &mut Context<'_>) -> Step {
     if ack > conn.send.nxt as i64 {
-        if conn
-            .outside_window
-            .allow(cx.now, Duration::from_millis(20), cx.random)
-        {
-            conn.intents.ack = true;
-        }
+        conn.dataless_answer(cx);
         return ControlFlow::Break(DropReason::AckOfUnsent);
     }
     let oldest = (conn.send.una as i64 - i64::from(conn.send.max_wnd)).max(0);
@@ -149,7 +144,8 @@ fn restart_timers<R: Ring>(conn: &mut Connection<R>, cx: &mut Context<'_>) {
 
 /// The five conditions of RFC 5681 §2.
 fn is_duplicate<R: Ring>(conn: &Connection<R>, seg: &Segment<'_>) -> bool {
-    conn.send.has_unacknowledged() && seg.len() == 0 && scaled_window(conn, seg) == conn.send.wnd
+    // What a zero-window probe carried is not in flight, and its answers are no duplicates.
+    conn.send.in_flight() > 0 && seg.len() == 0 && scaled_window(conn, seg) == conn.send.wnd
 }
 
 fn duplicate_acknowledgment<R: Ring>(conn: &mut Connection<R>, cx: &mut Context<'_>) {
@@ -163,7 +159,7 @@ fn duplicate_acknowledgment<R: Ring>(conn: &mut Connection<R>, cx: &mut Context<
             conn.tally.fast_retransmits += 1;
             cx.counters.fast_retransmits += 1;
         }
-        Duplicate::Inflate => conn.congestion.on_duplicate_in_recovery(flight),
+        Duplicate::Inflate => conn.congestion.on_duplicate_in_recovery(),
         Duplicate::LimitedTransmit | Duplicate::Ignored => {}
     }
 }

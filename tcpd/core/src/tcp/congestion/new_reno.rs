@@ -14,6 +14,9 @@ pub(crate) struct NewReno {
     mss: u32,
     /// Bytes acknowledged in congestion avoidance since CWND last grew (RFC 3465 §2.1).
     counted: u32,
+    /// How much fast recovery may still inflate CWND: each duplicate stands for a segment that was in flight when the loss was
+    /// found, so forged ones gain nothing.
+    inflation: u32,
     /// L of RFC 3465 §2.2, in segments: 2, and 1 in the slow start that follows a timeout.
     limit: u32,
 }
@@ -36,6 +39,7 @@ impl NewReno {
             ssthresh: u32::MAX,
             mss,
             counted: 0,
+            inflation: 0,
             limit: 2,
         }
     }
@@ -89,15 +93,15 @@ impl NewReno {
     pub(crate) fn on_fast_retransmit(&mut self, flight: u64) {
         self.halve(flight);
         self.cwnd = self.ssthresh.saturating_add(3 * self.mss);
+        self.inflation = u32::try_from(flight)
+            .unwrap_or(u32::MAX)
+            .saturating_sub(3 * self.mss);
     }
 
-    /// A further duplicate in recovery: a segment has left the network. Bounded by what can be in flight, so that forged
-    /// duplicates gain nothing.
-    pub(crate) fn on_duplicate_in_recovery(&mut self, flight: u64) {
-        let bound = u32::try_from(flight)
-            .unwrap_or(u32::MAX)
-            .saturating_add(self.mss);
-        if self.cwnd < bound.max(self.ssthresh) {
+    /// A further duplicate in recovery: a segment has left the network.
+    pub(crate) fn on_duplicate_in_recovery(&mut self) {
+        if self.inflation >= self.mss {
+            self.inflation -= self.mss;
             self.cwnd = self.cwnd.saturating_add(self.mss);
         }
     }

@@ -38,6 +38,16 @@ impl<R: Ring> Connection<R> {
         cx.replies.push(reset);
     }
 
+    /// The ACK that answers a segment which takes no sequence number and lies outside of the window, or acknowledges what was never
+    /// sent. Two peers that disagree would answer each other's as fast as they can, so there is a limit: a twenty-fifth of the
+    /// challenge ACK's interval (20 ms), short enough for keepalive.
+    pub(crate) fn dataless_answer(&mut self, cx: &mut Context<'_>) {
+        let interval = cx.config.limits.challenge_ack_interval / 25;
+        if self.outside_window.allow(cx.now, interval, cx.random) {
+            self.intents.ack = true;
+        }
+    }
+
     /// RFC 5961: an ACK that tells where we stand, at most one an interval.
     pub(crate) fn challenge_ack(&mut self, cx: &mut Context<'_>) {
         let interval = cx.config.limits.challenge_ack_interval;

@@ -1,11 +1,9 @@
 //! Two stacks talk to each other: opening, data, closing, as users see it.
 
-mod common;
-
 use std::net::IpAddr;
 use std::time::Duration;
 
-use common::{Wire, config, pattern};
+use crate::wire::{Wire, config, pattern};
 use tcpd_core::stack::{Changes, EndReason, ReceiveError, State};
 
 #[test]

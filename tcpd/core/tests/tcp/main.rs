@@ -1,0 +1,18 @@
+//! TCP as its users and its peers see it: one file a chapter.
+//!
+//! `wire` joins two stacks under one clock; `peer` is one stack and a peer that sends whatever a test writes.
+
+mod peer;
+mod wire;
+
+mod acknowledging;
+mod closing;
+mod data;
+mod limits;
+mod loss;
+mod opening;
+mod resets;
+mod time_wait;
+mod timers;
+mod two_stacks;
+mod windows;
