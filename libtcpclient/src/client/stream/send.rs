@@ -69,6 +69,13 @@ impl SendHalf {
         self.ring.capacity() as usize - self.used() as usize
     }
 
+    /// The acknowledgment at which a writer goes on, when it can choose: a quarter of the ring free, or
+    /// everything acknowledged. A write per segment would cost more than it gives.
+    fn worth_waking(&self) -> u64 {
+        let quarter = u64::from(self.ring.capacity()) / 4;
+        self.written.min(self.acknowledged + quarter)
+    }
+
     /// Whether now is the time to grow: the peer does not keep up (half of the ring is used), the
     /// used part stands in one piece, and the next byte would go around the end. Later it could not grow.
     fn should_grow(&self) -> bool {
@@ -92,8 +99,8 @@ impl Inner {
         }
         let deadline = clock::deadline(timeout(&self.write_timeout));
         loop {
-            let before = lock(&self.send).acknowledged;
-            self.send_spin.until(|| self.slot.acknowledged() != before);
+            let enough = lock(&self.send).worth_waking();
+            self.send_spin.until(|| self.slot.acknowledged() >= enough);
             let Some(seen) = self.prepare_wait_acknowledged() else {
                 return Err(SendError::NoSuchConnection);
             };

@@ -1,0 +1,221 @@
+//! Everything about one connection.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{ConnectionRow, TimerRow};
+
+/// The send sequence space: RFC 9293 §3.3.1, figure 3.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct SendSequence {
+    /// SND.UNA
+    pub una: u32,
+    /// SND.NXT
+    pub nxt: u32,
+    /// SND.WND, scaled, in bytes.
+    pub wnd_bytes: u64,
+    /// Max(SND.WND), the largest window seen, in bytes.
+    pub max_wnd_bytes: u64,
+    /// SND.UP
+    pub up: u32,
+    /// SND.WL1
+    pub wl1: u32,
+    /// SND.WL2
+    pub wl2: u32,
+    /// ISS
+    pub iss: u32,
+}
+
+/// The receive sequence space: RFC 9293 §3.3.1, figure 4.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ReceiveSequence {
+    /// RCV.NXT
+    pub nxt: u32,
+    /// RCV.WND, in bytes.
+    pub wnd_bytes: u64,
+    /// RCV.NXT + RCV.WND as last announced: the right edge that never moves left.
+    pub adv: u32,
+    /// RCV.UP
+    pub up: u32,
+    /// IRS
+    pub irs: u32,
+}
+
+/// Congestion control.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct CongestionStatus {
+    /// `new-reno`, …
+    pub algorithm: String,
+    /// `slow-start`, `congestion-avoidance`, `fast-recovery`, `loss`.
+    pub phase: String,
+    /// The congestion window.
+    pub cwnd_bytes: u64,
+    /// The slow start threshold; absent before the first loss.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ssthresh_bytes: Option<u64>,
+    /// Sent and neither acknowledged nor believed lost.
+    pub in_flight_bytes: u64,
+    /// Duplicate acknowledgments in a row.
+    pub duplicate_acks: u32,
+}
+
+/// Round-trip time and retransmission timeout (RFC 6298).
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct RttStatus {
+    /// SRTT; absent before the first measurement.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub srtt_us: Option<u64>,
+    /// RTTVAR; absent before the first measurement.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rttvar_us: Option<u64>,
+    /// The smallest seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_us: Option<u64>,
+    /// The last seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latest_us: Option<u64>,
+    /// RTO with its backoff.
+    pub rto_us: u64,
+    /// How often RTO was doubled since the last acknowledgment.
+    pub backoff: u32,
+}
+
+/// What both sides agreed on, and what the owner set.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct OptionsStatus {
+    /// Send MSS, in bytes: what the peer announced, at most what the path takes.
+    pub mss_send_bytes: u16,
+    /// The MSS we announced.
+    pub mss_receive_bytes: u16,
+    /// The path's MTU as known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path_mtu_bytes: Option<u16>,
+    /// Snd.Wind.Shift (RFC 7323); absent when not negotiated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window_scale_send: Option<u8>,
+    /// Rcv.Wind.Shift (RFC 7323); absent when not negotiated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window_scale_receive: Option<u8>,
+    /// Timestamps (RFC 7323).
+    pub timestamps: bool,
+    /// Selective acknowledgments (RFC 2018).
+    pub sack: bool,
+    /// Nagle's algorithm is off.
+    pub nodelay: bool,
+    /// Silence before a keepalive probe; absent when off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keepalive_idle_s: Option<u32>,
+    /// Time between probes; absent when off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keepalive_interval_s: Option<u32>,
+    /// Probes before giving up; absent when off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keepalive_count: Option<u32>,
+    /// The user timeout; absent when the daemon's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_timeout_ms: Option<u64>,
+}
+
+/// The two byte stores of a connection.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct RingsStatus {
+    /// Of the transmit ring, now.
+    pub transmit_capacity_bytes: u32,
+    /// How far it may grow.
+    pub transmit_maximum_bytes: u32,
+    /// Written and not acknowledged.
+    pub transmit_used_bytes: u64,
+    /// Written and never sent.
+    pub transmit_unsent_bytes: u64,
+    /// Of the receive ring, now.
+    pub receive_capacity_bytes: u32,
+    /// How far it may grow.
+    pub receive_maximum_bytes: u32,
+    /// In order and not read.
+    pub receive_unread_bytes: u64,
+    /// Beyond a hole.
+    pub out_of_order_bytes: u64,
+    /// In how many ranges.
+    pub out_of_order_ranges: u32,
+}
+
+/// What happened on a connection so far.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ConnectionCounters {
+    /// In order, delivered to the ring.
+    pub bytes_in: u64,
+    /// Acknowledged by the peer.
+    pub bytes_out: u64,
+    /// Segments received.
+    pub segments_in: u64,
+    /// Segments sent.
+    pub segments_out: u64,
+    /// Sent again.
+    pub retransmitted_segments: u64,
+    /// Sent again.
+    pub retransmitted_bytes: u64,
+    /// Retransmission timeouts.
+    pub timeouts: u64,
+    /// Fast retransmits.
+    pub fast_retransmits: u64,
+    /// Duplicate acknowledgments received.
+    pub duplicate_acks_in: u64,
+    /// Segments received out of order.
+    pub out_of_order_in: u64,
+    /// Zero-window probes sent.
+    pub zero_window_probes: u64,
+    /// Keepalive probes sent.
+    pub keepalive_probes: u64,
+    /// Challenge ACKs sent (RFC 5961).
+    pub challenge_acks: u64,
+    /// Segments dropped, by reason.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub dropped: BTreeMap<String, u64>,
+}
+
+/// Everything about one connection: STATUS of RFC 9293 §3.10.6, and more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConnectionStatus {
+    /// What the list shows.
+    #[serde(flatten)]
+    pub row: ConnectionRow,
+    /// True when the peer opened it.
+    pub passive: bool,
+    /// Since it was created.
+    pub age_ms: u64,
+    /// Since the last segment came; absent when none did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_received_ms: Option<u64>,
+    /// Since the last segment went; absent when none did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_sent_ms: Option<u64>,
+    /// SND.*
+    pub snd: SendSequence,
+    /// RCV.*; absent before the peer's SYN.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rcv: Option<ReceiveSequence>,
+    /// Congestion control.
+    pub congestion: CongestionStatus,
+    /// Round-trip time.
+    pub rtt: RttStatus,
+    /// Options.
+    pub options: OptionsStatus,
+    /// Byte stores.
+    pub rings: RingsStatus,
+    /// Counters.
+    pub counters: ConnectionCounters,
+    /// Every timer that runs, the next first.
+    pub timers: Vec<TimerRow>,
+    /// Why nothing is sent at the moment, in the core's word: `nothing-to-send`, `peer-window`,
+    /// `congestion-window`, `nagle`, …; absent when sending.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_sending: Option<String>,
+    /// The peer's FIN is in, in order.
+    pub peer_closed: bool,
+    /// We sent FIN, or will after what is queued.
+    pub send_closed: bool,
+    /// Why it ended ([`crate::protocol::EndReason::name`]); absent while it lives.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end: Option<String>,
+}
