@@ -160,9 +160,11 @@ fn rings(status: &Status, (receive_maximum, transmit_maximum): (u32, u32)) -> Ri
 }
 
 fn counters(status: &Status) -> ConnectionCounters {
+    // The core counts every byte it sends, also again; the row counts those that are acknowledged.
+    let sent_once = status.bytes_out.saturating_sub(status.bytes_retransmitted);
     ConnectionCounters {
         bytes_in: status.bytes_in,
-        bytes_out: status.bytes_out,
+        bytes_out: sent_once.saturating_sub(status.in_flight.into()),
         segments_in: status.segments_in,
         segments_out: status.segments_out,
         retransmitted_segments: status.retransmissions,
