@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::demo::DemoArgs;
 use crate::exit_code::Exit;
 use crate::sandbox::SandboxArgs;
 
@@ -32,7 +33,7 @@ pub enum Command {
     /// Run a command (or a shell) in a private network namespace with a daemon and services of its own
     Sandbox(SandboxArgs),
     /// A tour of about ten seconds in a sandbox: the kernel's TCP talks to tcpd
-    Demo,
+    Demo(DemoArgs),
     /// The process that forks workers; the daemon starts it
     #[command(hide = true)]
     Spawner,

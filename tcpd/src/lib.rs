@@ -2,6 +2,7 @@
 
 pub mod cli;
 pub mod daemon;
+pub mod demo;
 pub mod device;
 pub mod exit_code;
 pub mod ipc;

@@ -39,10 +39,7 @@ fn dispatch(command: Command) -> Result<ExitCode, Failure> {
         // Before any thread is started: it enters namespaces.
         Command::Sandbox(args) => tcpd::sandbox::run(args),
         Command::Spawner => Ok(tcpd::services::spawner::main()),
-        Command::Demo => Err(Failure::new(
-            Exit::Unavailable,
-            "the demo is not in this build",
-        )),
+        Command::Demo(args) => tcpd::demo::run(&args),
     }
 }
 
