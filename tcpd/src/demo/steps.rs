@@ -12,7 +12,7 @@ use libtcpclient::protocol::Filter;
 use libtcpclient::protocol::status::{ConnectionRow, TcpState};
 use tcpd_core::wire::tcp::Flags;
 
-use super::capture::{Capture, draw, sent};
+use super::capture::{Capture, Seen, draw, sent};
 use super::client::GREETING;
 use super::show::Show;
 use crate::daemon::clock;
@@ -164,30 +164,40 @@ impl Tour {
             "Half-close: the kernel closes its half, and tcpd's half still carries the answer",
         )?;
         let port = port(echo)?;
-        echo.write_all(b"last words")
-            .map_err(|error| format!("write: {error}"))?;
-        echo.shutdown(Shutdown::Write)
-            .map_err(|error| format!("shutdown: {error}"))?;
+        // Corked, so that the FIN rides on the last data: what comes back is sent after it.
+        let corked = rustix::net::sockopt::set_tcp_cork(&*echo, true).map_err(std::io::Error::from);
+        let words = b"last words";
+        let said = corked
+            .and_then(|()| echo.write_all(words))
+            .and_then(|()| echo.shutdown(Shutdown::Write));
+        said.map_err(|error| format!("write and shut down: {error}"))?;
         let mut rest = Vec::new();
         echo.read_to_end(&mut rest)
             .map_err(|error| format!("read after half-close: {error}"))?;
-        if rest != b"last words" {
+        if rest != words {
             return Err(format!(
                 "after the half-close {} bytes came back, not the last words",
                 rest.len()
             ));
         }
+        let fin = |seen: &[Seen], from_kernel: bool| {
+            seen.iter()
+                .position(|one| one.from_kernel == from_kernel && one.flags.contains(Flags::FIN))
+        };
         let packets = self
             .capture
             .connection(port, ECHO, "the FINs of both sides", |seen| {
-                sent(seen, true, Flags::FIN) && sent(seen, false, Flags::FIN)
+                fin(seen, true).is_some() && fin(seen, false).is_some()
             })?;
-        let first = packets
-            .iter()
-            .rposition(|one| one.from_kernel && one.flags.contains(Flags::PSH))
-            .unwrap_or(0);
+        let first = fin(&packets, true).unwrap_or_default();
+        if !sent(&packets[first..], false, Flags::PSH) {
+            return Err(format!(
+                "no data of tcpd after the kernel's FIN:\n{}",
+                draw(&packets)
+            ));
+        }
         self.show.quote(&tail(&draw(&packets), first))?;
-        self.wait_until("the end of the worker's connection", |rows| {
+        self.wait_until("the end of the connection", |rows| {
             rows.iter().all(|row| row.peer.port() != port)
         })
     }
@@ -290,7 +300,9 @@ impl Tour {
                 "the kernel server heard something else, from {from}"
             ));
         }
-        let row = self.wait_for_row("the client's connection", |row| row.peer == server)?;
+        let row = self.wait_for_row("the client's connection", |row| {
+            row.peer == server && row.state == TcpState::Established
+        })?;
         if row.owner.pid != Some(client.id()) {
             return Err(format!(
                 "the connection belongs to {:?}, not to the client program {}",
