@@ -17,12 +17,12 @@ use slotmap::SlotMap;
 use crate::random::{Generator, Secret};
 use crate::tcp::buffer::Ring;
 use crate::tcp::endpoint::Context;
+use crate::tcp::id::SlotKey;
 use crate::tcp::transmit::Replies;
 use crate::time::Instant;
 
 mod api;
 mod config;
-mod counters;
 pub mod deadlines;
 mod demux;
 mod establish;
@@ -30,7 +30,6 @@ mod events;
 pub mod fragments;
 mod handshakes;
 pub mod icmp;
-mod id;
 pub mod initial_sequence;
 mod input;
 mod inspect;
@@ -38,7 +37,6 @@ pub mod ip_input;
 pub mod ip_output;
 mod limits;
 mod listener;
-mod observer;
 mod output;
 pub mod path_mtu;
 pub mod ports;
@@ -48,22 +46,23 @@ mod timeouts;
 pub mod token_bucket;
 
 pub use api::ConnectOptions;
-pub use config::{ConnectionOptions, KeepAlive, Limits, Nagle, StackConfig, TcpConfig};
-pub use counters::Counters;
+pub use config::StackConfig;
 pub use events::Event;
-pub use id::{EndpointId, ListenerId, ParseIdError};
 pub use input::ReceiveMeta;
 pub use inspect::{ReceiveView, SendView, Summary, View};
 pub use ip_input::IpCidr;
 pub use listener::{ListenOptions, ListenerStatus};
-pub use observer::{Observer, Silent};
 pub use output::{Payload, Transmit};
 
 pub use crate::tcp::calls::status::Status;
 pub use crate::tcp::calls::{
     AbortError, CloseError, NoSuchConnection, OpenError, ReceiveError, SendError,
 };
+pub use crate::tcp::config::{ConnectionOptions, KeepAlive, Limits, Nagle, TcpConfig};
+pub use crate::tcp::counters::Counters;
 pub use crate::tcp::endpoint::{Cause, Changes, EndReason, State};
+pub use crate::tcp::id::{EndpointId, ListenerId, ParseIdError};
+pub use crate::tcp::observer::{Observer, Silent};
 pub use crate::tcp::timers::Timer;
 pub use crate::wire::PartialChecksum;
 
@@ -71,7 +70,6 @@ use deadlines::Deadlines;
 use demux::{BoundPorts, FlowTable};
 use events::EventQueue;
 use icmp::Icmp;
-use id::SlotKey;
 use initial_sequence::InitialSequence;
 use ip_input::OwnAddresses;
 use limits::{AgeQueue, ResetLimiter};
@@ -181,7 +179,9 @@ impl<R: Ring> Stack<R> {
         let context = Context {
             now,
             id,
-            config: &self.config,
+            tcp: &self.config.tcp,
+            limits: &self.config.limits,
+            gso_max: self.config.gso_max,
             counters: &mut self.counters,
             observer: &mut *self.observer,
             random: &mut self.random,

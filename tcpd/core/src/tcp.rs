@@ -18,9 +18,13 @@
 pub(crate) mod arrives;
 pub mod buffer;
 pub mod calls;
+pub mod config;
 pub(crate) mod congestion;
+pub mod counters;
 pub mod drop_reason;
 pub mod endpoint;
+pub mod id;
+pub mod observer;
 pub(crate) mod receive_space;
 pub(crate) mod recovery;
 pub(crate) mod rtt;

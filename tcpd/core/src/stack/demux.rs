@@ -7,9 +7,9 @@ use hashbrown::HashTable;
 use slotmap::SlotMap;
 
 use crate::random::Secret;
-use crate::stack::id::{EndpointId, SlotKey};
 use crate::stack::slot::Slot;
 use crate::tcp::endpoint::Pair;
+use crate::tcp::id::{EndpointId, SlotKey};
 
 /// Pairs to endpoints, keyed by a secret so that nobody can fill one bucket.
 #[derive(Debug)]

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use crate::stack::slot::Slot;
-use crate::stack::{EndpointId, Stack};
+use crate::stack::{EndpointId, Stack, ip_output};
 use crate::tcp::arrives::{self, Step};
 use crate::tcp::buffer::Ring;
 use crate::tcp::drop_reason::DropReason;
@@ -81,13 +81,14 @@ impl<R: Ring> Stack<R> {
             owner: Owner::Listener(listener_id),
             tag: options.tag,
             reuse: options.reuse,
-            rings: Rings::private(&options.connection, &self.config),
+            rings: Rings::private(&options.connection, &self.config.tcp),
             options: options.connection,
             path_mtu: self.mtu_towards(now, half.pair.remote),
+            flow_label: self.flow_label(&half.pair),
         };
         self.bound.bind(&half.pair, options.reuse);
         self.connections += 1;
-        let conn = Connection::open(opening, &self.config, now);
+        let conn = Connection::open(opening, &self.config.tcp, now);
         let step = self.put_established(now, id, conn, &PeerSyn::of_half_open(&half, now), seg);
         self.offer(listener_id, id);
         self.settle(now, id);
@@ -205,9 +206,10 @@ impl<R: Ring> Stack<R> {
                 self.path_mtu
                     .mtu(now, syn_sent.pair.remote, self.config.mtu),
             ),
+            flow_label: ip_output::flow_label(&self.flow_labels, &syn_sent.pair.flow()),
         };
         self.deadlines.cancel(id.index());
-        let mut conn = Connection::open(opening, &self.config, now);
+        let mut conn = Connection::open(opening, &self.config.tcp, now);
         conn.send.written = written;
         conn.reading_closed = reading_closed;
         conn.changes = changes | Changes::CONNECTED;

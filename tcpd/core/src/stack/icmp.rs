@@ -17,6 +17,8 @@ use crate::wire::{
     SequenceNumber, checksum, protocol,
 };
 
+pub use crate::tcp::endpoint::IcmpCause;
+
 /// How much ICMP we send.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct IcmpLimits {
@@ -107,32 +109,6 @@ pub enum IcmpErrorKind {
         /// Length of the packet it is about, as quoted.
         quoted_len: u32,
     },
-}
-
-/// What was wrong on the way.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, thiserror::Error)]
-pub enum IcmpCause {
-    /// No route to the network.
-    #[error("network unreachable")]
-    Network,
-    /// No way to the host.
-    #[error("host unreachable")]
-    Host,
-    /// The host has no TCP.
-    #[error("protocol unreachable")]
-    Protocol,
-    /// Nobody on the port.
-    #[error("port unreachable")]
-    Port,
-    /// A policy forbids it.
-    #[error("administratively prohibited")]
-    Prohibited,
-    /// Hop limit or reassembly time used up.
-    #[error("time exceeded")]
-    TimeExceeded,
-    /// Somebody found fault with our header.
-    #[error("parameter problem")]
-    ParameterProblem,
 }
 
 impl Icmp {

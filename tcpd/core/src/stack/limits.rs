@@ -3,8 +3,8 @@
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 
-use crate::stack::id::EndpointId;
 use crate::stack::token_bucket::TokenBucket;
+use crate::tcp::id::EndpointId;
 use crate::time::Instant;
 
 /// Endpoints in the order of their age. Those that are gone stay in the queue until it is cleaned, so taking one out costs

@@ -3,8 +3,8 @@
 use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use crate::stack::id::{EndpointId, ListenerId};
 use crate::stack::{ConnectionOptions, OpenError};
+use crate::tcp::id::{EndpointId, ListenerId};
 
 /// How a passive OPEN is to be (§3.10.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

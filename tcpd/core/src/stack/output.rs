@@ -5,20 +5,16 @@
 
 use std::collections::VecDeque;
 
-use crate::stack::ip_input::Origin;
 use crate::stack::slot::Slot;
-use crate::stack::{EndpointId, ReceiveMeta, Stack, ip_output};
+use crate::stack::{EndpointId, Stack};
 use crate::tcp::buffer::Ring;
-use crate::tcp::endpoint::connection::{Connection, offered_mss, syn_window};
-use crate::tcp::endpoint::half_open::HalfOpen;
-use crate::tcp::endpoint::syn_sent::SynSent;
-use crate::tcp::endpoint::{Pair, timestamp_value};
-use crate::tcp::transmit::{self, Outgoing, Reply};
+use crate::tcp::endpoint::Pair;
+use crate::tcp::transmit::{self, Outgoing};
 use crate::time::Instant;
-use crate::wire::{
-    Flags, IpFields, PartialChecksum, SequenceNumber, SuperSegment, TcpOptions, TcpSegment,
-    Timestamps, checksum, protocol, tcp,
-};
+use crate::wire::{PartialChecksum, SuperSegment, tcp};
+
+mod headers;
+mod loopback;
 
 /// Packets the stack sends to itself in one call of [`Stack::poll_transmit`], at most: the owner gets its turn in between.
 const LOOPBACK_BATCH: usize = 64;
@@ -236,14 +232,14 @@ impl<R: Ring> Stack<R> {
                 if out.is_none() {
                     conn.queued = false;
                 }
-                let pair = conn.pair;
+                let (pair, flow_label) = (conn.pair, conn.flow_label);
                 let earliest = conn.timers.earliest().map(|(_, at)| at);
                 if cfg!(debug_assertions) {
                     conn.assert_invariants();
                 }
                 self.arm(id, earliest);
                 let out = out?;
-                self.build_segment(&pair, &out);
+                self.build_segment(&pair, flow_label, &out);
                 Some(Ready::Of(id, pair, out))
             }
             Slot::HalfOpen(half) => {
@@ -266,190 +262,6 @@ impl<R: Ring> Stack<R> {
                 Some(Ready::Bare(pair))
             }
             Slot::TimeWait(..) | Slot::Listener(_) => None,
-        }
-    }
-
-    fn build_segment(&mut self, pair: &Pair, out: &Outgoing) {
-        let options = TcpOptions {
-            timestamps: out.timestamps,
-            ..TcpOptions::default()
-        };
-        self.build_headers(
-            pair, out.seq, out.ack, out.flags, out.window, options, out.length,
-        );
-    }
-
-    fn build_reply(&mut self, reply: &Reply) {
-        if reply.flags.contains(Flags::RST) {
-            self.counters.resets_out += 1;
-        }
-        let options = TcpOptions {
-            timestamps: reply.timestamps,
-            ..TcpOptions::default()
-        };
-        self.build_headers(
-            &reply.pair,
-            reply.seq,
-            reply.ack,
-            reply.flags,
-            reply.window,
-            options,
-            0,
-        );
-    }
-
-    /// `<SEQ=ISS><ACK=RCV.NXT><CTL=SYN,ACK>` of a listener's half-open entry.
-    fn build_syn_ack(&mut self, now: Instant, half: &HalfOpen) {
-        let options = match self.endpoints.get(half.listener.key()) {
-            Some(Slot::Listener(listener)) => listener.options.connection,
-            _ => crate::stack::ConnectionOptions::default(),
-        };
-        let capacity = self.receive_ring_of_listener(half.listener);
-        let mtu = self.mtu_towards(now, half.pair.remote);
-        let mss = offered_mss(&half.pair, &options, mtu);
-        let window = syn_window(capacity) as u16;
-        self.build_handshake(now, half, mss, window);
-    }
-
-    fn build_handshake(&mut self, now: Instant, half: &HalfOpen, mss: u16, window: u16) {
-        let options = TcpOptions {
-            mss: Some(mss),
-            window_scale: half.agreed.send_shift.map(|_| half.agreed.receive_shift),
-            timestamps: half.agreed.timestamps.then(|| Timestamps {
-                value: timestamp_value(half.ts_offset, now),
-                echo: half.ts_recent,
-            }),
-            ..TcpOptions::default()
-        };
-        let flags = Flags::SYN | Flags::ACK;
-        self.build_headers(
-            &half.pair,
-            half.iss,
-            half.rcv_nxt(),
-            flags,
-            window,
-            options,
-            0,
-        );
-    }
-
-    /// `<SEQ=ISS><CTL=SYN>` of an active open; SYN-ACK once the SYNs have crossed.
-    fn build_syn(&mut self, now: Instant, id: EndpointId) {
-        let Some(Slot::SynSent(open)) = self.endpoints.get(id.key()) else {
-            return;
-        };
-        let open: &SynSent<R> = open;
-        let mss = offered_mss(
-            &open.pair,
-            &open.options,
-            self.mtu_towards(now, open.pair.remote),
-        );
-        let window = syn_window(open.rings.receive.capacity()) as u16;
-        if let Some(half) = open.crossed {
-            return self.build_handshake(now, &half, mss, window);
-        }
-        let (pair, iss) = (open.pair, open.iss);
-        let options = TcpOptions {
-            mss: Some(mss),
-            window_scale: open.shift,
-            timestamps: open.timestamps.then(|| Timestamps {
-                value: timestamp_value(open.ts_offset, now),
-                echo: 0,
-            }),
-            ..TcpOptions::default()
-        };
-        self.build_headers(
-            &pair,
-            iss,
-            SequenceNumber(0),
-            Flags::SYN,
-            window,
-            options,
-            0,
-        );
-    }
-
-    /// IP and TCP header into the buffer, the checksum as virtio wants it.
-    #[expect(clippy::too_many_arguments, reason = "the fields of a header")]
-    fn build_headers(
-        &mut self,
-        pair: &Pair,
-        seq: SequenceNumber,
-        ack: SequenceNumber,
-        flags: Flags,
-        window: u16,
-        options: TcpOptions,
-        payload_len: u32,
-    ) {
-        let flow = pair.flow();
-        let label = ip_output::flow_label(&self.flow_labels, &flow);
-        let fields = IpFields {
-            hop_limit: self.config.tcp.hop_limit,
-            ..ip_output::tcp_fields(&flow, label, 0)
-        };
-        let segment = TcpSegment {
-            source_port: pair.local_port,
-            destination_port: pair.remote_port,
-            seq,
-            ack,
-            flags,
-            window,
-            urgent_pointer: 0,
-            options,
-            payload: &[],
-        };
-        let header = &mut self.output.header;
-        header.clear();
-        let length = segment.header_len() as u32 + payload_len;
-        fields.emit(length as usize, header);
-        let start = header.len();
-        segment.emit_header(header);
-        let sum = checksum::pseudo_header(&flow.addresses, protocol::TCP, length).fold();
-        header[start + tcp::CHECKSUM_OFFSET..][..2].copy_from_slice(&sum.to_be_bytes());
-    }
-
-    /// Copies the packet that stands ready, for ourselves. Its checksum is left as it is: it never leaves this memory.
-    fn loop_back(&mut self, ready: Ready) {
-        let mut packet = self.output.spare.pop().unwrap_or_default();
-        packet.clear();
-        packet.extend_from_slice(&self.output.header);
-        let mut segment_size = 0;
-        if let Ready::Of(id, _, out) = ready
-            && out.length > 0
-        {
-            let start = packet.len();
-            packet.resize(start + out.length as usize, 0);
-            if let Some(conn) = self.endpoints.get(id.key()).and_then(Slot::connection) {
-                let conn: &Connection<R> = conn;
-                conn.rings.send.read_at(out.position, &mut packet[start..]);
-            }
-            segment_size = out.segment_size as u16;
-        }
-        self.counters.loopback_packets += 1;
-        self.output.loopback.push_back((packet, segment_size));
-    }
-
-    fn deliver_one(&mut self, now: Instant) -> bool {
-        let Some((packet, segment_size)) = self.output.loopback.pop_front() else {
-            return false;
-        };
-        let meta = ReceiveMeta {
-            checksum_trusted: true,
-            segment_size: (segment_size > 0).then_some(segment_size),
-        };
-        self.receive_from(now, &packet, meta, Origin::Loopback);
-        if self.output.spare.len() < LOOPBACK_BATCH {
-            self.output.spare.push(packet);
-        }
-        true
-    }
-
-    /// Delivers what waits for ourselves since an earlier call ran out of its budget.
-    pub(super) fn run_loopback(&mut self, now: Instant) {
-        for _ in 0..LOOPBACK_BATCH {
-            if !self.deliver_one(now) {
-                return;
-            }
         }
     }
 }

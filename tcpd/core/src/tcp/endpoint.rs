@@ -8,8 +8,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use crate::random::Generator;
-use crate::stack::icmp::IcmpCause;
-use crate::stack::{Counters, EndpointId, Observer, StackConfig};
+use crate::tcp::config::{Limits, TcpConfig};
+use crate::tcp::counters::Counters;
+use crate::tcp::id::EndpointId;
+use crate::tcp::observer::Observer;
 use crate::tcp::timers::Timer;
 use crate::tcp::transmit::Replies;
 use crate::time::Instant;
@@ -109,6 +111,32 @@ impl EndReason {
     }
 }
 
+/// What was wrong on the way.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, thiserror::Error)]
+pub enum IcmpCause {
+    /// No route to the network.
+    #[error("network unreachable")]
+    Network,
+    /// No way to the host.
+    #[error("host unreachable")]
+    Host,
+    /// The host has no TCP.
+    #[error("protocol unreachable")]
+    Protocol,
+    /// Nobody on the port.
+    #[error("port unreachable")]
+    Port,
+    /// A policy forbids it.
+    #[error("administratively prohibited")]
+    Prohibited,
+    /// Hop limit or reassembly time used up.
+    #[error("time exceeded")]
+    TimeExceeded,
+    /// Somebody found fault with our header.
+    #[error("parameter problem")]
+    ParameterProblem,
+}
+
 /// What changed at an endpoint since its last event: a set.
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
 pub struct Changes(u8);
@@ -198,7 +226,10 @@ pub(crate) struct Context<'a> {
     pub(crate) now: Instant,
     /// Which endpoint the event is about.
     pub(crate) id: EndpointId,
-    pub(crate) config: &'a StackConfig,
+    pub(crate) tcp: &'a TcpConfig,
+    pub(crate) limits: &'a Limits,
+    /// The largest super-segment, whole IP packet, bytes.
+    pub(crate) gso_max: u32,
     pub(crate) counters: &'a mut Counters,
     pub(crate) observer: &'a mut dyn Observer,
     pub(crate) random: &'a mut Generator,

@@ -121,10 +121,8 @@ fn probe<R: Ring>(conn: &mut Connection<R>, text: Text, cx: &mut Context<'_>) ->
     conn.send.resend_all();
     conn.timed = None;
     let backoff = conn.rtt.rto().saturating_mul(1 << conn.probes.min(16));
-    conn.timers.set(
-        Timer::ZeroWindow,
-        cx.now + backoff.min(cx.config.tcp.rto_max),
-    );
+    conn.timers
+        .set(Timer::ZeroWindow, cx.now + backoff.min(cx.tcp.rto_max));
     conn.timers.stop(Timer::Retransmission);
     text_segment(conn, text, cx)
 }

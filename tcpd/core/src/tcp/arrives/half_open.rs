@@ -94,7 +94,7 @@ fn challenge(half: &mut HalfOpen, window: u32, cx: &mut Context<'_>) {
         cx.counters.challenge_acks_limited += 1;
         return;
     }
-    let interval = cx.config.limits.challenge_ack_interval.as_millis() as u32;
+    let interval = cx.limits.challenge_ack_interval.as_millis() as u32;
     let jitter = cx.random.below(u64::from(interval.max(1))) as u32;
     half.challenge_after = now.wrapping_add(interval).wrapping_add(jitter).max(1);
     cx.counters.challenge_acks += 1;

@@ -42,7 +42,7 @@ fn paws<R: Ring>(conn: &mut Connection<R>, seg: &Segment<'_>, cx: &mut Context<'
         return ControlFlow::Continue(());
     }
     let Some(timestamps) = seg.timestamps else {
-        return if cx.config.tcp.timestamps_required {
+        return if cx.tcp.timestamps_required {
             ControlFlow::Break(DropReason::TimestampMissing)
         } else {
             ControlFlow::Continue(())

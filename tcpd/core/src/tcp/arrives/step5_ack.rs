@@ -85,6 +85,7 @@ fn newly_acknowledged<R: Ring>(
     conn.send.acknowledge(ack);
     conn.retries = 0;
     conn.probes = 0;
+    conn.soft_error = None;
     measure(conn, ack, seg, cx);
     match conn.recovery.on_acknowledged(ack) {
         None => conn.congestion.on_acknowledged(Acknowledged {
@@ -138,7 +139,7 @@ fn restart_timers<R: Ring>(conn: &mut Connection<R>, cx: &mut Context<'_>) {
     timeouts::start_user_timeout(conn, cx);
     if conn.is_orphan() && conn.timers.is_running(Timer::Orphan) {
         conn.timers
-            .set(Timer::Orphan, cx.now + cx.config.tcp.orphan_timeout);
+            .set(Timer::Orphan, cx.now + cx.tcp.orphan_timeout);
     }
 }
 
@@ -208,7 +209,7 @@ fn after_fin<R: Ring>(conn: &mut Connection<R>, cx: &mut Context<'_>) {
             conn.timers.stop(Timer::Orphan);
             if conn.is_orphan() {
                 conn.timers
-                    .set(Timer::Orphan, cx.now + cx.config.tcp.fin_wait_2_timeout);
+                    .set(Timer::Orphan, cx.now + cx.tcp.fin_wait_2_timeout);
             }
         }
         State::Closing => conn.enter_time_wait(Cause::FinAcknowledged, cx),

@@ -61,7 +61,7 @@ fn store<R: Ring>(conn: &mut Connection<R>, seg: &Segment<'_>, cx: &mut Context<
     let had_hole = !conn.receive.out_of_order.is_empty();
     let stored = conn
         .receive
-        .store(start, end, cx.config.limits.out_of_order_ranges);
+        .store(start, end, cx.limits.out_of_order_ranges);
     if stored == Stored::Refused {
         conn.intents.ack = true;
         return ControlFlow::Break(DropReason::TooManyRanges);
@@ -98,6 +98,6 @@ fn acknowledge_in_order<R: Ring>(conn: &mut Connection<R>, had_hole: bool, cx: &
         conn.intents.ack = true;
     } else {
         conn.timers
-            .set_if_idle(Timer::DelayedAck, cx.now, cx.config.tcp.delayed_ack);
+            .set_if_idle(Timer::DelayedAck, cx.now, cx.tcp.delayed_ack);
     }
 }

@@ -36,7 +36,7 @@ pub(crate) fn check<R: Ring>(
             cx.transition(&mut conn.state, State::CloseWait, Cause::FinArrived);
             // A user who closes at once lets one segment carry both the ACK and our FIN.
             conn.timers
-                .set_if_idle(Timer::DelayedAck, cx.now, cx.config.tcp.delayed_ack);
+                .set_if_idle(Timer::DelayedAck, cx.now, cx.tcp.delayed_ack);
         }
         // Our FIN is not acknowledged, or the fifth step would have left FIN-WAIT-1.
         State::FinWait1 => {

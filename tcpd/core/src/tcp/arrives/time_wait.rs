@@ -50,8 +50,8 @@ pub(crate) fn check(old: &TimeWait, seg: &Segment<'_>, ignore_reset: bool) -> Ou
     if seg.has(Flags::FIN) && seg.seq + seg.len() == old.rcv_nxt {
         return Outcome::Again;
     }
-    if seg.len() == 0 && seg.seq == old.rcv_nxt {
-        // A pure ACK where it belongs tells nothing and must not be answered, or two TIME-WAITs would talk for ever.
+    if seg.len() == 0 {
+        // A pure ACK tells nothing and must not be answered, or two in TIME-WAIT would talk for ever.
         return Outcome::Drop(DropReason::TimeWaitDuplicate);
     }
     Outcome::Acknowledge(DropReason::TimeWaitDuplicate)

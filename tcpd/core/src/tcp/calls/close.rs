@@ -68,11 +68,11 @@ pub(crate) fn close<R: Ring>(conn: &mut Connection<R>, cx: &mut Context<'_>) {
     match conn.state {
         State::FinWait1 | State::Closing | State::LastAck => {
             conn.timers
-                .set(Timer::Orphan, cx.now + cx.config.tcp.orphan_timeout);
+                .set(Timer::Orphan, cx.now + cx.tcp.orphan_timeout);
         }
         State::FinWait2 => conn
             .timers
-            .set(Timer::Orphan, cx.now + cx.config.tcp.fin_wait_2_timeout),
+            .set(Timer::Orphan, cx.now + cx.tcp.fin_wait_2_timeout),
         State::Established
         | State::CloseWait
         | State::TimeWait

@@ -3,10 +3,11 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::stack::{ConnectionOptions, EndpointId};
 use crate::tcp::buffer::Ring;
+use crate::tcp::config::ConnectionOptions;
 use crate::tcp::endpoint::connection::Connection;
 use crate::tcp::endpoint::{EndReason, Owner, State};
+use crate::tcp::id::EndpointId;
 use crate::tcp::receive_space::ranges::Range;
 use crate::tcp::timers::Timer;
 use crate::time::Instant;

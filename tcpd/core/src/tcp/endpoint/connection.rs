@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::stack::{ConnectionOptions, StackConfig};
 use crate::tcp::buffer::Ring;
+use crate::tcp::config::{ConnectionOptions, TcpConfig};
 use crate::tcp::congestion::NewReno;
 use crate::tcp::endpoint::half_open::Agreed;
 use crate::tcp::endpoint::{
@@ -28,11 +28,11 @@ pub(crate) struct Rings<R> {
 
 impl<R: Ring> Rings<R> {
     /// Private rings for a connection nobody has claimed; nothing is allocated before a byte is written.
-    pub(crate) fn private(options: &ConnectionOptions, config: &StackConfig) -> Self {
+    pub(crate) fn private(options: &ConnectionOptions, config: &TcpConfig) -> Self {
         let or = |wish: u32, default: u32| if wish == 0 { default } else { wish };
         Self {
-            receive: R::private(or(options.receive_ring, config.tcp.receive_ring)),
-            send: R::private(or(options.send_ring, config.tcp.send_ring)),
+            receive: R::private(or(options.receive_ring, config.receive_ring)),
+            send: R::private(or(options.send_ring, config.send_ring)),
         }
     }
 }
@@ -79,6 +79,8 @@ pub(crate) struct Tally {
 pub(crate) struct Connection<R> {
     pub(crate) pair: Pair,
     pub(crate) state: State,
+    /// Of its IPv6 packets (RFC 6437); 0 for IPv4.
+    pub(crate) flow_label: u32,
     pub(crate) owner: Owner,
     pub(crate) end: Option<EndReason>,
     pub(crate) send: SendSpace,
@@ -146,12 +148,13 @@ pub(crate) struct Opening<R> {
     pub(crate) options: ConnectionOptions,
     pub(crate) rings: Rings<R>,
     pub(crate) path_mtu: u32,
+    pub(crate) flow_label: u32,
 }
 
 impl<R: Ring> Connection<R> {
     /// The TCB after the handshake; still in the state before.
-    pub(crate) fn open(opening: Opening<R>, config: &StackConfig, now: Instant) -> Self {
-        let tcp = &config.tcp;
+    pub(crate) fn open(opening: Opening<R>, config: &TcpConfig, now: Instant) -> Self {
+        let tcp = config;
         let our_mss = offered_mss(&opening.pair, &opening.options, opening.path_mtu);
         let mss = effective_mss(&opening, config);
         let mut rtt = RttEstimator::new(RtoBounds {
@@ -168,6 +171,7 @@ impl<R: Ring> Connection<R> {
         let shift = opening.agreed.receive_shift();
         Self {
             state: opening.state,
+            flow_label: opening.flow_label,
             owner: opening.owner,
             end: None,
             send: SendSpace::new(opening.iss, opening.agreed.send_shift.unwrap_or(0), mss),
@@ -266,8 +270,8 @@ pub(crate) fn offered_mss(pair: &Pair, options: &ConnectionOptions, mtu: u32) ->
 }
 
 /// Eff.snd.MSS (MUST-16, §3.7.1) less the options that every segment carries.
-fn effective_mss<R>(opening: &Opening<R>, config: &StackConfig) -> u32 {
-    let theirs = opening.peer_mss.max(config.tcp.mss_floor);
+fn effective_mss<R>(opening: &Opening<R>, config: &TcpConfig) -> u32 {
+    let theirs = opening.peer_mss.max(config.mss_floor);
     let ours = offered_mss(&opening.pair, &opening.options, opening.path_mtu);
     let option_bytes = if opening.timestamps.is_some() { 12 } else { 0 };
     u32::from(theirs.min(ours))

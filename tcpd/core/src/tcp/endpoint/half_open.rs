@@ -1,7 +1,7 @@
 //! SYN-RECEIVED: what is kept between a SYN and the acknowledgment of ours. Small because floods make many.
 
-use crate::stack::EndpointId;
 use crate::tcp::endpoint::{Pair, TimestampState};
+use crate::tcp::id::EndpointId;
 use crate::time::Instant;
 use crate::wire::{SequenceNumber, TcpOptions};
 

@@ -1,6 +1,6 @@
 //! SYN-SENT: an active open that has not heard enough yet.
 
-use crate::stack::ConnectionOptions;
+use crate::tcp::config::ConnectionOptions;
 use crate::tcp::endpoint::connection::Rings;
 use crate::tcp::endpoint::half_open::HalfOpen;
 use crate::tcp::endpoint::{Changes, EndReason, Pair, State};

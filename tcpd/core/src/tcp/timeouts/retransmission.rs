@@ -10,7 +10,7 @@ pub(crate) fn expire<R: Ring>(conn: &mut Connection<R>, cx: &mut Context<'_>) {
     if !conn.send.has_unacknowledged() {
         return;
     }
-    if conn.retries >= cx.config.tcp.r2 {
+    if conn.retries >= cx.tcp.r2 {
         let reason = conn
             .soft_error
             .unwrap_or(EndReason::TimedOut(Timer::Retransmission));
@@ -30,6 +30,10 @@ pub(crate) fn expire<R: Ring>(conn: &mut Connection<R>, cx: &mut Context<'_>) {
     }
     let first = conn.retries == 0;
     conn.retries += 1;
+    if conn.retries == cx.tcp.r1 {
+        // MUST-20 (b): the IP layer would be told; with one route there is nothing it could do.
+        cx.counters.paths_suspected += 1;
+    }
     conn.congestion.on_timeout(conn.send.in_flight(), first);
     conn.recovery.on_timeout(conn.send.nxt);
     conn.rtt.back_off();

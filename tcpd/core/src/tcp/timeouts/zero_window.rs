@@ -7,7 +7,7 @@ use crate::tcp::timers::Timer;
 
 /// Asks for a probe, unless R2 probes in a row have found no answer.
 pub(crate) fn expire<R: Ring>(conn: &mut Connection<R>, cx: &mut Context<'_>) {
-    if conn.probes_unanswered >= cx.config.tcp.r2 {
+    if conn.probes_unanswered >= cx.tcp.r2 {
         let reason = conn
             .soft_error
             .unwrap_or(EndReason::TimedOut(Timer::ZeroWindow));

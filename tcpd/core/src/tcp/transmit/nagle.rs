@@ -1,6 +1,6 @@
 //! Nagle's algorithm (RFC 9293 §3.7.4): a short segment waits while earlier text is on its way.
 
-use crate::stack::Nagle;
+use crate::tcp::config::Nagle;
 use crate::tcp::send_space::SendSpace;
 
 /// Whether a segment shorter than the MSS may go out now.

@@ -41,7 +41,7 @@ pub(crate) fn next_text<R: Ring>(conn: &mut Connection<R>, cx: &Context<'_>) -> 
     let fin = is_tail && send.fin == Fin::Queued && usable > unsent && start <= send.written;
     if is_tail && length < unsent {
         let resent = start < send.nxt;
-        if fin || resent || nagle::may_send_short(send, cx.config.tcp.nagle, conn.options.nodelay) {
+        if fin || resent || nagle::may_send_short(send, cx.tcp.nagle, conn.options.nodelay) {
             length = unsent;
         }
     } else if length == 0 && usable < mss && usable < unsent && available == usable {
@@ -83,8 +83,6 @@ fn largest_text<R: Ring>(conn: &Connection<R>, cx: &Context<'_>) -> u64 {
     let mss = u64::from(conn.send.mss);
     let headers =
         u64::from(conn.pair.ip_header_len() + 20 + if conn.timestamps.is_some() { 12 } else { 0 });
-    let most = u64::from(cx.config.gso_max)
-        .min(65_535)
-        .saturating_sub(headers);
+    let most = u64::from(cx.gso_max).min(65_535).saturating_sub(headers);
     (most / mss * mss).max(mss)
 }

@@ -42,7 +42,7 @@ impl<R: Ring> Connection<R> {
     /// sent. Two peers that disagree would answer each other's as fast as they can, so there is a limit: a twenty-fifth of the
     /// challenge ACK's interval (20 ms), short enough for keepalive.
     pub(crate) fn dataless_answer(&mut self, cx: &mut Context<'_>) {
-        let interval = cx.config.limits.challenge_ack_interval / 25;
+        let interval = cx.limits.challenge_ack_interval / 25;
         if self.outside_window.allow(cx.now, interval, cx.random) {
             self.intents.ack = true;
         }
@@ -50,7 +50,7 @@ impl<R: Ring> Connection<R> {
 
     /// RFC 5961: an ACK that tells where we stand, at most one an interval.
     pub(crate) fn challenge_ack(&mut self, cx: &mut Context<'_>) {
-        let interval = cx.config.limits.challenge_ack_interval;
+        let interval = cx.limits.challenge_ack_interval;
         if self.challenge.allow(cx.now, interval, cx.random) {
             cx.counters.challenge_acks += 1;
             self.intents.ack = true;

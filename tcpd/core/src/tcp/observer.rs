@@ -1,8 +1,8 @@
 //! Where a stack tells what happens, for traces and tests. It is told, it never answers.
 
-use crate::stack::EndpointId;
 use crate::tcp::drop_reason::DropReason;
 use crate::tcp::endpoint::{Cause, State};
+use crate::tcp::id::EndpointId;
 use crate::time::Instant;
 
 /// Hears of every transition, packet and drop. All methods do nothing by default.

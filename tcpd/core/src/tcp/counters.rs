@@ -77,6 +77,8 @@ counters! {
     retransmissions,
     /// Retransmission timeouts.
     timeouts,
+    /// Connections whose retransmissions reached R1.
+    paths_suspected,
     /// Fast retransmits.
     fast_retransmits,
     /// Duplicate acknowledgments received.

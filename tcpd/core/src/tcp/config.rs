@@ -1,0 +1,175 @@
+//! How TCP behaves, how much of everything there may be, and what a user may say about one connection.
+//!
+//! Defaults are those of the design's table; RFC paragraphs where one binds.
+
+use std::time::Duration;
+
+/// How TCP behaves.
+#[derive(Clone, Debug)]
+pub struct TcpConfig {
+    /// The maximum segment lifetime; TIME-WAIT lasts twice that (RFC 9293 §3.4.2 says 2 minutes).
+    pub msl: Duration,
+    /// The first retransmission timeout (RFC 6298 §2.1).
+    pub rto_initial: Duration,
+    /// The least retransmission timeout (RFC 6298 §2.4 says 1 s).
+    pub rto_min: Duration,
+    /// The largest retransmission timeout (RFC 6298 §2.5: at least 60 s).
+    pub rto_max: Duration,
+    /// R2 of the handshake: for how long SYN is sent again before an active open gives up (§3.8.3: at least 180 s).
+    pub syn_time: Duration,
+    /// How often SYN-ACK is sent again before a half-open entry is given up.
+    pub syn_ack_retries: u8,
+    /// R1: after how many retransmissions the path is suspected (§3.8.3: at least 3).
+    pub r1: u8,
+    /// R2 of data: after how many retransmissions the connection is given up (§3.8.3: at least 100 s).
+    pub r2: u8,
+    /// For how long an acknowledgment may be delayed (§3.8.6.3: less than 500 ms).
+    pub delayed_ack: Duration,
+    /// What keepalive means where it is on and nothing else was said.
+    pub keepalive: KeepAlive,
+    /// Capacity of a new receive ring, bytes, a power of two.
+    pub receive_ring: u32,
+    /// Largest receive ring, bytes, a power of two: it decides the window scale that is offered.
+    pub receive_ring_max: u32,
+    /// Capacity of a new send ring, bytes, a power of two.
+    pub send_ring: u32,
+    /// Largest send ring, bytes, a power of two.
+    pub send_ring_max: u32,
+    /// The least MSS that a peer's option can bring about, bytes.
+    pub mss_floor: u16,
+    /// Whether window scaling is offered and accepted (RFC 7323 §2).
+    pub window_scale: bool,
+    /// Whether timestamps are offered and accepted (RFC 7323 §3).
+    pub timestamps: bool,
+    /// Whether a segment without the agreed timestamps is dropped (RFC 7323 §3.2: SHOULD).
+    pub timestamps_required: bool,
+    /// Nagle's algorithm for new connections (§3.7.4); a connection's own `nodelay` turns it off.
+    pub nagle: Nagle,
+    /// For how long an orphan stays in FIN-WAIT-2.
+    pub fin_wait_2_timeout: Duration,
+    /// For how long an orphan may try to get rid of its data while the peer makes no progress.
+    pub orphan_timeout: Duration,
+    /// Whether a RST in TIME-WAIT is ignored (RFC 1337).
+    pub time_wait_ignores_reset: bool,
+    /// The time to live of packets sent (RFC 1122 §3.2.1.7).
+    pub hop_limit: u8,
+}
+
+impl Default for TcpConfig {
+    fn default() -> Self {
+        Self {
+            msl: Duration::from_secs(30),
+            rto_initial: Duration::from_secs(1),
+            rto_min: Duration::from_millis(200),
+            rto_max: Duration::from_secs(60),
+            syn_time: Duration::from_secs(180),
+            syn_ack_retries: 5,
+            r1: 3,
+            r2: 15,
+            delayed_ack: Duration::from_millis(40),
+            keepalive: KeepAlive::default(),
+            receive_ring: 64 << 10,
+            receive_ring_max: 4 << 20,
+            send_ring: 64 << 10,
+            send_ring_max: 4 << 20,
+            mss_floor: 88,
+            window_scale: true,
+            timestamps: true,
+            timestamps_required: true,
+            nagle: Nagle::Minshall,
+            fin_wait_2_timeout: Duration::from_secs(60),
+            orphan_timeout: Duration::from_secs(60),
+            time_wait_ignores_reset: true,
+            hop_limit: 64,
+        }
+    }
+}
+
+/// When a segment shorter than the MSS has to wait (§3.7.4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Nagle {
+    /// Never.
+    Off,
+    /// While anything is unacknowledged (RFC 896).
+    Classic,
+    /// While an earlier short segment is unacknowledged.
+    Minshall,
+}
+
+/// How an idle connection is probed (§3.8.4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeepAlive {
+    /// Idle time before the first probe; RFC 9293 MUST-28: two hours unless the user says otherwise.
+    pub idle: Duration,
+    /// Time between probes.
+    pub interval: Duration,
+    /// Unanswered probes after which the connection is given up.
+    pub count: u8,
+}
+
+impl Default for KeepAlive {
+    fn default() -> Self {
+        Self {
+            idle: Duration::from_secs(7200),
+            interval: Duration::from_secs(75),
+            count: 9,
+        }
+    }
+}
+
+/// How much of everything there may be.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Half-open passive entries; beyond it the oldest goes.
+    pub half_open: usize,
+    /// Entries in TIME-WAIT; beyond it the oldest goes.
+    pub time_wait: usize,
+    /// Connections (SYN-SENT and synchronised ones, without TIME-WAIT).
+    pub connections: usize,
+    /// Connections whose user is gone; a further one is reset instead.
+    pub orphans: usize,
+    /// The largest backlog of a listener; a larger wish is cut to it.
+    pub backlog_max: u32,
+    /// Out-of-order ranges a connection.
+    pub out_of_order_ranges: usize,
+    /// The least time between two challenge ACKs of one connection; up to as much again is added at random.
+    pub challenge_ack_interval: Duration,
+    /// RSTs for segments without a connection, a second and source prefix.
+    pub reset_rate: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            half_open: 65_536,
+            time_wait: 262_144,
+            connections: 1 << 20,
+            orphans: 8_192,
+            backlog_max: 4_096,
+            out_of_order_ranges: 128,
+            challenge_ack_interval: Duration::from_millis(500),
+            reset_rate: 200,
+        }
+    }
+}
+
+/// What a user may say about one connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct ConnectionOptions {
+    /// Send short segments at once: Nagle's algorithm off.
+    pub nodelay: bool,
+    /// Probe the peer when idle (MUST-25: off unless asked for).
+    pub keepalive: Option<KeepAlive>,
+    /// For how long sent data may stay unacknowledged before the connection is given up (§3.10.8); `None`: R2 decides.
+    pub user_timeout: Option<Duration>,
+    /// Initial capacity of the receive ring, bytes; 0: the stack's.
+    pub receive_ring: u32,
+    /// The most a receive ring may grow to, bytes; 0: the stack's. Counts only before the handshake for the window scale.
+    pub receive_ring_max: u32,
+    /// Initial capacity of the send ring, bytes; 0: the stack's.
+    pub send_ring: u32,
+    /// For how long an active open may take; `None`: the stack's `syn_time`.
+    pub open_timeout: Option<Duration>,
+    /// The largest MSS to offer and to use, bytes; 0: from the MTU.
+    pub mss_max: u16,
+}
