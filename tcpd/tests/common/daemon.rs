@@ -9,36 +9,39 @@ use libtcpclient::client::control::Control;
 use super::deadline::wait_for;
 
 /// tcpd's addresses in every test, and the kernel's.
-pub const STACK_V4: &str = "198.18.0.2";
+pub(crate) const STACK_V4: &str = "198.18.0.2";
 /// The same for IPv6.
-pub const STACK_V6: &str = "fd00:7463:7064::2";
+pub(crate) const STACK_V6: &str = "fd00:7463:7064::2";
 /// The kernel's end of the link.
-pub const HOST_V4: &str = "198.18.0.1";
+pub(crate) const HOST_V4: &str = "198.18.0.1";
 /// The same for IPv6.
-pub const HOST_V6: &str = "fd00:7463:7064::1";
+pub(crate) const HOST_V6: &str = "fd00:7463:7064::1";
 
 /// A running daemon. Dropping it kills it and takes its directory away.
-pub struct Daemon {
+pub(crate) struct Daemon {
     child: Child,
     directory: PathBuf,
 }
 
 impl Daemon {
     /// Starts `tcpd run` with `config` as its file, and waits until it answers.
-    pub fn start(config: &str) -> Daemon {
+    pub(crate) fn start(config: &str) -> Daemon {
         Daemon::start_with(config, &[])
     }
 
     /// The same with `--set` flags: `key=value`.
-    pub fn start_with(config: &str, set: &[&str]) -> Daemon {
+    pub(crate) fn start_with(config: &str, set: &[&str]) -> Daemon {
         let directory = std::env::temp_dir().join(format!("tcpd-test-{}", std::process::id()));
-        std::fs::create_dir_all(directory.join("private")).expect("a directory of our own");
+        std::fs::create_dir_all(&directory).expect("a directory of our own");
         let file = directory.join("tcpd.toml");
         std::fs::write(&file, config).expect("write the configuration");
         let log = File::create(directory.join("log")).expect("create the log");
         let mut command = Command::new(env!("CARGO_BIN_EXE_tcpd"));
         command.arg("run").arg("--config").arg(&file);
-        command.arg("--set").arg(format!("control.socket={}", directory.join("sock").display()));
+        command.arg("--set").arg(format!(
+            "control.socket={}",
+            directory.join("sock").display()
+        ));
         command.args(["--set", "log.to=stderr"]);
         for set in set {
             command.args(["--set", set]);
@@ -55,27 +58,27 @@ impl Daemon {
     }
 
     /// Its control socket.
-    pub fn socket(&self) -> PathBuf {
+    pub(crate) fn socket(&self) -> PathBuf {
         self.directory.join("sock")
     }
 
     /// A place for the test's files.
-    pub fn directory(&self) -> &Path {
+    pub(crate) fn directory(&self) -> &Path {
         &self.directory
     }
 
     /// Its process.
-    pub fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
 
     /// An operator's session.
-    pub fn control(&self) -> Control {
+    pub(crate) fn control(&self) -> Control {
         Control::connect_to(&self.socket()).expect("a control session")
     }
 
     /// The value of one counter.
-    pub fn counter(&self, name: &str) -> u64 {
+    pub(crate) fn counter(&self, name: &str) -> u64 {
         self.control()
             .stats()
             .map(|row| row.expect("a counter"))
@@ -85,20 +88,22 @@ impl Daemon {
     }
 
     /// What it logged so far.
-    pub fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(self.directory.join("log")).unwrap_or_default()
     }
 
     /// Sends a signal.
-    pub fn signal(&self, signal: rustix::process::Signal) {
+    pub(crate) fn signal(&self, signal: rustix::process::Signal) {
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(pid, signal).expect("signal the daemon");
     }
 
     /// Waits until it has ended by itself.
-    pub fn ended(&mut self, seconds: u64) -> ExitStatus {
+    pub(crate) fn ended(&mut self, seconds: u64) -> ExitStatus {
         let child = &mut self.child;
-        wait_for("end of the daemon", seconds, || child.try_wait().expect("look at the daemon"))
+        wait_for("end of the daemon", seconds, || {
+            child.try_wait().expect("look at the daemon")
+        })
     }
 }
 

@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 
 /// The stream: xorshift64*, eight bytes a step.
-pub struct Pattern {
+pub(crate) struct Pattern {
     state: u64,
     bytes: [u8; 8],
     used: usize,
@@ -11,12 +11,16 @@ pub struct Pattern {
 
 impl Pattern {
     /// The stream of `seed`.
-    pub fn new(seed: u64) -> Pattern {
-        Pattern { state: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1, bytes: [0; 8], used: 8 }
+    pub(crate) fn new(seed: u64) -> Pattern {
+        Pattern {
+            state: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1,
+            bytes: [0; 8],
+            used: 8,
+        }
     }
 
     /// The next bytes of the stream.
-    pub fn fill(&mut self, out: &mut [u8]) {
+    pub(crate) fn fill(&mut self, out: &mut [u8]) {
         for byte in out {
             if self.used == 8 {
                 self.state ^= self.state >> 12;
@@ -32,7 +36,12 @@ impl Pattern {
 }
 
 /// Writes the next `bytes` of `pattern`, at most `chunk` a call.
-pub fn write_pattern(stream: &mut impl Write, pattern: &mut Pattern, bytes: usize, chunk: usize) {
+pub(crate) fn write_pattern(
+    stream: &mut impl Write,
+    pattern: &mut Pattern,
+    bytes: usize,
+    chunk: usize,
+) {
     let mut buffer = vec![0; chunk];
     let mut left = bytes;
     while left > 0 {
@@ -44,7 +53,12 @@ pub fn write_pattern(stream: &mut impl Write, pattern: &mut Pattern, bytes: usiz
 }
 
 /// Reads `bytes`, at most `chunk` a call, and compares them with the next of `pattern`.
-pub fn expect_pattern(stream: &mut impl Read, pattern: &mut Pattern, bytes: usize, chunk: usize) {
+pub(crate) fn expect_pattern(
+    stream: &mut impl Read,
+    pattern: &mut Pattern,
+    bytes: usize,
+    chunk: usize,
+) {
     let (mut buffer, mut wanted) = (vec![0; chunk], vec![0; chunk]);
     let mut left = bytes;
     while left > 0 {
@@ -52,7 +66,12 @@ pub fn expect_pattern(stream: &mut impl Read, pattern: &mut Pattern, bytes: usiz
         let read = stream.read(&mut buffer[..most]).expect("read");
         assert!(read > 0, "the stream ended {left} bytes early");
         pattern.fill(&mut wanted[..read]);
-        assert!(buffer[..read] == wanted[..read], "wrong bytes between {} and {}", bytes - left, bytes - left + read);
+        assert!(
+            buffer[..read] == wanted[..read],
+            "wrong bytes between {} and {}",
+            bytes - left,
+            bytes - left + read
+        );
         left -= read;
     }
 }
