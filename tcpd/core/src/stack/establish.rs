@@ -83,6 +83,7 @@ impl<R: Ring> Stack<R> {
             reuse: options.reuse,
             rings: Rings::private(&options.connection, &self.config.tcp),
             options: options.connection,
+            link_mtu: u32::from(self.config.mtu),
             path_mtu: self.mtu_towards(now, half.pair.remote),
             flow_label: self.flow_label(&half.pair),
         };
@@ -202,6 +203,7 @@ impl<R: Ring> Stack<R> {
             reuse: syn_sent.reuse,
             rings,
             options: syn_sent.options,
+            link_mtu: u32::from(self.config.mtu),
             path_mtu: u32::from(
                 self.path_mtu
                     .mtu(now, syn_sent.pair.remote, self.config.mtu),

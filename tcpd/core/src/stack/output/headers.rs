@@ -63,7 +63,7 @@ impl<R: Ring> Stack<R> {
         options: &ConnectionOptions,
         window: u32,
     ) {
-        let mtu = self.mtu_towards(now, half.pair.remote);
+        let mtu = u32::from(self.config.mtu);
         let segment = TcpSegment {
             seq: half.iss,
             ack: half.rcv_nxt(),
@@ -98,11 +98,7 @@ impl<R: Ring> Stack<R> {
             flags: Flags::SYN,
             window: window as u16,
             options: TcpOptions {
-                mss: Some(offered_mss(
-                    &pair,
-                    &options,
-                    self.mtu_towards(now, pair.remote),
-                )),
+                mss: Some(offered_mss(&pair, &options, u32::from(self.config.mtu))),
                 window_scale: open.shift,
                 timestamps: open.timestamps.then(|| Timestamps {
                     value: timestamp_value(open.ts_offset, now),

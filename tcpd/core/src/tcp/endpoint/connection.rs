@@ -147,6 +147,9 @@ pub(crate) struct Opening<R> {
     pub(crate) reuse: bool,
     pub(crate) options: ConnectionOptions,
     pub(crate) rings: Rings<R>,
+    /// Of the interface: what we can receive.
+    pub(crate) link_mtu: u32,
+    /// Of the path, as far as known: what we can send.
     pub(crate) path_mtu: u32,
     pub(crate) flow_label: u32,
 }
@@ -155,7 +158,7 @@ impl<R: Ring> Connection<R> {
     /// The TCB after the handshake; still in the state before.
     pub(crate) fn open(opening: Opening<R>, config: &TcpConfig, now: Instant) -> Self {
         let tcp = config;
-        let our_mss = offered_mss(&opening.pair, &opening.options, opening.path_mtu);
+        let our_mss = offered_mss(&opening.pair, &opening.options, opening.link_mtu);
         let mss = effective_mss(&opening, config);
         let mut rtt = RttEstimator::new(RtoBounds {
             initial: tcp.rto_initial,
