@@ -24,7 +24,8 @@ pub(crate) struct Inside {
 /// Runs `body`, the whole of a test function, inside `tcpd sandbox` with these arguments; their command is not used.
 pub(crate) fn in_sandbox<F: FnOnce(Inside)>(args: SandboxArgs, body: F) {
     let inside = || {
-        let variable = |name: &str| std::env::var(name).unwrap_or_else(|_| panic!("no {name} in the sandbox"));
+        let variable =
+            |name: &str| std::env::var(name).unwrap_or_else(|_| panic!("no {name} in the sandbox"));
         body(Inside {
             socket: variable("TCPD_SOCKET").into(),
             config: variable(CONFIG_VARIABLE).into(),
@@ -32,7 +33,10 @@ pub(crate) fn in_sandbox<F: FnOnce(Inside)>(args: SandboxArgs, body: F) {
         });
     };
     rerun(test_name::<F>(), inside, |words| {
-        let args = SandboxArgs { command: words.iter().map(OsString::from).collect(), ..args };
+        let args = SandboxArgs {
+            command: words.iter().map(OsString::from).collect(),
+            ..args
+        };
         let mut command = Command::new(env!("CARGO_BIN_EXE_tcpd"));
         die_with_parent(&mut command, Signal::TERM).args(args.to_arguments());
         command
