@@ -45,17 +45,14 @@ fn dispatch(command: Command) -> Result<ExitCode, Failure> {
 
 /// The daemon. Log lines still in memory are written when the guard goes, which is before this returns to `main`.
 fn run(args: &ConfigurationArgs) -> Result<ExitCode, Failure> {
-    let config = match Config::load(args.config.as_deref(), std::env::vars(), &args.set) {
+    let config = match Config::load(args.config.as_deref(), environment(), &args.set) {
         Ok(config) => config,
         Err(error) => {
             eprintln!("{error}");
             return Ok(Exit::Configuration.into());
         }
     };
-    let file = match args.config.as_deref() {
-        None => Some(Path::new(DEFAULT_PATH)).filter(|path| path.exists()),
-        named => named,
-    };
+    let file = args.config.as_deref().or_else(default_file);
     let prepared = daemon::prepare(config, file.map(|path| path.display().to_string()))?;
     let _guard = logging::start(&prepared.config().log)?;
     prepared.run()?;
@@ -64,10 +61,13 @@ fn run(args: &ConfigurationArgs) -> Result<ExitCode, Failure> {
 
 /// Prints every problem, one line each, or one line that all is well.
 fn check(file: Option<&Path>, set: &[String]) -> Result<ExitCode, Failure> {
-    match Config::load(file, std::env::vars(), set) {
+    match Config::load(file, environment(), set) {
         Ok(config) => {
-            let shown = file.unwrap_or(Path::new(DEFAULT_PATH)).display();
-            println!("{shown}: good, {} service(s)", config.services.len());
+            let services = config.services.len();
+            match file.or_else(default_file) {
+                Some(file) => println!("{}: good, {services} service(s)", file.display()),
+                None => println!("no {DEFAULT_PATH}; the built-in defaults are good"),
+            }
             Ok(Exit::Ok.into())
         }
         Err(error) => {
@@ -75,4 +75,15 @@ fn check(file: Option<&Path>, set: &[String]) -> Result<ExitCode, Failure> {
             Ok(Exit::Configuration.into())
         }
     }
+}
+
+/// The file that is read when none is named, if it is there.
+fn default_file<'a>() -> Option<&'a Path> {
+    Some(Path::new(DEFAULT_PATH)).filter(|path| path.exists())
+}
+
+/// The environment, without what is not text: that names no key and is no value of one.
+fn environment() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
 }

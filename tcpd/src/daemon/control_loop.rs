@@ -6,13 +6,14 @@
 //! 2. signals;
 //! 3. new clients, a bounded batch;
 //! 4. messages of sessions, at most `limits.messages_per_turn` of each, in turn;
-//! 5. reports of the stack thread;
+//! 5. reports of the stack thread, and tables it has sent, a bounded number of rows;
 //! 6. news of the spawner;
 //! 7. what is due by now;
 //! 8. the orders of this turn wake the stack thread, once.
 //!
 //! Nothing here waits for a client, and what a client can make this thread do in one turn is bounded.
 
+mod answers;
 mod clients;
 mod counts;
 mod hello;
@@ -22,6 +23,7 @@ mod reports;
 mod requests;
 mod services;
 mod stop;
+mod tables;
 
 #[cfg(test)]
 mod tests;
@@ -38,9 +40,9 @@ use tcpd_core::time::Instant;
 
 use self::clients::{Clients, End};
 use self::counts::Counts;
-use self::inspection::Inspections;
 pub use self::services::Spawner;
 use self::stop::Stop;
+use self::tables::Inspections;
 use super::channel::{Disconnected, OrderSender, ReportReceiver};
 use super::clock;
 use super::config::Config;
@@ -106,6 +108,8 @@ pub struct ControlLoop<W> {
     socket: ControlSocket,
     /// The listening socket is edge-triggered: it may have more.
     accepting: bool,
+    /// Reports were left for the next turn.
+    more_reports: bool,
     /// Given up for a moment when there is no descriptor left, to turn a client away rather than leave it waiting.
     spare: Option<OwnedFd>,
     signals: Signals,
@@ -156,6 +160,12 @@ impl<W: Spawner> ControlLoop<W> {
             administrators: config.control.group.as_deref().and_then(group_id),
             privileged_ports_below: config.control.privileged_ports_below,
         };
+        if let (None, Some(group)) = (policy.administrators, &config.control.group) {
+            tracing::info!(
+                group,
+                "there is no such group: only root may see and act on everything"
+            );
+        }
         let ring_maximum = config.tcp.receive_max.max(config.tcp.send_max);
         let layout = Layout::new(
             config.device.queues,
@@ -174,6 +184,7 @@ impl<W: Spawner> ControlLoop<W> {
             own_uid: rustix::process::geteuid().as_raw(),
             socket: setup.socket,
             accepting: true,
+            more_reports: false,
             spare: spare(),
             signals,
             orders: setup.orders,
@@ -236,6 +247,7 @@ impl<W: Spawner> ControlLoop<W> {
         self.accept(now);
         self.take_messages(now);
         let mut stopped = self.take_reports(now)?;
+        self.answer_from_tables(now);
         if spawner {
             self.on_spawner(now);
         }
@@ -245,7 +257,10 @@ impl<W: Spawner> ControlLoop<W> {
     }
 
     fn wait(&mut self, events: &mut Events, limit: Option<Duration>) -> io::Result<()> {
-        let at_once = self.accepting || self.clients.any_ready() || self.inspections.more_reports;
+        let at_once = self.accepting
+            || self.more_reports
+            || self.clients.any_ready()
+            || self.inspections.any_seen();
         let timeout = if at_once {
             Some(Duration::ZERO)
         } else {

@@ -230,11 +230,8 @@ pub(super) fn session(
         listeners,
         allocated_bytes,
         requests: session.requests,
-        violations: session
-            .violations
-            .iter()
-            .map(|(what, count)| ((*what).to_owned(), *count))
-            .collect(),
+        // The first one ends the session.
+        violations: std::collections::BTreeMap::new(),
         age_ms: milliseconds(now.duration_since(session.opened)),
     }
 }
@@ -257,15 +254,14 @@ pub(super) fn line(row: &ConnectionRow) -> String {
     )
 }
 
-/// Whether a connection is one of those asked for.
-pub(super) fn matches(filter: &Filter, summary: &Summary, owner: &Owner) -> bool {
+/// Whether a connection is one of those asked for, as far as its owner does not matter.
+pub(super) fn matches(filter: &Filter, summary: &Summary) -> bool {
+    let (local, remote) = (summary.local, summary.remote);
     (filter.states == 0 || filter.states & state(summary.state).bit() != 0)
-        && (filter.port == 0
-            || [summary.local.port(), summary.remote.port()].contains(&filter.port))
-        && [summary.local.ip(), summary.remote.ip()]
+        && (filter.port == 0 || [local.port(), remote.port()].contains(&filter.port))
+        && [local.ip(), remote.ip()]
             .iter()
             .any(|address| matches_address(filter, *address))
-        && matches_owner(filter, owner)
 }
 
 /// The same for a listener.
@@ -276,7 +272,8 @@ pub(super) fn matches_listener(filter: &Filter, row: &ListenerRow) -> bool {
         && matches_owner(filter, &row.owner)
 }
 
-fn matches_owner(filter: &Filter, owner: &Owner) -> bool {
+/// Whether an owner is the one asked for.
+pub(super) fn matches_owner(filter: &Filter, owner: &Owner) -> bool {
     (filter.pid == 0 || owner.pid == Some(filter.pid))
         && (filter.service.is_empty() || owner.service.as_ref() == Some(&filter.service))
 }

@@ -3,7 +3,7 @@
 //! Nothing here blocks, and nothing grows with what the client does: replies that it does not read wait up to a limit,
 //! and then the session ends. Every end has a name ([`EndedBy`]), counted and shown by `tcpctl stats`.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::io::{ErrorKind, IoSliceMut};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
@@ -186,8 +186,6 @@ pub struct Session {
     pub opened: Instant,
     /// Requests so far.
     pub requests: u64,
-    /// Violations so far, by name.
-    pub violations: BTreeMap<&'static str, u64>,
     socket: Seqpacket,
     pidfd: Option<OwnedFd>,
     outgoing: VecDeque<Outgoing>,
@@ -214,7 +212,6 @@ impl Session {
             program: String::new(),
             opened: now,
             requests: 0,
-            violations: BTreeMap::new(),
             socket,
             pidfd,
             outgoing: VecDeque::new(),

@@ -13,6 +13,8 @@ pub(super) enum Waiting {
     Ends(u64),
     /// CloseListener of this listener.
     Unlistens(u64),
+    /// A whole table of the stack thread.
+    Table,
     /// Nothing, or what the answer itself says.
     Other,
 }
@@ -38,6 +40,7 @@ pub(super) struct Holdings {
     connections: HashMap<u64, bool>,
     /// Connects that wait for their answer.
     connecting: u32,
+    waits_for_table: bool,
     listeners: HashSet<u64>,
 }
 
@@ -62,6 +65,7 @@ impl Holdings {
     /// A request goes to the stack thread.
     pub(super) fn expect(&mut self, waiting: Waiting) {
         self.connecting += u32::from(waiting == Waiting::Connects);
+        self.waits_for_table |= waiting == Waiting::Table;
     }
 
     /// An answer goes to the client.
@@ -74,6 +78,7 @@ impl Holdings {
                 self.listeners.remove(&listener);
             }
             Waiting::Connects => self.connecting -= 1,
+            Waiting::Table => self.waits_for_table = false,
             Waiting::Other => {}
         }
         match reply {
@@ -87,6 +92,11 @@ impl Holdings {
             Reply::Listening { listener, .. } => _ = self.listeners.insert(*listener),
             _ => {}
         }
+    }
+
+    /// Whether a table was asked for and has not come.
+    pub(super) fn waits_for_table(&self) -> bool {
+        self.waits_for_table
     }
 
     /// Whether the peer opened this connection; `None` when it is not one of these.

@@ -21,7 +21,7 @@ impl<W: Spawner> ControlLoop<W> {
                 }
                 Ok(Some(report)) => self.on_report(now, report),
                 Ok(None) => {
-                    self.inspections.more_reports = false;
+                    self.more_reports = false;
                     return Ok(None);
                 }
                 Err(Disconnected) => {
@@ -32,7 +32,7 @@ impl<W: Spawner> ControlLoop<W> {
                 }
             }
         }
-        self.inspections.more_reports = true;
+        self.more_reports = true;
         Ok(None)
     }
 

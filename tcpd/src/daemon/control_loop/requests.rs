@@ -7,7 +7,7 @@ use tcpd_core::time::Instant;
 use super::super::orders::{Credentials, Order, SessionId};
 use super::clients::{Client, End};
 use super::holdings::{Count, Waiting};
-use super::inspection::Purpose;
+use super::tables::Purpose;
 use super::{ControlLoop, Spawner};
 use crate::ipc::policy::Kind;
 
@@ -34,7 +34,10 @@ impl<W: Spawner> ControlLoop<W> {
     fn admit(&self, id: SessionId, number: u32, request: &Request) -> Result<(), Failure> {
         let refuse = |code, detail: String| Err(Failure { code, detail });
         let Some(Client {
-            session, waiting, ..
+            session,
+            waiting,
+            holdings,
+            ..
         }) = self.clients.get(id)
         else {
             return Ok(());
@@ -54,6 +57,10 @@ impl<W: Spawner> ControlLoop<W> {
         if waiting.len() >= most as usize {
             let rule =
                 format!("rule limits.requests_per_session: {most} requests are waiting already");
+            return refuse(ErrorCode::TooManyRequests, rule);
+        }
+        if is_for_a_table(request) && holdings.waits_for_table() {
+            let rule = "one list, table or daemon status at a time in a session".to_owned();
             return refuse(ErrorCode::TooManyRequests, rule);
         }
         if self.stop.is_some() && matches!(request, Request::Listen(_) | Request::Connect(_)) {
@@ -252,4 +259,17 @@ impl<W: Spawner> ControlLoop<W> {
             .try_into()
             .unwrap_or(u64::MAX)
     }
+}
+
+/// Whether the answer is made from a whole table of the stack thread.
+fn is_for_a_table(request: &Request) -> bool {
+    matches!(
+        request,
+        Request::List { .. }
+            | Request::Listeners { .. }
+            | Request::Stats { .. }
+            | Request::Services { .. }
+            | Request::Sessions { .. }
+            | Request::DaemonStatus
+    )
 }

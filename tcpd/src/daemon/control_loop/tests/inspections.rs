@@ -336,3 +336,45 @@ fn an_answer_for_a_client_that_is_gone_is_nobodys() {
     t.turn();
     t.turn();
 }
+
+#[test]
+fn a_session_has_one_table_at_a_time_and_sessions_share_the_stacks_work() {
+    let mut t = Fixture::new();
+    let (one, two, three) = (
+        t.client(1000, false),
+        t.client(1001, false),
+        t.client(0, false),
+    );
+    one.say(2, &list(Filter::default(), 0));
+    let Order::Inspect {
+        ticket,
+        what: Inspection::Endpoints,
+    } = t.order()
+    else {
+        panic!()
+    };
+    assert_eq!(
+        code(&t.answer(&one, 3, &Request::DaemonStatus)),
+        Some(ErrorCode::TooManyRequests)
+    );
+    two.say(2, &list(Filter::default(), 0));
+    three.say(2, &list(Filter::default(), 0));
+    assert!(matches!(
+        t.answer(&one, 4, &Request::Ping),
+        Reply::Pong { .. }
+    ));
+    t.until("all are read", |t| t.control.counts.requests == 8);
+    assert!(t.orders.try_recv().is_err(), "one table is under way");
+    t.report(Report::Inspected {
+        ticket,
+        what: Inspected::Endpoints(Vec::new()),
+    });
+    assert!(matches!(t.answer_to(&one, 2), Reply::Rows(_)));
+    inspected(
+        &mut t,
+        Inspection::Endpoints,
+        Inspected::Endpoints(Vec::new()),
+    );
+    assert!(matches!(t.answer_to(&two, 2), Reply::Rows(_)));
+    assert!(matches!(t.answer_to(&three, 2), Reply::Rows(_)));
+}

@@ -1,0 +1,430 @@
+//! Answers made from what the stack thread said, joined with sessions and services.
+
+use std::collections::{BTreeMap, HashMap};
+
+use libtcpclient::protocol::status::{ConnectionRow, ListenerRow};
+use libtcpclient::protocol::{ErrorCode, Filter, Json, Page, Reply};
+use tcpd_core::stack::{EndpointId, ListenerId, ListenerStatus, Summary};
+use tcpd_core::time::Instant;
+
+use super::super::orders::{Inspected, Owner, SessionId};
+use super::super::{logging, rows};
+use super::tables::{Kept, Purpose, Ticket};
+use super::{ControlLoop, Spawner};
+use crate::ipc::policy::Policy;
+
+/// Lines of a table that SIGUSR1 writes to the log.
+const DUMPED_ROWS: usize = 10_000;
+
+impl<W: Spawner> ControlLoop<W> {
+    /// The answer to a question about one endpoint.
+    pub(super) fn answer_about_one(
+        &self,
+        now: Instant,
+        id: SessionId,
+        purpose: &Purpose,
+        what: Inspected,
+    ) -> Reply {
+        match (purpose, what) {
+            (_, Inspected::NoSuchEndpoint) => Reply::error(ErrorCode::NoSuchConnection, ""),
+            (_, Inspected::NotPermitted) => not_permitted(),
+            (Purpose::Show { .. }, Inspected::Endpoint(status, owner)) => {
+                match self.may_see(id, owner) {
+                    true => self.status_reply(now, &status, owner),
+                    false => not_permitted(),
+                }
+            }
+            (Purpose::ConnectionStatus { .. }, Inspected::Endpoint(status, owner)) => match owner {
+                Owner::Session(session) if session == id => self.status_reply(now, &status, owner),
+                _ => Reply::error(ErrorCode::NoSuchConnection, ""),
+            },
+            (Purpose::End { .. }, Inspected::Done) => Reply::Done,
+            (purpose, what) => another_answer(purpose, &what),
+        }
+    }
+
+    /// The answer to a question for a table.
+    pub(super) fn answer_from_table(
+        &mut self,
+        now: Instant,
+        id: SessionId,
+        ticket: &Ticket,
+        what: &Inspected,
+    ) -> Reply {
+        let endpoints = match ticket.endpoints.as_deref() {
+            Some(Inspected::Endpoints(rows)) => rows.as_slice(),
+            _ => &[],
+        };
+        match (&ticket.purpose, what) {
+            (Purpose::List { filter, cursor }, Inspected::Endpoints(rows)) => {
+                let mut rows: Vec<(Summary, Owner)> = rows
+                    .iter()
+                    .filter(|(summary, owner)| self.is_listed(id, filter, summary, *owner))
+                    .copied()
+                    .collect();
+                rows.sort_unstable_by_key(|(summary, _)| summary.id.to_bits());
+                self.page_of_connections(now, id, filter.clone(), *cursor, rows)
+            }
+            (Purpose::Listeners { filter, cursor }, Inspected::Listeners(rows)) => {
+                self.page_of_listeners(id, filter, *cursor, rows)
+            }
+            (Purpose::Stats { cursor }, Inspected::Counters(counters)) => {
+                self.page_of_counters(*cursor, counters)
+            }
+            (Purpose::Services { cursor }, Inspected::Listeners(rows)) => {
+                self.page_of_services(*cursor, rows)
+            }
+            (Purpose::Sessions { cursor }, Inspected::Listeners(listeners)) => {
+                self.page_of_sessions(now, id, *cursor, endpoints, listeners)
+            }
+            (Purpose::DaemonStatus, Inspected::Listeners(listeners)) => {
+                self.daemon_status(now, endpoints, listeners.len())
+            }
+            (purpose, what) => another_answer(purpose, what),
+        }
+    }
+
+    fn is_listed(&self, id: SessionId, filter: &Filter, summary: &Summary, owner: Owner) -> bool {
+        let by_owner = filter.pid != 0 || !filter.service.is_empty();
+        rows::matches(filter, summary)
+            && self.may_see(id, owner)
+            && (!by_owner || rows::matches_owner(filter, &self.owner(owner, summary.id)))
+    }
+
+    fn may_see(&self, id: SessionId, owner: Owner) -> bool {
+        let Some(asker) = self.clients.get(id) else {
+            return false;
+        };
+        let owner = match owner {
+            Owner::Session(session) => self
+                .clients
+                .get(session)
+                .map(|client| client.session.identity.uid),
+            Owner::Service(_) | Owner::Orphan | Owner::Nobody => None,
+        };
+        Policy::may_see(
+            asker.session.administrator,
+            asker.session.identity.uid,
+            owner,
+        )
+    }
+
+    pub(super) fn page_of_connections(
+        &mut self,
+        now: Instant,
+        id: SessionId,
+        filter: Filter,
+        cursor: u64,
+        rows: Vec<(Summary, Owner)>,
+    ) -> Reply {
+        let from = rows.partition_point(|(summary, _)| summary.id.to_bits() < cursor);
+        let mut page = Page::new();
+        for (index, (summary, owner)) in rows.iter().enumerate().skip(from) {
+            let row: ConnectionRow = rows::connection(summary, self.owner(*owner, summary.id), now);
+            if !page.push(&row) {
+                page.next = rows[index].0.id.to_bits();
+                break;
+            }
+        }
+        if page.next != 0 {
+            self.inspections.keep(Kept {
+                session: id,
+                filter,
+                rows,
+            });
+        }
+        Reply::Rows(page)
+    }
+
+    fn page_of_listeners(
+        &self,
+        id: SessionId,
+        filter: &Filter,
+        cursor: u64,
+        listeners: &[(ListenerId, ListenerStatus, Owner)],
+    ) -> Reply {
+        let mut listeners: Vec<_> = listeners
+            .iter()
+            .filter(|(.., owner)| self.may_see(id, *owner))
+            .collect();
+        listeners.sort_unstable_by_key(|(listener, ..)| listener.to_bits());
+        let rows: Vec<ListenerRow> = listeners
+            .iter()
+            .map(|(listener, status, owner)| {
+                rows::listener(*listener, status, self.owner_of_listener(*owner))
+            })
+            .filter(|row| rows::matches_listener(filter, row))
+            .collect();
+        page(cursor, &rows)
+    }
+
+    fn page_of_counters(
+        &self,
+        cursor: u64,
+        counters: &[(&'static str, &'static str, u64)],
+    ) -> Reply {
+        let own = self.counts.rows(&[
+            (
+                "sessions",
+                "Sessions open now.",
+                self.clients.count() as u64,
+            ),
+            (
+                "arenas",
+                "Arenas mapped now, those of ended sessions that still drain included.",
+                self.memory.count() as u64,
+            ),
+            (
+                "tokens-refused",
+                "Hellos with a token that stood for nothing.",
+                self.services.refused_tokens(),
+            ),
+            (
+                "log-lines-lost",
+                "Log lines lost because the log could not keep up.",
+                logging::lost_lines(),
+            ),
+        ]);
+        let rows: Vec<_> = counters.iter().map(rows::counter).chain(own).collect();
+        page(cursor, &rows)
+    }
+
+    fn page_of_services(
+        &self,
+        cursor: u64,
+        listeners: &[(ListenerId, ListenerStatus, Owner)],
+    ) -> Reply {
+        let waiting = |service| {
+            let of_it = listeners
+                .iter()
+                .filter(|(.., owner)| *owner == Owner::Service(service));
+            of_it.map(|(_, status, _)| status.queued).sum()
+        };
+        page(cursor, &self.services.rows(waiting))
+    }
+
+    fn page_of_sessions(
+        &self,
+        now: Instant,
+        id: SessionId,
+        cursor: u64,
+        endpoints: &[(Summary, Owner)],
+        listeners: &[(ListenerId, ListenerStatus, Owner)],
+    ) -> Reply {
+        let mut connections: HashMap<SessionId, u32> = HashMap::new();
+        let mut listening: HashMap<SessionId, u32> = HashMap::new();
+        for (_, owner) in endpoints {
+            if let Owner::Session(session) = owner {
+                *connections.entry(*session).or_insert(0) += 1;
+            }
+        }
+        for (.., owner) in listeners {
+            if let Owner::Session(session) = owner {
+                *listening.entry(*session).or_insert(0) += 1;
+            }
+        }
+        let mut rows: Vec<_> = self
+            .clients
+            .iter()
+            .filter(|client| self.may_see(id, Owner::Session(client.session.id)))
+            .map(|client| {
+                let of = |map: &HashMap<SessionId, u32>| {
+                    map.get(&client.session.id).copied().unwrap_or(0)
+                };
+                let allocated = self.memory.of_session(client.session.id);
+                rows::session(
+                    &client.session,
+                    of(&connections),
+                    of(&listening),
+                    allocated,
+                    now,
+                )
+            })
+            .collect();
+        rows.sort_unstable_by_key(|row| row.id);
+        page(cursor, &rows)
+    }
+
+    fn daemon_status(
+        &self,
+        now: Instant,
+        endpoints: &[(Summary, Owner)],
+        listeners: usize,
+    ) -> Reply {
+        use libtcpclient::protocol::status::DaemonStatus;
+        let mut connections = BTreeMap::new();
+        for (summary, _) in endpoints {
+            *connections.entry(rows::state(summary.state)).or_insert(0) += 1;
+        }
+        let status = DaemonStatus {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            protocol_version: libtcpclient::protocol::VERSION,
+            pid: std::process::id(),
+            uptime_ms: self.uptime_ms(now),
+            interface: self.interface.clone(),
+            mtu_bytes: u32::from(self.config.device.mtu),
+            offload: self.offload,
+            addresses: self
+                .config
+                .device
+                .stack_addresses()
+                .map(|(address, _)| address)
+                .collect(),
+            stack_threads: self.config.device.queues,
+            sessions: count(self.clients.count()),
+            listeners: count(listeners),
+            connections,
+            spawner_pid: self.services.workforce().process(),
+            spawner_restarts: self.services.workforce().started_again(),
+            lost_log_lines: logging::lost_lines(),
+            draining: self.stop.is_some(),
+            config_file: self.config_file.clone(),
+        };
+        json(&status)
+    }
+
+    fn status_reply(&self, now: Instant, status: &tcpd_core::stack::Status, owner: Owner) -> Reply {
+        let maximum = (self.config.tcp.receive_max, self.config.tcp.send_max);
+        let passive = self.is_passive(status, owner);
+        json(&rows::status(
+            status,
+            self.owner(owner, status.id),
+            passive,
+            maximum,
+            now,
+        ))
+    }
+
+    /// Whether the peer opened a connection. The core does not keep it, so where no session can say, the port tells: who
+    /// opens a connection has an ephemeral one unless it asks for another.
+    fn is_passive(&self, status: &tcpd_core::stack::Status, owner: Owner) -> bool {
+        let session = match owner {
+            Owner::Session(session) => self.clients.get(session),
+            Owner::Service(_) | Owner::Orphan | Owner::Nobody => None,
+        };
+        let known = session.and_then(|client| client.holdings.is_passive(status.id.to_bits()));
+        let ports = self.config.tcp.ephemeral_ports;
+        known.unwrap_or_else(|| !(ports.first..=ports.last).contains(&status.local.port()))
+    }
+
+    /// Whose an endpoint is, in words.
+    fn owner(&self, owner: Owner, endpoint: EndpointId) -> libtcpclient::protocol::status::Owner {
+        use libtcpclient::protocol::status::{Owner as Row, OwnerKind};
+        match owner {
+            Owner::Session(session) => self.owner_of_session(session),
+            Owner::Service(service) => {
+                let worker = self
+                    .services
+                    .owners()
+                    .find(|(connection, ..)| *connection == endpoint.to_bits());
+                let pid = worker.and_then(|(_, _, pid)| u32::try_from(pid?).ok());
+                let service = Some(self.service_name(service).to_owned());
+                Row {
+                    kind: OwnerKind::Service,
+                    pid,
+                    service,
+                    ..Row::default()
+                }
+            }
+            Owner::Orphan => Row {
+                kind: OwnerKind::Orphan,
+                ..Row::default()
+            },
+            Owner::Nobody => Row::default(),
+        }
+    }
+
+    fn owner_of_listener(&self, owner: Owner) -> libtcpclient::protocol::status::Owner {
+        // No worker has a listener's id.
+        self.owner(owner, EndpointId::from_bits(0))
+    }
+
+    fn owner_of_session(&self, id: SessionId) -> libtcpclient::protocol::status::Owner {
+        use libtcpclient::protocol::status::{Owner as Row, OwnerKind};
+        let Some(client) = self.clients.get(id) else {
+            return Row {
+                kind: OwnerKind::Orphan,
+                session: Some(id),
+                ..Row::default()
+            };
+        };
+        let service = client
+            .grant
+            .as_ref()
+            .map(|grant| grant.service_name.clone());
+        Row {
+            kind: if service.is_some() {
+                OwnerKind::Service
+            } else {
+                OwnerKind::Client
+            },
+            pid: Some(client.session.identity.pid),
+            program: Some(client.session.program.clone()),
+            uid: Some(client.session.identity.uid),
+            service,
+            session: Some(id),
+        }
+    }
+
+    /// Writes the table of connections to the log.
+    pub(super) fn write_table(&self, now: Instant, what: &Inspected) {
+        let Inspected::Endpoints(rows) = what else {
+            return;
+        };
+        tracing::info!(
+            connections = rows.len(),
+            sessions = self.clients.count(),
+            "the table of connections:"
+        );
+        for (summary, owner) in rows.iter().take(DUMPED_ROWS) {
+            let row = rows::connection(summary, self.owner(*owner, summary.id), now);
+            tracing::info!("{}", rows::line(&row));
+        }
+        if rows.len() > DUMPED_ROWS {
+            tracing::info!(
+                left_out = rows.len() - DUMPED_ROWS,
+                "the table goes on; tcpctl list shows all of it"
+            );
+        }
+    }
+}
+
+/// The rows from `cursor` on, as many as fit.
+fn page<T: serde::Serialize>(cursor: u64, rows: &[T]) -> Reply {
+    let mut page = Page::new();
+    let from = usize::try_from(cursor).unwrap_or(usize::MAX);
+    for (index, row) in rows.iter().enumerate().skip(from) {
+        if !page.push(row) {
+            page.next = index as u64;
+            break;
+        }
+    }
+    Reply::Rows(page)
+}
+
+fn json(value: &impl serde::Serialize) -> Reply {
+    Json::of(value).map_or_else(
+        |error| Reply::error(ErrorCode::Internal, error.to_string()),
+        Reply::Status,
+    )
+}
+
+fn another_answer(purpose: &Purpose, what: &Inspected) -> Reply {
+    tracing::error!(
+        ?purpose,
+        ?what,
+        "an inspection was answered with something else"
+    );
+    Reply::error(ErrorCode::Internal, "the stack answered another question")
+}
+
+fn not_permitted() -> Reply {
+    Reply::error(
+        ErrorCode::NotPermitted,
+        "rule owner: it belongs to another user",
+    )
+}
+
+fn count(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
