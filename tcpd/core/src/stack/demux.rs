@@ -1,6 +1,6 @@
 //! Which endpoint a segment is for, and which ports are taken: O(1) each.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use hashbrown::HashTable;
@@ -79,7 +79,7 @@ pub(crate) struct PortUse {
 /// Local ports in use by connections.
 #[derive(Debug, Default)]
 pub(crate) struct BoundPorts {
-    ports: HashMap<(IpAddr, u16), PortUse>,
+    ports: BTreeMap<(IpAddr, u16), PortUse>,
 }
 
 impl BoundPorts {

@@ -176,10 +176,12 @@ impl<R: Ring> Stack<R> {
         reason: DropReason,
     ) -> Step {
         if let Some(reset) = closed::reset_for(pair, seg) {
-            if !self
-                .resets
-                .allow(now, pair.remote, self.config.limits.reset_rate)
-            {
+            if !self.resets.allow(
+                now,
+                pair.remote,
+                self.config.limits.reset_rate,
+                &mut self.random,
+            ) {
                 return ControlFlow::Break(DropReason::RateLimited);
             }
             self.replies.push(reset);

@@ -1,8 +1,9 @@
 //! Limits that make way for the newest: the oldest half-open entry or TIME-WAIT goes when there are too many.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 
+use crate::random::Generator;
 use crate::stack::token_bucket::TokenBucket;
 use crate::tcp::id::EndpointId;
 use crate::time::Instant;
@@ -50,22 +51,29 @@ const PREFIXES: usize = 4096;
 /// A bucket for each source prefix (/24, /64): RSTs for segments that belong to nothing.
 #[derive(Debug, Default)]
 pub(crate) struct ResetLimiter {
-    buckets: HashMap<[u8; 8], TokenBucket>,
+    buckets: BTreeMap<[u8; 8], TokenBucket>,
 }
 
 impl ResetLimiter {
-    /// Whether a RST may go to `remote` now. `rate` a second, and half a second's worth at once.
-    pub(crate) fn allow(&mut self, now: Instant, remote: IpAddr, rate: u32) -> bool {
+    /// Whether a RST may go to `remote` now. `rate` a second, and at once a quarter to a half of that: how much exactly is
+    /// chance, so that counting them tells nothing (CVE-2016-5696).
+    pub(crate) fn allow(
+        &mut self,
+        now: Instant,
+        remote: IpAddr,
+        rate: u32,
+        random: &mut Generator,
+    ) -> bool {
         if rate == u32::MAX {
             return true;
         }
         if self.buckets.len() >= PREFIXES {
             self.buckets.clear();
         }
-        let bucket = self
-            .buckets
-            .entry(prefix(remote))
-            .or_insert_with(|| TokenBucket::new(rate, (rate / 2).max(1)));
+        let bucket = self.buckets.entry(prefix(remote)).or_insert_with(|| {
+            let burst = rate / 4 + random.below(u64::from(rate / 4) + 1) as u32;
+            TokenBucket::new(rate, burst.max(1))
+        });
         bucket.take(now)
     }
 }
@@ -86,6 +94,7 @@ fn prefix(address: IpAddr) -> [u8; 8] {
 #[cfg(test)]
 mod tests {
     use super::{AgeQueue, ResetLimiter};
+    use crate::random::Generator;
     use crate::stack::EndpointId;
     use crate::time::Instant;
 
@@ -110,17 +119,18 @@ mod tests {
     #[test]
     fn resets_are_limited_by_source_prefix() {
         let mut limiter = ResetLimiter::default();
+        let mut random = Generator::from_seed(1);
         let now = Instant::from_secs(1);
         let allowed = (0..1000)
-            .filter(|_| limiter.allow(now, [10, 0, 0, 1].into(), 200))
+            .filter(|_| limiter.allow(now, [10, 0, 0, 1].into(), 200, &mut random))
             .count();
-        assert_eq!(allowed, 100);
+        assert!((50..=100).contains(&allowed), "{allowed}");
         assert!(
-            !limiter.allow(now, [10, 0, 0, 2].into(), 200),
+            !limiter.allow(now, [10, 0, 0, 2].into(), 200, &mut random),
             "the same prefix"
         );
         assert!(
-            limiter.allow(now, [10, 0, 1, 1].into(), 200),
+            limiter.allow(now, [10, 0, 1, 1].into(), 200, &mut random),
             "another prefix"
         );
     }

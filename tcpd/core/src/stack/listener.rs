@@ -1,6 +1,6 @@
 //! Listeners: LISTEN, its queue of established connections, and which of several a SYN is for.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use crate::stack::{ConnectionOptions, OpenError};
@@ -124,7 +124,7 @@ impl ListenOptions {
 /// All listeners by port.
 #[derive(Debug, Default)]
 pub(crate) struct ListenerTable {
-    ports: HashMap<u16, Vec<(ListenOptions, EndpointId)>>,
+    ports: BTreeMap<u16, Vec<(ListenOptions, EndpointId)>>,
 }
 
 impl ListenerTable {

@@ -63,3 +63,20 @@ impl<R> Slot<R> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Slot;
+    use crate::tcp::buffer::HeapRing;
+    use crate::tcp::endpoint::connection::Connection;
+    use crate::tcp::endpoint::half_open::HalfOpen;
+    use crate::tcp::endpoint::time_wait::TimeWait;
+
+    #[test]
+    fn idle_connections_and_floods_cost_what_the_design_says() {
+        assert!(size_of::<TimeWait>() <= 64);
+        assert!(size_of::<HalfOpen>() <= 96);
+        assert!(size_of::<Slot<HeapRing>>() <= 96);
+        assert!(size_of::<Connection<HeapRing>>() <= 1024);
+    }
+}

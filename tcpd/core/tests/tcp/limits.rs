@@ -20,7 +20,7 @@ fn resets_for_nothing_are_limited_by_where_they_go() {
         peer.tell("S", 0, 0, b"");
     }
     let answered = peer.out().len();
-    assert!((100..=110).contains(&answered), "{answered}");
+    assert!((50..=100).contains(&answered), "{answered}");
     assert!(peer.dropped("rate-limited") >= 890);
 }
 

@@ -182,7 +182,7 @@ impl<R: Ring> Stack<R> {
         Ok(())
     }
 
-    /// ABORT (§3.10.5), and the user lets go: RST, at once. Works on orphans, too.
+    /// ABORT (§3.10.5), and the user lets go: RST, at once. Works on orphans and on what waits in a listener's queue, too.
     ///
     /// # Errors
     /// [`AbortError::NoSuchConnection`].
@@ -191,7 +191,10 @@ impl<R: Ring> Stack<R> {
         match slot {
             Slot::Connection(conn) | Slot::TimeWait(_, Some(conn)) => {
                 if matches!(conn.owner, Owner::Listener(_)) {
-                    return Err(AbortError::NoSuchConnection);
+                    // It keeps its place in the queue; whoever accepts it learns what became of it.
+                    calls::abort(conn, &mut cx);
+                    self.settle(now, id);
+                    return Ok(());
                 }
                 let becomes_orphan = conn.owner == Owner::User
                     && !matches!(conn.state, State::Closed | State::TimeWait);

@@ -43,5 +43,8 @@ pub(crate) fn watch_window<R: Ring>(conn: &mut Connection<R>, cx: &mut Context<'
         conn.timers.stop(Timer::Retransmission);
         conn.timers
             .set_if_idle(Timer::ZeroWindow, cx.now, conn.rtt.rto());
+        if let Some(patience) = conn.options.user_timeout {
+            conn.timers.set_if_idle(Timer::User, cx.now, patience);
+        }
     }
 }
