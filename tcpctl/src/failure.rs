@@ -27,13 +27,18 @@ impl Failure {
         }
     }
 
+    /// There is no connection `id`, or none any more.
+    pub fn no_such_connection(id: &str) -> Failure {
+        Failure::new(
+            ExitCode::NoSuchConnection,
+            format!("no connection has the ID {id}; `tcpctl list --all` shows those there are"),
+        )
+    }
+
     /// What went wrong with the connection `id`.
     pub fn of_connection(id: &str, error: SessionError) -> Failure {
         match error.code() {
-            Some(ErrorCode::NoSuchConnection) => Failure::new(
-                ExitCode::NoSuchConnection,
-                format!("no connection has the ID {id}; `tcpctl list --all` shows those there are"),
-            ),
+            Some(ErrorCode::NoSuchConnection) => Failure::no_such_connection(id),
             Some(_) => {
                 let failure = Failure::from(error);
                 Failure::new(failure.code, format!("{id}: {}", failure.message))

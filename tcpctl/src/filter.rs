@@ -49,6 +49,16 @@ impl StateFilter {
         StateFilter(self.0 | other.0)
     }
 
+    /// All of them but one.
+    pub fn without(self, state: TcpState) -> StateFilter {
+        StateFilter(self.0 & !state.bit())
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
     /// Whether `state` is one of these.
     pub fn contains(self, state: TcpState) -> bool {
         self.0 & state.bit() != 0

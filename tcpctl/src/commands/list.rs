@@ -21,15 +21,18 @@ pub(super) fn run(
     width: Option<u16>,
 ) -> Result<String, Failure> {
     let states = options.wanted_states();
-    let filter = options.for_the_daemon(states);
     let mut listeners = Vec::new();
     if states.contains(TcpState::Listen) {
-        listeners = collect(control.listeners(&filter))?;
+        listeners = collect(
+            control.listeners(&options.for_the_daemon(StateFilter::only(TcpState::Listen))),
+        )?;
         listeners.retain(|row| options.wants(row.local, None));
     }
+    // A listener is a row of its own, with its backlog; it is not asked for twice.
+    let states = states.without(TcpState::Listen);
     let mut connections = Vec::new();
-    if states != StateFilter::only(TcpState::Listen) {
-        connections = collect(control.list(&filter))?;
+    if !states.is_empty() {
+        connections = collect(control.list(&options.for_the_daemon(states)))?;
         connections
             .retain(|row| states.contains(row.state) && options.wants(row.local, Some(row.peer)));
     }

@@ -1,7 +1,7 @@
 //! `tcpctl show ID`.
 
 use libtcpclient::client::control::Control;
-use libtcpclient::protocol::status::ListenerRow;
+use libtcpclient::protocol::status::{ListenerRow, TcpState};
 use libtcpclient::protocol::{ErrorCode, Filter};
 
 use super::{collect, internal};
@@ -11,20 +11,27 @@ use crate::output::json::{self, Listening};
 use crate::output::show::{connection, listener};
 use crate::output::users::Users;
 
-/// Shows a connection; an ID that is none may be a listener's.
+/// Shows a connection, or the listener that has this ID.
 pub(super) fn run(control: &mut Control, options: &Show) -> Result<String, Failure> {
     let users = Users::of_this_machine();
-    match control.show(&options.id) {
-        Ok(status) if options.json => json::lines(&[status]).map_err(internal),
-        Ok(status) => Ok(connection(&status, &users)),
-        Err(error) if error.code() == Some(ErrorCode::NoSuchConnection) => {
-            match find_listener(control, &options.id)? {
-                Some(row) if options.json => json::lines(&[Listening::new(&row)]).map_err(internal),
-                Some(row) => Ok(listener(&row, &users)),
-                None => Err(Failure::of_connection(&options.id, error)),
-            }
-        }
-        Err(error) => Err(Failure::of_connection(&options.id, error)),
+    let status = match control.show(&options.id) {
+        Ok(status) if status.row.state == TcpState::Listen => None,
+        Ok(status) => Some(status),
+        Err(error) if error.code() == Some(ErrorCode::NoSuchConnection) => None,
+        Err(error) => return Err(Failure::of_connection(&options.id, error)),
+    };
+    match status {
+        Some(status) if options.json => json::lines(&[status]).map_err(internal),
+        Some(status) => Ok(connection(&status, &users)),
+        None => show_listener(control, options, &users),
+    }
+}
+
+fn show_listener(control: &mut Control, options: &Show, users: &Users) -> Result<String, Failure> {
+    match find_listener(control, &options.id)? {
+        Some(row) if options.json => json::lines(&[Listening::new(&row)]).map_err(internal),
+        Some(row) => Ok(listener(&row, users)),
+        None => Err(Failure::no_such_connection(&options.id)),
     }
 }
 

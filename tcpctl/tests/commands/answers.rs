@@ -15,12 +15,21 @@ use crate::{command, run, tcpctl};
 /// A daemon with connections, listeners, counters and services.
 fn daemon() -> FakeDaemon {
     FakeDaemon::new(|request| match request {
-        Request::List { .. } => page(&connections()),
+        // Like the real one, it has listeners among the connections too.
+        Request::List { .. } => {
+            let mut rows = connections();
+            rows.push(connection("1.1", TcpState::Listen, "[::]:80", "[::]:0"));
+            page(&rows)
+        }
         Request::Listeners { .. } => {
             page(&[listener("0.1", "198.18.0.2:7"), listener("1.1", "[::]:80")])
         }
         Request::Show { id } if id == "12.3" => {
             Reply::Status(Json::of(&status(connections().remove(1))).expect("JSON")).into()
+        }
+        Request::Show { id } if id == "1.1" => {
+            let row = connection("1.1", TcpState::Listen, "[::]:80", "[::]:0");
+            Reply::Status(Json::of(&status(row)).expect("JSON")).into()
         }
         Request::Show { .. } | Request::ControlClose { .. } | Request::ControlReset { .. } => {
             Reply::error(ErrorCode::NoSuchConnection, "").into()
@@ -249,6 +258,8 @@ fn show_finds_listeners_too() {
     let daemon = daemon();
     let out = tcpctl(&daemon.socket(), &["show", "1.1"]).worked();
     assert!(out.starts_with("Listener 1.1  *:80\n"), "{out}");
+    let out = tcpctl(&daemon.socket(), &["show", "0.1"]).worked();
+    assert!(out.starts_with("Listener 0.1  198.18.0.2:7\n"), "{out}");
     let out = tcpctl(&daemon.socket(), &["show", "1.1", "--json"]).worked();
     assert_eq!(json_lines(&out)[0]["state"], "LISTEN");
 }
