@@ -19,6 +19,7 @@ mod counts;
 mod hello;
 mod holdings;
 mod inspection;
+mod memory;
 mod reports;
 mod requests;
 mod services;
@@ -68,10 +69,6 @@ const FIRST_SESSION: usize = 16;
 const ACCEPT_BATCH: usize = 64;
 /// Reports handled in one turn.
 const REPORT_BATCH: usize = 4096;
-/// How often the memory of arenas is looked at while clients are busy, and while they are not.
-const MEMORY_CHECK_BUSY: Duration = Duration::from_secs(1);
-const MEMORY_CHECK_IDLE: Duration = Duration::from_secs(15);
-
 /// What the loop is given.
 #[derive(Debug)]
 pub struct Setup {
@@ -415,28 +412,6 @@ impl<W: Spawner> ControlLoop<W> {
                 Asked::Reload => tracing::error!("reload is not supported yet, restart"),
             }
         }
-    }
-
-    /// Ends whoever occupies more memory than its user's budget and a margin: only a hostile client gets there, since
-    /// the rings of an honest one stop growing before.
-    fn check_memory(&mut self, now: Instant) {
-        let budget = self.config.limits.ring_bytes_per_uid;
-        for id in self.memory.beyond(budget + budget / 4) {
-            let rule = "rule limits.ring_bytes_per_uid: the rings of this user occupy more than is allowed";
-            self.end_session(id, End::because(EndedBy::Quota, rule));
-        }
-        self.schedule_memory_check(now);
-    }
-
-    /// Soon while there is something to do, seldom otherwise, never without a client that has a budget.
-    fn schedule_memory_check(&mut self, now: Instant) {
-        let busy = std::mem::take(&mut self.counts.busy_since_memory_check);
-        let pause = if busy {
-            MEMORY_CHECK_BUSY
-        } else {
-            MEMORY_CHECK_IDLE
-        };
-        self.memory_check = self.memory.is_limited().then(|| now + pause);
     }
 
     /// An order to the stack thread. When that is gone, its last report or the end of the channel says so.

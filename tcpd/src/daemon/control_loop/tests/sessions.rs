@@ -242,7 +242,7 @@ fn with_nothing_to_do_nothing_is_due() {
     t.control.check_memory(now);
     assert_eq!(
         t.control.next_deadline(),
-        Some(now + MEMORY_CHECK_IDLE),
+        Some(now + memory::MEMORY_CHECK_IDLE),
         "a user's memory is looked at, seldom"
     );
 }
