@@ -6,6 +6,8 @@
 #![forbid(unsafe_code)]
 
 pub mod random;
+#[cfg(feature = "sim")]
+pub mod sim;
 pub mod stack;
 pub mod tcp;
 pub mod time;

@@ -1,0 +1,271 @@
+//! Two stacks joined by a [`Link`] each way under one virtual clock.
+//!
+//! [`Pair::step`] goes to the next thing that happens: a packet arrives, or a stack's deadline comes. The user acts in between,
+//! then calls [`Pair::flush`], so that what the stacks want to send gets on its way.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use super::ladder::Ladder;
+use super::link::{Fate, Link, LinkConfig};
+use crate::random::{Generator, Secret};
+use crate::stack::{IpCidr, ReceiveMeta, Stack, StackConfig};
+use crate::tcp::buffer::HeapRing;
+use crate::time::Instant;
+use crate::wire::ladder::{Direction, brief, one_line};
+use crate::wire::{IpHeader, SequenceNumber, TcpSegment, protocol};
+
+/// One of the two ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// The left column of ladders.
+    Left,
+    /// The right one.
+    Right,
+}
+
+impl End {
+    /// Both.
+    pub const BOTH: [End; 2] = [End::Left, End::Right];
+
+    /// The other one.
+    #[must_use]
+    pub fn other(self) -> End {
+        match self {
+            End::Left => End::Right,
+            End::Right => End::Left,
+        }
+    }
+
+    fn index(self) -> usize {
+        self as usize
+    }
+}
+
+/// Hears of every packet that an end sends, complete and as it stands on the wire, and may refuse it.
+pub type Watch = Box<dyn FnMut(Instant, End, &[u8]) -> Result<(), String>>;
+
+/// Two stacks and the network between them.
+pub struct Pair {
+    stacks: [Stack<HeapRing>; 2],
+    /// `links[0]` leads from left to right.
+    links: [Link; 2],
+    now: Instant,
+    ladder: Ladder,
+    record: bool,
+    sent: u64,
+    watch: Option<Watch>,
+    /// What `watch` did not like first.
+    complaint: Option<String>,
+    idle_deadlines: u32,
+}
+
+/// So many deadlines in a row at one instant are a loop in a stack.
+const MOST_DEADLINES_AT_ONCE: u32 = 10_000;
+
+impl Pair {
+    /// Two stacks whose addresses are set by the pair (see [`Pair::address`]); `links` lead left to right and right to left.
+    pub fn new(configs: [StackConfig; 2], links: [LinkConfig; 2], ipv6: bool, seed: u64) -> Pair {
+        let mut generator = Generator::from_seed(seed);
+        let now = Instant::from_secs(1_000);
+        let [left, right] = configs;
+        let mut stack = |mut config: StackConfig, end: End| {
+            let prefix = if ipv6 { 64 } else { 24 };
+            config.addresses = vec![IpCidr::new(Pair::address(end, ipv6), prefix)];
+            let mut key = [0; 16];
+            generator.fill(&mut key);
+            Stack::new(config, Secret::new(key), generator.next_u64(), now)
+        };
+        let stacks = [stack(left, End::Left), stack(right, End::Right)];
+        let [there, back] = links;
+        Pair {
+            stacks,
+            links: [
+                Link::new(there, generator.next_u64()),
+                Link::new(back, generator.next_u64()),
+            ],
+            now,
+            ladder: Ladder::default(),
+            record: false,
+            sent: 0,
+            watch: None,
+            complaint: None,
+            idle_deadlines: 0,
+        }
+    }
+
+    /// The address of an end.
+    #[must_use]
+    pub fn address(end: End, ipv6: bool) -> IpAddr {
+        let last = end as u8 + 1;
+        if ipv6 {
+            Ipv6Addr::new(0xfd00, 0x7463, 0x7064, 0, 0, 0, 0, last.into()).into()
+        } else {
+            Ipv4Addr::new(198, 18, 0, last).into()
+        }
+    }
+
+    /// Records every packet in [`Pair::ladder`] from now on.
+    pub fn record(&mut self) {
+        self.record = true;
+    }
+
+    /// Has every packet sent looked at.
+    pub fn watch(&mut self, watch: Watch) {
+        self.watch = Some(watch);
+    }
+
+    /// The clock.
+    #[must_use]
+    pub fn now(&self) -> Instant {
+        self.now
+    }
+
+    /// The stack of an end.
+    pub fn stack(&mut self, end: End) -> &mut Stack<HeapRing> {
+        &mut self.stacks[end.index()]
+    }
+
+    /// What was recorded.
+    #[must_use]
+    pub fn ladder(&self) -> &Ladder {
+        &self.ladder
+    }
+
+    /// How many packets both ends have sent.
+    #[must_use]
+    pub fn packets(&self) -> u64 {
+        self.sent
+    }
+
+    /// Changes the path from `end` to the other.
+    pub fn set_link(&mut self, end: End, config: LinkConfig) {
+        self.links[end.index()].reconfigure(config);
+    }
+
+    /// When the next thing happens by itself.
+    #[must_use]
+    pub fn next(&self) -> Option<Instant> {
+        let arrivals = self.links.iter().filter_map(Link::next_arrival);
+        let deadlines = self.stacks.iter().filter_map(Stack::next_deadline);
+        arrivals.chain(deadlines).min()
+    }
+
+    /// Goes to the next thing that happens, at most to `until`, and lets it happen. False when nothing happens before.
+    ///
+    /// # Errors
+    /// What the watch complained about, or that a stack asks to be woken at one instant for ever.
+    pub fn step(&mut self, until: Instant) -> Result<bool, String> {
+        let Some(next) = self.next().filter(|next| *next <= until) else {
+            self.now = self.now.max(until);
+            return Ok(false);
+        };
+        self.idle_deadlines = if next > self.now {
+            0
+        } else {
+            self.idle_deadlines + 1
+        };
+        if self.idle_deadlines > MOST_DEADLINES_AT_ONCE {
+            return Err(format!(
+                "something wants to happen at {} for ever",
+                self.now
+            ));
+        }
+        self.now = self.now.max(next);
+        for end in End::BOTH {
+            let link = &mut self.links[end.index()];
+            while let Some(packet) = link.receive(self.now) {
+                let meta = ReceiveMeta {
+                    checksum_trusted: false,
+                    segment_size: None,
+                };
+                self.stacks[end.other().index()].receive(self.now, &packet, meta);
+            }
+        }
+        for stack in &mut self.stacks {
+            if stack.next_deadline().is_some_and(|at| at <= self.now) {
+                stack.on_deadline(self.now);
+            }
+        }
+        self.flush()?;
+        Ok(true)
+    }
+
+    /// Puts what the stacks want to send on its way.
+    ///
+    /// # Errors
+    /// What the watch complained about.
+    pub fn flush(&mut self) -> Result<(), String> {
+        for end in End::BOTH {
+            let mut packets = Vec::new();
+            while let Some(transmit) = self.stacks[end.index()].poll_transmit(self.now) {
+                transmit.write_packets(|packet| packets.push(packet.to_vec()));
+                if packets.len() > 100_000 {
+                    return Err(format!("100000 packets at once at {}", self.now));
+                }
+            }
+            for packet in packets {
+                self.send(end, &packet);
+            }
+        }
+        match self.complaint.take() {
+            Some(complaint) => Err(complaint),
+            None => Ok(()),
+        }
+    }
+
+    fn send(&mut self, end: End, packet: &[u8]) {
+        self.sent += 1;
+        let fate = self.links[end.index()].send(self.now, packet);
+        if self.record {
+            self.show(end, packet, fate);
+        }
+        if let Some(watch) = &mut self.watch
+            && let Err(complaint) = watch(self.now, end, packet)
+        {
+            self.complaint.get_or_insert(complaint);
+        }
+    }
+
+    fn show(&mut self, end: End, packet: &[u8], fate: Fate) {
+        let remark = match fate {
+            Fate::Arrives { damaged: true, .. } => "damaged",
+            Fate::Arrives { twice: true, .. } => "arrives twice",
+            Fate::Arrives { .. } => "",
+            Fate::Lost => "lost",
+            Fate::QueueFull => "lost (queue full)",
+        };
+        let direction = match end {
+            End::Left => Direction::Right,
+            End::Right => Direction::Left,
+        };
+        let states = End::BOTH.map(|end| self.state(end));
+        let right = match remark {
+            "" => states[1].to_owned(),
+            remark => remark.to_owned(),
+        };
+        let arrives = matches!(fate, Fate::Arrives { .. });
+        let at = Instant::ZERO + self.now.duration_since(Instant::from_secs(1_000));
+        self.ladder
+            .packet(at, states[0], direction, text_of(packet), arrives, &right);
+    }
+
+    /// The state of an end's first connection that is neither a listener nor over.
+    fn state(&self, end: End) -> &'static str {
+        self.stacks[end.index()]
+            .endpoints()
+            .filter(|summary| summary.remote.port() != 0)
+            .map(|summary| summary.state.name())
+            .next()
+            .unwrap_or("")
+    }
+}
+
+fn text_of(packet: &[u8]) -> String {
+    if let Ok(header) = IpHeader::parse(packet)
+        && header.protocol == protocol::TCP
+        && let Ok(segment) = TcpSegment::parse(&packet[header.payload.clone()])
+    {
+        return brief(&segment, SequenceNumber(0), SequenceNumber(0));
+    }
+    one_line(packet)
+}
