@@ -1,2 +1,49 @@
-//! cargo xtask.
-fn main() {}
+//! cargo xtask: the project's chores for people and CI.
+
+mod check;
+mod script;
+mod soak;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// The project's chores.
+#[derive(Debug, Parser)]
+#[command(bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Debug, Subcommand)]
+enum Chore {
+    /// Formatting, clippy and documentation, as CI checks them
+    Check,
+    /// Runs scripts in packetdrill's language and prints their packet ladders
+    Script(script::Script),
+    /// Runs simulated conversations over a bad network, a seed each, until the first that breaks
+    Soak(soak::Soak),
+}
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().chore {
+        Chore::Check => check::run(),
+        Chore::Script(arguments) => script::run(&arguments),
+        Chore::Soak(arguments) => soak::run(&arguments),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The root of the workspace.
+fn root() -> PathBuf {
+    let here = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    here.ancestors().nth(2).unwrap_or(&here).to_owned()
+}

@@ -1,0 +1,89 @@
+//! `cargo xtask soak`: the simulation of `tcpd/core/tests/simulation.rs` for as many seeds as one likes.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use anyhow::bail;
+use tcpd_core::sim::simulation;
+
+/// Simulated conversations, a seed each.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Soak {
+    /// How many seeds
+    #[arg(long, default_value_t = 20_000)]
+    seeds: u64,
+    /// The first seed
+    #[arg(long, default_value_t = 1)]
+    from: u64,
+}
+
+/// Runs seeds on all processors until one breaks.
+pub(crate) fn run(arguments: &Soak) -> anyhow::Result<()> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let next = AtomicU64::new(arguments.from);
+    let end = arguments.from.saturating_add(arguments.seeds);
+    let totals = Totals::default();
+    let broken = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads)
+            .map(|_| scope.spawn(|| work(&next, end, &totals)))
+            .collect();
+        workers
+            .into_iter()
+            .filter_map(|worker| {
+                worker
+                    .join()
+                    .unwrap_or_else(|_| Some("a worker panicked".into()))
+            })
+            .min()
+    });
+    println!(
+        "{} conversations, {} bytes, {} packets, {} aborted on purpose",
+        totals.conversations.load(Ordering::Relaxed),
+        totals.bytes.load(Ordering::Relaxed),
+        totals.packets.load(Ordering::Relaxed),
+        totals.aborted.load(Ordering::Relaxed)
+    );
+    match broken {
+        Some(broken) => bail!("{broken}"),
+        None => Ok(()),
+    }
+}
+
+#[derive(Default)]
+struct Totals {
+    conversations: AtomicU64,
+    bytes: AtomicU64,
+    packets: AtomicU64,
+    aborted: AtomicU64,
+}
+
+/// Takes seeds until the end or the first that breaks.
+fn work(next: &AtomicU64, end: u64, totals: &Totals) -> Option<String> {
+    loop {
+        let seed = next.fetch_add(1, Ordering::Relaxed);
+        if seed >= end {
+            return None;
+        }
+        match simulation::run(seed) {
+            Ok(conversation) => {
+                totals.conversations.fetch_add(1, Ordering::Relaxed);
+                totals
+                    .bytes
+                    .fetch_add(conversation.bytes, Ordering::Relaxed);
+                totals
+                    .packets
+                    .fetch_add(conversation.packets, Ordering::Relaxed);
+                totals
+                    .aborted
+                    .fetch_add(conversation.aborted.into(), Ordering::Relaxed);
+            }
+            Err(broken) => {
+                next.store(end, Ordering::Relaxed);
+                return Some(broken.to_string());
+            }
+        }
+        let done = totals.conversations.load(Ordering::Relaxed);
+        if done.is_multiple_of(5_000) {
+            println!("{done} conversations");
+        }
+    }
+}
