@@ -12,6 +12,7 @@ mod capture;
 mod client;
 mod show;
 mod steps;
+mod tools;
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
