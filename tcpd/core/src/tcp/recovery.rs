@@ -1,6 +1,9 @@
 //! Loss detection and recovery without SACK: three duplicates, fast retransmit, NewReno (RFC 5681 §3.2, RFC 6582),
 //! limited transmit (RFC 3042).
 
+#[cfg(test)]
+mod tests;
+
 /// Where a connection stands in recovery.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Recovery {

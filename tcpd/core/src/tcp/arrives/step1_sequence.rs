@@ -10,6 +10,9 @@ use crate::tcp::endpoint::{Context, State};
 use crate::tcp::segment::Segment;
 use crate::wire::Flags;
 
+#[cfg(test)]
+mod tests;
+
 /// Checks PAWS and acceptability, takes TS.Recent over, and cuts the segment to the window.
 pub(crate) fn check<R: Ring>(
     conn: &mut Connection<R>,

@@ -5,6 +5,9 @@ use crate::tcp::endpoint::time_wait::TimeWait;
 use crate::tcp::segment::Segment;
 use crate::wire::Flags;
 
+#[cfg(test)]
+mod tests;
+
 /// What a segment makes of TIME-WAIT; the stack carries it out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {

@@ -1,0 +1,77 @@
+use std::net::IpAddr;
+
+use super::{Outcome, check};
+use crate::tcp::drop_reason::DropReason;
+use crate::tcp::endpoint::Pair;
+use crate::tcp::endpoint::time_wait::TimeWait;
+use crate::tcp::segment::Segment;
+use crate::wire::{Flags, SequenceNumber, TcpOptions, TcpSegment, Timestamps};
+
+fn old() -> TimeWait {
+    TimeWait {
+        pair: Pair {
+            local: IpAddr::from([10, 0, 0, 1]),
+            remote: IpAddr::from([10, 0, 0, 2]),
+            local_port: 1,
+            remote_port: 2,
+        },
+        snd_nxt: SequenceNumber(500),
+        rcv_nxt: SequenceNumber(100),
+        ts_recent: 7,
+        window: 0,
+        timestamps: true,
+        reuse: false,
+    }
+}
+
+fn outcome(flags: Flags, seq: u32, timestamp: Option<u32>, payload: &[u8]) -> Outcome {
+    let tcp = TcpSegment {
+        seq: SequenceNumber(seq),
+        ack: SequenceNumber(500),
+        flags,
+        options: TcpOptions {
+            timestamps: timestamp.map(|value| Timestamps { value, echo: 0 }),
+            ..TcpOptions::default()
+        },
+        payload,
+        ..TcpSegment::default()
+    };
+    check(&old(), &Segment::new(&tcp, None), true)
+}
+
+#[test]
+fn the_fin_again_with_or_without_its_text_starts_it_anew() {
+    assert_eq!(
+        outcome(Flags::FIN | Flags::ACK, 99, Some(8), b""),
+        Outcome::Again
+    );
+    assert_eq!(
+        outcome(Flags::FIN | Flags::ACK, 94, Some(8), b"hello"),
+        Outcome::Again
+    );
+    let other = outcome(Flags::FIN | Flags::ACK, 100, Some(8), b"");
+    assert_eq!(other, Outcome::Acknowledge(DropReason::TimeWaitDuplicate));
+}
+
+#[test]
+fn a_pure_ack_is_never_answered() {
+    for seq in [0, 99, 100, 5000] {
+        assert_eq!(
+            outcome(Flags::ACK, seq, Some(8), b""),
+            Outcome::Drop(DropReason::TimeWaitDuplicate)
+        );
+    }
+}
+
+#[test]
+fn a_syn_is_judged_by_timestamp_first_and_number_second() {
+    use Outcome::{Acknowledge, Reopen};
+    let old = Acknowledge(DropReason::SynChallenged);
+    assert_eq!(outcome(Flags::SYN, 50, Some(8), b""), Reopen);
+    assert_eq!(outcome(Flags::SYN, 150, Some(6), b""), old);
+    assert_eq!(outcome(Flags::SYN, 150, Some(7), b""), Reopen);
+    assert_eq!(outcome(Flags::SYN, 100, Some(7), b""), old);
+    assert_eq!(outcome(Flags::SYN, 101, None, b""), Reopen);
+    assert_eq!(outcome(Flags::SYN, 100, None, b""), old);
+    assert_eq!(outcome(Flags::SYN | Flags::ACK, 101, None, b""), old);
+}
