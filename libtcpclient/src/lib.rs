@@ -38,6 +38,8 @@
 //!   it that std would give.
 //! * After a `fork` the child's copies of streams, listeners and sessions are errors; its parent's go on.
 //!   The child may open its own session; [`Session::default_session`] does so.
+//! * For poll, epoll and what is built on them a stream has a descriptor of its own
+//!   ([`TcpStream::readiness`], also through `AsFd`): it shows when a read or write would return at once.
 //! * A blocking write returns when the first bytes found room, like any `Write`: use `write_all`.
 //!
 //! # The parts

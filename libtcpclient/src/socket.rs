@@ -3,6 +3,8 @@
 //! Nothing here knows what a message means. Every descriptor is owned, close-on-exec, and closed on
 //! every path.
 
+mod notifier;
+
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
@@ -16,6 +18,7 @@ use rustix::net::{
     SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketFlags, SocketType,
 };
 
+pub(crate) use self::notifier::Notifier;
 use crate::protocol::{MAX_MESSAGE, MAX_STACK_THREADS};
 
 /// The most descriptors one message may carry: an arena and the doorbells.

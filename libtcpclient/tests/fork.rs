@@ -16,7 +16,7 @@ use libtcpclient::{Builder, Session, SessionError, TcpStream};
 
 #[test]
 fn a_forked_child_gets_errors_and_its_parent_notices_nothing() {
-    let (session, socket, slot) = session();
+    let (session, socket, slot, _bell) = session();
     let stream = connect(&session, &socket);
     let child = fork(|| {
         // Every call is an error, nothing crashes, nothing is sent.
@@ -78,14 +78,14 @@ fn fork(f: impl FnOnce() -> i32) -> i32 {
     libc::WEXITSTATUS(status)
 }
 
-fn session() -> (Session, Seqpacket, DaemonSlot) {
+fn session() -> (Session, Seqpacket, DaemonSlot, Bell) {
     // The child must find nobody at the default place.
     // SAFETY: no other thread of this process reads the environment now: this is its only test.
     unsafe { std::env::set_var("TCPD_SOCKET", "/nonexistent/tcpd.sock") };
     let (ours, theirs) = Seqpacket::pair().expect("a socketpair");
     let layout = Layout::new(1, 4, 65536).expect("a layout");
     let arena = Arc::new(Arena::create(layout).expect("an arena"));
-    let (_bell, for_client) = Bell::pair().expect("a bell");
+    let (bell, for_client) = Bell::pair().expect("a bell");
     let opening = thread::spawn(move || Session::over(theirs, None).expect("a session"));
     raw::answer_hello(&ours, raw::welcome(), &[arena.as_fd(), for_client.as_fd()]);
     let session = opening.join().expect("opened");
@@ -103,7 +103,7 @@ fn session() -> (Session, Seqpacket, DaemonSlot) {
         transmit: geometry,
         state: SlotState::CONNECTED,
     });
-    (session, ours, slot)
+    (session, ours, slot, bell)
 }
 
 fn connect(session: &Session, socket: &Seqpacket) -> TcpStream {

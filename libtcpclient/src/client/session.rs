@@ -4,7 +4,8 @@
 //! end of file it says so to everybody who waits for anything, so nothing hangs on a dead daemon.
 //! Data does not pass here: it goes through the rings.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -14,16 +15,18 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec};
+
 use super::control::{connect_socket, program_name, socket_path};
 use super::error::{OpenError, SessionError};
-use super::stream::TcpStream;
+use super::stream::{TcpStream, Watch};
 use crate::protocol::{
     DecodeError, Event, Failure, FromDaemon, Hello, MAX_MESSAGE, Opened, Reply, Request, VERSION,
     Welcome,
 };
 use crate::shm::process::{PerProcess, generation, without_signals};
 use crate::shm::{Arena, ClientSlot, Layout};
-use crate::socket::{Bell, MAX_FDS, Received, Seqpacket};
+use crate::socket::{Bell, Heard, MAX_FDS, Received, Seqpacket};
 
 /// How long the daemon may take to answer Hello.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -62,8 +65,8 @@ struct Table {
     request: u32,
     /// Who waits for the answer to which request; `None`: nobody, it was sent in passing.
     pending: HashMap<u32, Option<SyncSender<Reply>>>,
-    /// Slots in use, to wake their threads at the end.
-    slots: HashSet<u32>,
+    /// Slots in use, to wake their threads at the end, and who polls for them.
+    slots: HashMap<u32, Option<Arc<Watch>>>,
     /// What the daemon said before it closes.
     ending: Option<Failure>,
     ended: Option<Ended>,
@@ -250,13 +253,22 @@ impl Session {
         let shared = &self.handle.shared;
         let slot = ClientSlot::new(shared.arena.clone(), opened.slot, opened.stack_thread);
         let mut table = lock(&shared.table);
-        match slot {
-            Some(slot) if table.slots.insert(opened.slot) => Ok(slot),
-            _ => {
-                drop(table);
-                let ended = Ended::BadDaemon("a slot that does not exist or is in use");
-                Err(shared.fail(ended))
-            }
+        if let (Some(slot), Entry::Vacant(free)) = (slot, table.slots.entry(opened.slot)) {
+            free.insert(None);
+            return Ok(slot);
+        }
+        drop(table);
+        Err(shared.fail(Ended::BadDaemon("a slot that does not exist or is in use")))
+    }
+
+    /// From now on the session's thread refreshes `watch` when the daemon marks the slot.
+    pub(super) fn watch_slot(&self, slot: &ClientSlot, watch: &Arc<Watch>) {
+        let shared = &self.handle.shared;
+        if let Some(place) = lock(&shared.table).slots.get_mut(&slot.slot()) {
+            *place = Some(watch.clone());
+        }
+        if shared.dead.load(Ordering::SeqCst) {
+            watch.end(true, true);
         }
     }
 
@@ -300,6 +312,12 @@ impl Shared {
     fn run(&self) {
         let mut buffer = vec![0; MAX_MESSAGE];
         let ended = loop {
+            self.take_marks();
+            match self.sleep() {
+                Ok(false) => continue,
+                Ok(true) => {}
+                Err(_) => break Ended::Gone,
+            }
             match self.socket.recv(&mut buffer) {
                 Ok(Received::Message(len)) => {
                     if let Err(ended) = self.dispatch(&buffer[..len]) {
@@ -316,6 +334,51 @@ impl Shared {
             }
         };
         self.fail(ended);
+    }
+
+    /// Shows what became ready to those who poll.
+    fn take_marks(&self) {
+        for thread in 0..self.welcome.stack_threads {
+            let ready = &self.arena.doorbells(thread).to_client;
+            while let Some(marked) = ready.take() {
+                for slot in marked {
+                    let watch = lock(&self.table).slots.get(&slot).cloned().flatten();
+                    if let Some(watch) = watch {
+                        watch.refresh();
+                    }
+                }
+            }
+        }
+    }
+
+    /// Waits for a message or a bell; true for a message (or end of file).
+    fn sleep(&self) -> io::Result<bool> {
+        let blocks = || (0..self.welcome.stack_threads).map(|n| &self.arena.doorbells(n).to_client);
+        let may_sleep = blocks().all(|ready| ready.prepare_sleep());
+        let mut fds: Vec<PollFd<'_>> = self
+            .bells
+            .iter()
+            .map(|bell| PollFd::new(bell, PollFlags::IN))
+            .chain([PollFd::new(&self.socket, PollFlags::IN)])
+            .collect();
+        let now = Timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
+        let limit = (!may_sleep).then_some(&now);
+        rustix::io::retry_on_intr(|| rustix::event::poll(&mut fds, limit))?;
+        blocks().for_each(|ready| ready.awake());
+        let heard: Vec<bool> = fds.iter().map(|fd| !fd.revents().is_empty()).collect();
+        let [bells @ .., message] = &heard[..] else {
+            return Ok(false);
+        };
+        for (bell, heard) in self.bells.iter().zip(bells) {
+            if *heard && bell.silence()? == Heard::Closed && !*message {
+                // Without its bell nobody would be told of anything.
+                return Err(io::ErrorKind::BrokenPipe.into());
+            }
+        }
+        Ok(*message)
     }
 
     fn dispatch(&self, message: &[u8]) -> Result<(), Ended> {
@@ -342,15 +405,22 @@ impl Shared {
     /// Ends the session: everybody who waits for an answer, for data or for space is told. The
     /// first reason stays.
     fn fail(&self, ended: Ended) -> SessionError {
-        let slots: Vec<u32> = {
+        let slots: Vec<(u32, Option<Arc<Watch>>)> = {
             let mut table = lock(&self.table);
             table.ended.get_or_insert(ended);
             table.pending.clear();
             self.dead.store(true, Ordering::SeqCst);
-            table.slots.iter().copied().collect()
+            table
+                .slots
+                .iter()
+                .map(|(slot, watch)| (*slot, watch.clone()))
+                .collect()
         };
         let _ = self.socket.shutdown();
-        for slot in slots {
+        for (slot, watch) in slots {
+            if let Some(watch) = watch {
+                watch.end(true, true);
+            }
             if let Some(slot) = ClientSlot::new(self.arena.clone(), slot, 0) {
                 slot.wake_all();
             }

@@ -2,13 +2,17 @@
 //!
 //! Bytes go through the rings by [`receive`] and [`send`]; everything else is a request.
 
+mod readiness;
 mod receive;
 mod send;
 
+pub(super) use self::readiness::Watch;
+
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::net::{Shutdown, SocketAddr, ToSocketAddrs};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use self::receive::ReceiveHalf;
@@ -52,6 +56,8 @@ struct Inner {
     /// under both halves' locks.
     retired: AtomicBool,
     error_taken: AtomicBool,
+    /// From the first [`TcpStream::readiness`] on.
+    watch: OnceLock<Arc<Watch>>,
 }
 
 impl TcpStream {
@@ -105,6 +111,7 @@ impl TcpStream {
                 linger: Mutex::new(None),
                 retired: AtomicBool::new(false),
                 error_taken: AtomicBool::new(false),
+                watch: OnceLock::new(),
             }),
         })
     }
@@ -229,6 +236,31 @@ impl TcpStream {
     pub fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()> {
         self.inner.nonblocking.store(nonblocking, Ordering::Relaxed);
         Ok(())
+    }
+
+    /// A descriptor for poll and epoll, level- or edge-triggered: readable when a read would return at
+    /// once, writable when a write would. Only for that: it is not the connection.
+    ///
+    /// Made at the first call. [`AsFd`] gives the same one.
+    ///
+    /// # Errors
+    /// When no descriptor can be had; when the session is over or this process is a fork.
+    pub fn readiness(&self) -> io::Result<BorrowedFd<'_>> {
+        let inner = &self.inner;
+        if inner.watch.get().is_none() {
+            inner.present()?;
+            let fresh = Arc::new(Watch::new(inner.slot.clone())?);
+            // Entered before it is shown, so that an end of the session does not pass it by.
+            let watch = inner.watch.get_or_init(|| fresh);
+            inner.session.watch_slot(&inner.slot, watch);
+            let over = inner.retired.load(Ordering::Acquire);
+            let (read_over, write_over) = (lock(&inner.receive).shut, lock(&inner.send).shut);
+            watch.end(over || read_over, over || write_over);
+        }
+        match inner.watch.get() {
+            Some(watch) => Ok(watch.as_fd()),
+            None => Err(io::ErrorKind::NotFound.into()),
+        }
     }
 
     /// How long a read waits; `None` is for ever. It fails with `WouldBlock` then, as `std` has it on Unix.
@@ -363,6 +395,13 @@ impl Inner {
         Ok(())
     }
 
+    /// After a read or write that left nothing to read or no room.
+    fn refresh(&self) {
+        if let Some(watch) = self.watch.get() {
+            watch.refresh();
+        }
+    }
+
     fn shutdown(&self, how: Shutdown) -> Result<(), CloseError> {
         self.present()?;
         let how = match how {
@@ -378,6 +417,9 @@ impl Inner {
             lock(&self.send).shut = true;
         }
         self.slot.wake_all();
+        if let Some(watch) = self.watch.get() {
+            watch.end(how != ShutdownHow::Write, how != ShutdownHow::Read);
+        }
         let connection = self.opened.connection;
         match self.session.call(&Request::Shutdown { connection, how })? {
             Reply::Done => Ok(()),
@@ -422,6 +464,9 @@ impl Inner {
             }
         }
         self.slot.wake_all();
+        if let Some(watch) = self.watch.get() {
+            watch.end(true, true);
+        }
         // Before the request: the daemon may give the slot to another thread's connection at once.
         self.session.leave_slot(&self.slot);
         let connection = self.opened.connection;
@@ -470,6 +515,16 @@ fn timeout(place: &AtomicU64) -> Option<Duration> {
     match place.load(Ordering::Relaxed) {
         0 => None,
         nanos => Some(Duration::from_nanos(nanos)),
+    }
+}
+
+impl AsFd for TcpStream {
+    /// [`TcpStream::readiness`].
+    ///
+    /// # Panics
+    /// When it was not called before and fails.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.readiness().expect("a descriptor for readiness")
     }
 }
 

@@ -418,19 +418,37 @@ impl ClientSlot {
         futex_wait(&self.header().transmit_daemon.event, seen, timeout)
     }
 
-    /// Asks for the slot's bit in the ready bitmap at the next news; look once more afterwards.
-    pub fn prepare_poll(&self) {
+    /// Asks for the slot's bit in the ready bitmap when data comes; look once more afterwards.
+    pub fn prepare_poll_received(&self) {
         let header = self.header();
-        doorbell::prepare_wait(
-            &header.receive_client.waiting,
-            &header.receive_daemon.event,
-            WAITING_READY,
-        );
-        doorbell::prepare_wait(
+        let (waiting, event) = (&header.receive_client.waiting, &header.receive_daemon.event);
+        doorbell::prepare_wait(waiting, event, WAITING_READY);
+    }
+
+    /// Asks for the slot's bit in the ready bitmap when space comes; look once more afterwards.
+    pub fn prepare_poll_acknowledged(&self) {
+        let header = self.header();
+        let (waiting, event) = (
             &header.transmit_client.waiting,
             &header.transmit_daemon.event,
-            WAITING_READY,
         );
+        doorbell::prepare_wait(waiting, event, WAITING_READY);
+    }
+
+    /// Whether a read would return at once: data, or an end.
+    pub fn is_readable(&self) -> bool {
+        let over = SlotState::PEER_CLOSED.with(SlotState::ENDED);
+        let (state, _) = self.state();
+        state.0 & over.0 != 0 || self.received() != self.start().0
+    }
+
+    /// Whether a write would return at once: room, or an end.
+    pub fn is_writable(&self) -> bool {
+        let capacity = self
+            .transmit_geometry()
+            .map_or(0, |geometry| geometry.capacity);
+        let used = self.start().1.wrapping_sub(self.acknowledged());
+        used < u64::from(capacity) || self.state().0.contains(SlotState::ENDED)
     }
 
     /// Wakes every thread of this process that waits here: the session is over, or a half was shut.

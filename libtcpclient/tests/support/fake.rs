@@ -97,7 +97,7 @@ impl Drop for FakeDaemon {
 struct Server {
     socket: Seqpacket,
     arena: Arc<Arena>,
-    bell: Bell,
+    bell: Arc<Bell>,
     log: Log,
     connections: HashMap<u64, Connection>,
     next: u64,
@@ -116,6 +116,7 @@ struct Connection {
     read: u64,
     fin_received: bool,
     peer_closed: bool,
+    bell: Arc<Bell>,
 }
 
 impl Server {
@@ -148,7 +149,7 @@ impl Server {
         let mut server = Server {
             socket,
             arena,
-            bell,
+            bell: Arc::new(bell),
             log,
             connections: HashMap::new(),
             next: 100,
@@ -164,7 +165,7 @@ impl Server {
         if doorbell.prepare_sleep() {
             let mut fds = [
                 PollFd::new(&self.socket, PollFlags::IN),
-                PollFd::new(&self.bell, PollFlags::IN),
+                PollFd::new(&*self.bell, PollFlags::IN),
                 PollFd::new(strings, PollFlags::IN),
             ];
             rustix::event::poll(&mut fds, None).expect("poll");
@@ -313,6 +314,7 @@ impl Server {
             read: 1000,
             fin_received: false,
             peer_closed: false,
+            bell: self.bell.clone(),
         };
         connection.slot.open(StartPositions {
             receive_read: 1000,
@@ -383,7 +385,7 @@ impl Connection {
             self.transmit.copy_out(self.acknowledged, &mut bytes);
             self.acknowledged += len as u64;
             self.slot.publish_acknowledged(self.acknowledged);
-            let _ = self.slot.wake_writer();
+            self.ring_if(self.slot.wake_writer());
             self.deliver(&bytes);
             let quarter = u64::from(self.receive.capacity()) / 4;
             if self.slot.ask_notice(self.read + quarter) {
@@ -399,15 +401,22 @@ impl Connection {
         self.receive.copy_in(self.received, bytes);
         self.received += bytes.len() as u64;
         self.slot.publish_received(self.received);
-        let _ = self.slot.wake_reader();
+        self.ring_if(self.slot.wake_reader());
     }
 
     fn end(&mut self, state: SlotState, reason: Option<EndReason>) {
         self.peer_closed = true;
         self.slot
             .publish_state(SlotState::CONNECTED.with(state), reason);
-        let _ = self.slot.wake_reader();
-        let _ = self.slot.wake_writer();
+        self.ring_if(self.slot.wake_reader());
+        self.ring_if(self.slot.wake_writer());
+    }
+
+    fn ring_if(&self, asleep: bool) {
+        if asleep {
+            // The client may be gone.
+            let _ = self.bell.ring();
+        }
     }
 
     /// Only while empty or linear.

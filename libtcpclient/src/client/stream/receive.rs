@@ -108,6 +108,7 @@ impl Inner {
         let mut end = self.slot.received();
         if end == half.read {
             let Some(ending) = self.ending() else {
+                self.refresh();
                 return Ok(None);
             };
             // Whatever ended it was published after the last bytes: look again for those.
@@ -131,12 +132,11 @@ impl Inner {
             let what = "a receive position or geometry that cannot be";
             return Err(self.session.bad_daemon(what).into());
         }
-        Ok(Some(self.copy_out(
-            &mut half,
-            buffers,
-            there as usize,
-            peek,
-        )))
+        let copied = self.copy_out(&mut half, buffers, there as usize, peek);
+        if half.read == end {
+            self.refresh();
+        }
+        Ok(Some(copied))
     }
 
     /// Copies at most `there` bytes.

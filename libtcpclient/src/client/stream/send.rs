@@ -160,6 +160,9 @@ impl Inner {
         if unpublished > 0 {
             self.publish_written(&half);
         }
+        if half.free() == 0 {
+            self.refresh();
+        }
         let nothing_asked = buffers.iter().all(|buffer| buffer.is_empty());
         Ok((copied > 0 || nothing_asked).then_some(copied))
     }

@@ -104,7 +104,8 @@ fn the_state_and_its_reason_arrive_together() {
 fn a_poller_is_marked_ready_once() {
     let (daemon, client) = ends();
     assert!(!daemon.wake_reader());
-    client.prepare_poll();
+    client.prepare_poll_received();
+    client.prepare_poll_acknowledged();
     let ready = &daemon.arena().doorbells(1).to_client;
     assert!(ready.prepare_sleep());
     assert!(daemon.wake_reader(), "the sleeper must be rung");
