@@ -27,7 +27,8 @@ pub(crate) struct RttEstimator {
     smoothed: Option<(Duration, Duration)>,
     /// RTO without backoff.
     base: Duration,
-    /// How often the timeout was doubled since the last sample or the last new acknowledgment.
+    /// How often the timeout was doubled since the last sample: an acknowledgment that Karn's rule keeps
+    /// from being one does not bring the timeout down (RFC 6298 §5.7).
     backoff: u8,
     latest: Duration,
     least: Duration,
@@ -79,11 +80,6 @@ impl RttEstimator {
     /// RFC 6298 §5.5: the timer went off.
     pub(crate) fn back_off(&mut self) {
         self.backoff = self.backoff.saturating_add(1);
-    }
-
-    /// New data was acknowledged: what Karn's rule kept from being sampled still shows that the path works.
-    pub(crate) fn progress(&mut self) {
-        self.backoff = 0;
     }
 
     pub(crate) fn backoff(&self) -> u8 {

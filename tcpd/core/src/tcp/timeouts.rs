@@ -12,6 +12,7 @@ mod retransmission;
 mod user;
 mod zero_window;
 
+pub(crate) use delayed_ack::start as start_delayed_ack;
 pub(crate) use keep_alive::start as start_keep_alive;
 pub(crate) use user::start as start_user_timeout;
 

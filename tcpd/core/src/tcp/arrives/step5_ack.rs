@@ -107,7 +107,6 @@ fn newly_acknowledged<R: Ring>(
 
 /// A round trip: of the timed segment, or by the timestamp that comes back (RFC 7323 §4.1).
 fn measure<R: Ring>(conn: &mut Connection<R>, ack: u64, seg: &Segment<'_>, cx: &mut Context<'_>) {
-    conn.rtt.progress();
     if let Some(timed) = conn.timed {
         if ack >= timed.end {
             conn.timed = None;

@@ -9,7 +9,7 @@ use crate::tcp::endpoint::connection::Connection;
 use crate::tcp::endpoint::{Cause, Changes, Context, EndReason, State};
 use crate::tcp::receive_space::Stored;
 use crate::tcp::segment::Segment;
-use crate::tcp::timers::Timer;
+use crate::tcp::timeouts;
 use crate::wire::Flags;
 
 /// Puts the text where it belongs in the ring, and notes a FIN behind it.
@@ -97,7 +97,6 @@ fn acknowledge_in_order<R: Ring>(conn: &mut Connection<R>, had_hole: bool, cx: &
     if had_hole || unacknowledged >= 2 * u64::from(conn.receive.full_size) {
         conn.intents.ack = true;
     } else {
-        conn.timers
-            .set_if_idle(Timer::DelayedAck, cx.now, cx.tcp.delayed_ack);
+        timeouts::start_delayed_ack(conn, cx);
     }
 }

@@ -7,7 +7,7 @@ use crate::tcp::buffer::Ring;
 use crate::tcp::endpoint::connection::Connection;
 use crate::tcp::endpoint::{Cause, Changes, Context, State};
 use crate::tcp::segment::Segment;
-use crate::tcp::timers::Timer;
+use crate::tcp::timeouts;
 use crate::wire::Flags;
 
 /// Takes the FIN in if it is next, whether it came with this segment or earlier.
@@ -26,6 +26,10 @@ pub(crate) fn check<R: Ring>(
         }
         return ControlFlow::Continue(());
     }
+    if !seg.has(Flags::FIN) {
+        // It waited behind a hole that this segment has filled (RFC 5681 §4.2).
+        conn.intents.ack = true;
+    }
     if !conn.reading_closed {
         conn.changed(Changes::PEER_CLOSED);
     } else {
@@ -35,8 +39,7 @@ pub(crate) fn check<R: Ring>(
         State::Established => {
             cx.transition(&mut conn.state, State::CloseWait, Cause::FinArrived);
             // A user who closes at once lets one segment carry both the ACK and our FIN.
-            conn.timers
-                .set_if_idle(Timer::DelayedAck, cx.now, cx.tcp.delayed_ack);
+            timeouts::start_delayed_ack(conn, cx);
         }
         // Our FIN is not acknowledged, or the fifth step would have left FIN-WAIT-1.
         State::FinWait1 => {

@@ -66,8 +66,12 @@ pub(crate) fn next_text<R: Ring>(conn: &mut Connection<R>, cx: &Context<'_>) -> 
 
 /// CWND less what is in flight, with limited transmit on top (RFC 3042). A lone FIN needs no CWND worth speaking of.
 fn allowed_by_congestion<R: Ring>(conn: &Connection<R>) -> u64 {
-    let window = u64::from(conn.congestion.cwnd())
-        + u64::from(conn.recovery.limited_transmit()) * u64::from(conn.send.mss);
+    let beyond = match conn.send.resend {
+        None => conn.recovery.limited_transmit(),
+        // It is for text never sent before.
+        Some(_) => 0,
+    };
+    let window = u64::from(conn.congestion.cwnd()) + u64::from(beyond) * u64::from(conn.send.mss);
     window.saturating_sub(conn.send.in_flight())
 }
 

@@ -30,12 +30,10 @@ impl<R: Ring> Connection<R> {
         }
     }
 
-    /// Tells the peer that the connection is gone: <SEQ=SND.NXT><CTL=RST,ACK>.
+    /// Tells the peer that the connection is gone: <SEQ=SND.NXT><CTL=RST> (§3.10.5).
     pub(crate) fn reset_peer(&mut self, cx: &mut Context<'_>) {
         let seq = self.send.sequence_of(self.send.nxt);
-        let mut reset = Reply::reset(self.pair, seq);
-        reset.acknowledge(self.receive.next_sequence());
-        cx.replies.push(reset);
+        cx.replies.push(Reply::reset(self.pair, seq));
     }
 
     /// The ACK that answers a segment which takes no sequence number and lies outside of the window, or acknowledges what was never
