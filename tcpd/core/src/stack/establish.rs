@@ -6,12 +6,12 @@ use crate::stack::slot::Slot;
 use crate::stack::{EndpointId, Stack, ip_output};
 use crate::tcp::arrives::{self, Step};
 use crate::tcp::buffer::Ring;
+use crate::tcp::calls;
 use crate::tcp::drop_reason::DropReason;
 use crate::tcp::endpoint::connection::{Connection, Opening, Rings};
 use crate::tcp::endpoint::half_open::{Agreed, HalfOpen};
 use crate::tcp::endpoint::{Cause, Changes, Owner, State, TimestampState};
 use crate::tcp::segment::Segment;
-use crate::tcp::send_space::Fin;
 use crate::tcp::timeouts;
 use crate::time::Instant;
 use crate::wire::{SequenceNumber, TcpSegment};
@@ -178,7 +178,8 @@ impl<R: Ring> Stack<R> {
                 send: R::private(1),
             },
         );
-        let (written, fin_queued) = (syn_sent.written, syn_sent.fin_queued);
+        let (written, fin_queued, released) =
+            (syn_sent.written, syn_sent.fin_queued, syn_sent.released);
         let (reading_closed, changes, event_queued) = (
             syn_sent.reading_closed,
             syn_sent.changes,
@@ -198,7 +199,7 @@ impl<R: Ring> Stack<R> {
                 .filter(|_| !lost)
                 .map(|sent_at| now.duration_since(sent_at)),
             syn_was_lost: lost,
-            owner: Owner::User,
+            owner: syn_sent.owner(),
             tag: syn_sent.tag,
             reuse: syn_sent.reuse,
             rings,
@@ -218,10 +219,13 @@ impl<R: Ring> Stack<R> {
         conn.event_queued = event_queued;
         conn.queued = queued;
         let step = self.put_established(now, id, conn, &peer, seg);
-        if fin_queued && let Some((Slot::Connection(conn), mut cx)) = self.at(now, id) {
-            // §3.10.4: a CLOSE before ESTABLISHED was queued until now.
-            crate::tcp::calls::shutdown_write(conn, &mut cx).ok();
-            debug_assert!(conn.send.fin == Fin::Queued || conn.state == State::Closed);
+        // §3.10.4: a CLOSE before ESTABLISHED was queued until now.
+        if let Some((Slot::Connection(conn), mut cx)) = self.at(now, id) {
+            if released {
+                calls::close(conn, &mut cx);
+            } else if fin_queued {
+                calls::shutdown_write(conn, &mut cx).ok();
+            }
         }
         self.settle(now, id);
         step

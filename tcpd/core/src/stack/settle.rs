@@ -6,7 +6,7 @@ use crate::stack::{EndpointId, Stack};
 use crate::tcp::buffer::Ring;
 use crate::tcp::endpoint::connection::Connection;
 use crate::tcp::endpoint::time_wait::TimeWait;
-use crate::tcp::endpoint::{Cause, Changes, Owner, Pair, State};
+use crate::tcp::endpoint::{Cause, Owner, Pair, State};
 use crate::tcp::transmit::Reply;
 use crate::time::Instant;
 
@@ -112,7 +112,7 @@ impl<R: Ring> Stack<R> {
         self.leave_tables(id);
         let (owner, changes) = match self.endpoints.get(id.key()) {
             Some(Slot::Connection(conn)) => (conn.owner, conn.changes),
-            Some(Slot::SynSent(_)) => (Owner::User, Changes::NONE),
+            Some(Slot::SynSent(open)) => (open.owner(), open.changes),
             Some(Slot::Listener(_) | Slot::HalfOpen(_) | Slot::TimeWait(..)) | None => return,
         };
         if owner == Owner::Nobody {
@@ -129,7 +129,7 @@ impl<R: Ring> Stack<R> {
     fn leave_tables(&mut self, id: EndpointId) {
         let (pair, reuse, owner) = match self.endpoints.get(id.key()) {
             Some(Slot::Connection(conn)) => (conn.pair, conn.reuse, conn.owner),
-            Some(Slot::SynSent(syn_sent)) => (syn_sent.pair, syn_sent.reuse, Owner::User),
+            Some(Slot::SynSent(open)) => (open.pair, open.reuse, open.owner()),
             Some(Slot::Listener(_) | Slot::HalfOpen(_) | Slot::TimeWait(..)) | None => return,
         };
         if self.flows.find(&self.endpoints, &pair) != Some(id) {

@@ -321,3 +321,31 @@ fn the_user_timeout_ends_it_with_a_reset() {
         Some(EndReason::TimedOut(Timer::User))
     );
 }
+
+#[test]
+fn closing_in_syn_received_lets_the_handshake_finish_and_then_sends_fin() {
+    let mut peer = Peer::new(|_| {});
+    let id = peer.connecting();
+    peer.tell("S", 0, 0, b"");
+    assert_eq!(peer.out(), ["S. 0(0) ack 1"]);
+    peer.stack.close(peer.now, id).expect("close");
+    assert_eq!(
+        peer.stack.close(peer.now, id),
+        Err(CloseError::NoSuchConnection)
+    );
+    peer.tell(".", 1, 1, b"");
+    assert_eq!(peer.stack.state(id), Some(State::FinWait1));
+    assert_eq!(peer.out(), ["F. 1(0) ack 1"]);
+    peer.tell("F.", 1, 2, b"");
+    assert_eq!(peer.out(), [". 2(0) ack 2"]);
+    peer.wait(Duration::from_secs(61));
+    assert_eq!(peer.stack.endpoints().count(), 0);
+
+    let mut peer = Peer::new(|_| {});
+    let id = peer.connecting();
+    peer.tell("S", 0, 0, b"");
+    peer.stack.close(peer.now, id).expect("close");
+    peer.out();
+    peer.tell("R", 1, 0, b"");
+    assert_eq!(peer.stack.state(id), None);
+}

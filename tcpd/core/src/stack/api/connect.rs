@@ -131,6 +131,7 @@ impl<R: Ring> Stack<R> {
             written: 0,
             fin_queued: false,
             reading_closed: false,
+            released: false,
             shift: offered_shift(&options.connection, &self.config.tcp),
             timestamps: self.config.tcp.timestamps,
             ts_offset: self.initial.timestamp_offset(&flow),

@@ -174,6 +174,14 @@ impl<R: Ring> Stack<R> {
                 }
                 self.release(now, id, live);
             }
+            Slot::SynSent(open) if open.released => return Err(CloseError::NoSuchConnection),
+            // SYN-RECEIVED: FIN follows once the SYN is acknowledged. §3.10.4 would send it at once; this way SYN and FIN are never
+            // outstanding together, and a lost SYN-ACK is sent again.
+            Slot::SynSent(open) if open.state() == State::SynReceived && !too_many_orphans => {
+                open.released = true;
+                open.fin_queued = true;
+                self.orphans += 1;
+            }
             Slot::SynSent(_) => self.drop_open(now, id, Cause::CloseCall),
             Slot::HalfOpen(_) | Slot::TimeWait(_, None) | Slot::Listener(_) => {
                 return Err(CloseError::NoSuchConnection);

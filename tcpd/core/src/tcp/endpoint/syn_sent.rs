@@ -3,7 +3,7 @@
 use crate::tcp::config::ConnectionOptions;
 use crate::tcp::endpoint::connection::Rings;
 use crate::tcp::endpoint::half_open::HalfOpen;
-use crate::tcp::endpoint::{Changes, EndReason, Pair, State};
+use crate::tcp::endpoint::{Changes, EndReason, Owner, Pair, State};
 use crate::time::Instant;
 use crate::wire::SequenceNumber;
 
@@ -22,6 +22,8 @@ pub(crate) struct SynSent<R> {
     /// The user closed its sending side already (§3.10.4: queued until ESTABLISHED).
     pub(crate) fin_queued: bool,
     pub(crate) reading_closed: bool,
+    /// The user let go in SYN-RECEIVED: the handshake goes on, and FIN follows it.
+    pub(crate) released: bool,
     /// The shift offered, unless scaling is off.
     pub(crate) shift: Option<u8>,
     pub(crate) timestamps: bool,
@@ -51,6 +53,14 @@ pub(crate) struct SynSent<R> {
 }
 
 impl<R> SynSent<R> {
+    pub(crate) fn owner(&self) -> Owner {
+        if self.released {
+            Owner::Nobody
+        } else {
+            Owner::User
+        }
+    }
+
     pub(crate) fn state(&self) -> State {
         match (self.end, &self.crossed) {
             (Some(_), _) => State::Closed,
