@@ -98,7 +98,6 @@ impl Bridge {
         stack
             .counters()
             .each(|name, help, value| all.push((name, help, value)));
-        let counts = &self.counts;
         all.extend([
             (
                 "device-packets-in",
