@@ -6,7 +6,7 @@ use std::process::{Child, Command, ExitStatus};
 
 use libtcpclient::client::control::Control;
 
-use crate::deadline::wait_for;
+use super::deadline::wait_for;
 
 /// tcpd's addresses in every test, and the kernel's.
 pub(crate) const STACK_V4: &str = "198.18.0.2";
