@@ -171,7 +171,16 @@ fn counters(status: &Status) -> ConnectionCounters {
         retransmitted_bytes: status.bytes_retransmitted,
         timeouts: status.timeouts,
         fast_retransmits: status.fast_retransmits,
-        ..ConnectionCounters::default()
+        duplicate_acks_in: status.duplicate_acks_in,
+        out_of_order_in: status.out_of_order_in,
+        zero_window_probes: status.zero_window_probes,
+        keepalive_probes: status.keep_alive_probes,
+        challenge_acks: status.challenge_acks,
+        dropped: status
+            .dropped
+            .iter()
+            .map(|(reason, count)| (reason.name().to_owned(), *count))
+            .collect(),
     }
 }
 

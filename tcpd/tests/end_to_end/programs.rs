@@ -318,7 +318,11 @@ fn a_taken_address_is_in_use_also_by_pairs_in_time_wait_unless_reused() {
         let daemon = Daemon::start("");
         let session = session(&daemon);
         let at = address(STACK_V4, 4001);
-        let listener = Builder::new().session(&session).listen(at).expect("listen");
+        let listener = Builder::new()
+            .session(&session)
+            .reuse(true)
+            .listen(at)
+            .expect("listen");
         let second = Builder::new()
             .session(&session)
             .listen(at)

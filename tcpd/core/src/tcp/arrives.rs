@@ -34,12 +34,20 @@ pub(crate) fn synchronised<R: Ring>(
     cx: &mut Context<'_>,
 ) -> Step {
     conn.tally.segments_in += u64::from(seg.parts());
-    step1_sequence::check(conn, &mut seg, cx)?;
+    let outcome = steps(conn, &mut seg, cx);
+    if let ControlFlow::Break(reason) = outcome {
+        conn.count_dropped(reason);
+    }
+    outcome
+}
+
+fn steps<R: Ring>(conn: &mut Connection<R>, seg: &mut Segment<'_>, cx: &mut Context<'_>) -> Step {
+    step1_sequence::check(conn, seg, cx)?;
     heard(conn, cx);
-    step2_reset::check(conn, &seg, cx)?;
+    step2_reset::check(conn, seg, cx)?;
     // Third, security: RFC 9293 leaves nothing to do without the IP security option.
-    step4_syn::check(conn, &seg, cx)?;
-    acknowledged(conn, seg, cx)
+    step4_syn::check(conn, seg, cx)?;
+    acknowledged(conn, *seg, cx)
 }
 
 /// The fifth step and those after it: where a segment that has just completed a handshake goes on.

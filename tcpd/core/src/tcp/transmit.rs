@@ -117,6 +117,7 @@ fn send_text<R: Ring>(conn: &mut Connection<R>, text: Text, cx: &mut Context<'_>
 /// A zero-window probe: not timed, not watched by the retransmission timer; what it carries is marked to be sent again.
 fn probe<R: Ring>(conn: &mut Connection<R>, text: Text, cx: &mut Context<'_>) -> Outgoing {
     cx.counters.zero_window_probes += 1;
+    conn.tally.zero_window_probes += 1;
     conn.send.sent(text.start, text.sequence_end());
     conn.send.resend_all();
     conn.timed = None;

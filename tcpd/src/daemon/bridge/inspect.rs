@@ -16,6 +16,7 @@ impl Bridge {
             Inspection::Endpoints => Inspected::Endpoints(
                 stack
                     .endpoints()
+                    .filter(|summary| summary.state != State::Listen)
                     .map(|summary| {
                         let owner = self.owner(summary.id);
                         (summary, owner)

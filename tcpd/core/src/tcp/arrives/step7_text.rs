@@ -67,6 +67,7 @@ fn store<R: Ring>(conn: &mut Connection<R>, seg: &Segment<'_>, cx: &mut Context<
         return ControlFlow::Break(DropReason::TooManyRanges);
     }
     conn.tally.bytes_in += end - start;
+    conn.tally.out_of_order_in += u64::from(start > conn.receive.data_end());
     let known = u32::from(conn.our_mss);
     conn.receive.full_size = conn.receive.full_size.max(seg.segment_size.min(known));
     if conn.reading_closed {

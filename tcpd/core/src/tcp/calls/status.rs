@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::tcp::buffer::Ring;
 use crate::tcp::config::ConnectionOptions;
+use crate::tcp::drop_reason::DropReason;
 use crate::tcp::endpoint::connection::Connection;
 use crate::tcp::endpoint::{EndReason, Owner, State};
 use crate::tcp::id::EndpointId;
@@ -128,6 +129,18 @@ pub struct Status {
     pub timeouts: u64,
     /// Fast retransmits.
     pub fast_retransmits: u64,
+    /// Duplicate ACKs in (RFC 5681 §2).
+    pub duplicate_acks_in: u64,
+    /// Segments in with text beyond a hole.
+    pub out_of_order_in: u64,
+    /// Zero-window probes out.
+    pub zero_window_probes: u64,
+    /// Keepalive probes out.
+    pub keep_alive_probes: u64,
+    /// Challenge ACKs out (RFC 5961).
+    pub challenge_acks: u64,
+    /// Segments refused, by reason.
+    pub dropped: Vec<(DropReason, u64)>,
     /// Whether our FIN was queued.
     pub fin_queued: bool,
     /// Whether the peer's FIN was reached.
@@ -208,6 +221,12 @@ impl Status {
             retransmissions: 0,
             timeouts: 0,
             fast_retransmits: 0,
+            duplicate_acks_in: 0,
+            out_of_order_in: 0,
+            zero_window_probes: 0,
+            keep_alive_probes: 0,
+            challenge_acks: 0,
+            dropped: Vec::new(),
             fin_queued: false,
             fin_received: false,
             options: ConnectionOptions::default(),
@@ -279,6 +298,12 @@ impl Status {
             retransmissions: conn.tally.retransmissions,
             timeouts: conn.tally.timeouts,
             fast_retransmits: conn.tally.fast_retransmits,
+            duplicate_acks_in: conn.tally.duplicate_acks_in,
+            out_of_order_in: conn.tally.out_of_order_in,
+            zero_window_probes: conn.tally.zero_window_probes,
+            keep_alive_probes: conn.tally.keep_alive_probes,
+            challenge_acks: conn.tally.challenge_acks,
+            dropped: conn.dropped.clone(),
             fin_queued: send.end() > send.written,
             fin_received: receive.is_finished(),
             options: conn.options,

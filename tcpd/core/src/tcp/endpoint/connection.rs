@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::tcp::buffer::Ring;
 use crate::tcp::config::{ConnectionOptions, TcpConfig};
 use crate::tcp::congestion::NewReno;
+use crate::tcp::drop_reason::DropReason;
 use crate::tcp::endpoint::half_open::Agreed;
 use crate::tcp::endpoint::{
     ChallengeLimiter, Changes, EndReason, Owner, Pair, State, TimestampState,
@@ -72,6 +73,11 @@ pub(crate) struct Tally {
     pub(crate) duplicate_acks_in: u64,
     pub(crate) timeouts: u64,
     pub(crate) fast_retransmits: u64,
+    /// Segments with text beyond a hole.
+    pub(crate) out_of_order_in: u64,
+    pub(crate) zero_window_probes: u64,
+    pub(crate) keep_alive_probes: u64,
+    pub(crate) challenge_acks: u64,
 }
 
 /// The TCB.
@@ -128,6 +134,8 @@ pub(crate) struct Connection<R> {
     /// When the last segment with text went.
     pub(crate) sent_at: Instant,
     pub(crate) tally: Tally,
+    /// Segments refused, by reason: few reasons, if any.
+    pub(crate) dropped: Vec<(DropReason, u64)>,
 }
 
 /// What a completed handshake knows.
@@ -209,6 +217,7 @@ impl<R: Ring> Connection<R> {
             heard_at: now,
             sent_at: now,
             tally: Tally::default(),
+            dropped: Vec::new(),
             pair: opening.pair,
         }
     }
@@ -216,6 +225,14 @@ impl<R: Ring> Connection<R> {
     /// Whether a user holds it or will.
     pub(crate) fn is_orphan(&self) -> bool {
         self.owner == Owner::Nobody
+    }
+
+    /// Counts a segment that was refused.
+    pub(crate) fn count_dropped(&mut self, reason: DropReason) {
+        match self.dropped.iter_mut().find(|(known, _)| *known == reason) {
+            Some((_, count)) => *count += 1,
+            None => self.dropped.push((reason, 1)),
+        }
     }
 
     /// Adds to what the user is to be told.

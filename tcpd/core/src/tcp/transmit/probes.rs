@@ -10,6 +10,7 @@ use crate::wire::Flags;
 /// SHLD-27, MUST-26: no text, SEG.SEQ = SND.NXT − 1, so that the peer has to answer.
 pub(crate) fn keep_alive<R: Ring>(conn: &mut Connection<R>, cx: &mut Context<'_>) -> Outgoing {
     cx.counters.keep_alive_probes += 1;
+    conn.tally.keep_alive_probes += 1;
     let mut out = segment(conn, conn.send.nxt, Flags::NONE, cx);
     out.seq = conn.send.sequence_of(conn.send.nxt) - 1;
     out

@@ -51,6 +51,7 @@ impl<R: Ring> Connection<R> {
         let interval = cx.limits.challenge_ack_interval;
         if self.challenge.allow(cx.now, interval, cx.random) {
             cx.counters.challenge_acks += 1;
+            self.tally.challenge_acks += 1;
             self.intents.ack = true;
         } else {
             cx.counters.challenge_acks_limited += 1;
