@@ -18,7 +18,7 @@ use super::flow::{FIRST_REMOTE_PORT, Flow};
 use super::report::{Failure, LADDER_LINES, Report};
 use super::settings::Settings;
 use super::syntax::{Action, Event, Invocation, Script, When};
-use super::{Place, assertions};
+use super::{Place, assertions, calls};
 use crate::random::{Generator, Secret};
 use crate::sim::ladder::Ladder;
 use crate::stack::Stack;
@@ -82,9 +82,13 @@ impl<'s> Runner<'s> {
         let mut key = [0; 16];
         generator.fill(&mut key);
         let start = Instant::from_secs(1_000 + generator.below(1_000_000));
-        let first_number = settings
-            .peer_isn
-            .unwrap_or_else(|| generator.next_u64() as u32);
+        // Anywhere, and every other time where numbers wrap within a short script, or change their sign.
+        let anywhere = generator.next_u64() as u32;
+        let first_number = settings.peer_isn.unwrap_or(match seed % 4 {
+            1 => (anywhere % 2_000).wrapping_neg(),
+            3 => (1 << 31) - anywhere % 2_000,
+            _ => anywhere,
+        });
         let stack = Stack::new(
             settings.stack,
             Secret::new(key),
@@ -124,7 +128,10 @@ impl<'s> Runner<'s> {
                 ladder: self.ladder,
                 duration: self.now.duration_since(self.start),
             }),
-            Err(wrong) => Err(self.failure(self.place, wrong)),
+            Err(wrong) => {
+                let waiting = self.waiting.as_ref().map(|waiting| waiting.place);
+                Err(self.failure(waiting.unwrap_or(self.place), wrong))
+            }
         }
     }
 
@@ -247,8 +254,8 @@ impl<'s> Runner<'s> {
     fn leftovers(&mut self) -> Check {
         if let Some(waiting) = &self.waiting {
             return Err(Wrong::new(format!(
-                "the script ended, but the call of line {} has not returned",
-                waiting.place.line
+                "the script ended, but {} has not returned",
+                calls::name(&waiting.invocation.call)
             )));
         }
         match self.seen.front() {

@@ -3,8 +3,11 @@
 use std::time::Duration;
 
 use super::Script;
+use super::compare::compare;
+use super::flow::{Flow, pattern};
+use super::frame::{self, Seen, Segment};
 use super::syntax::{Action, Body, Call, Options, Stamp, TcpOption, Wanted, When};
-use crate::wire::Flags;
+use crate::wire::{Flags, IpAddresses, protocol};
 
 fn parse(text: &str) -> Script {
     Script::parse("test", text).unwrap_or_else(|e| panic!("{e}"))
@@ -221,5 +224,70 @@ fn icmp_names_stand_for_the_numbers_of_the_ip_version() {
             (kind, code, rest),
             "{text}"
         );
+    }
+}
+
+/// A segment of the stack's with ten bytes at 1, as the wire has it, and after `bend`.
+fn differences(bend: impl FnOnce(&mut Vec<u8>)) -> Result<Vec<&'static str>, String> {
+    let addresses = IpAddresses {
+        source: [198, 18, 0, 2].into(),
+        destination: [198, 18, 0, 1].into(),
+    };
+    let segment = Segment {
+        source_port: 8080,
+        destination_port: 40_001,
+        seq: 1,
+        ack: 1,
+        flags: Flags::PSH | Flags::ACK,
+        window: 100,
+        payload: (0..10).map(|position| pattern(true, position)).collect(),
+        ..Segment::default()
+    };
+    let mut bytes = frame::ip(&addresses, protocol::TCP, 0, &segment.emit(&addresses));
+    bend(&mut bytes);
+    let seen = Seen::read(&bytes)?;
+    let script = parse("0 > P. 1:11(10) ack 1 win 100");
+    let Action::Expect { packet, .. } = &script.events[0].action else {
+        panic!("no expected packet");
+    };
+    let mut flow = Flow::new(1, 8080, 0);
+    let table = compare(&packet.attributes, &packet.body, &seen, &mut flow, 1);
+    Ok(table.differences())
+}
+
+#[test]
+fn a_packet_as_expected_does_not_differ() {
+    assert_eq!(differences(|_| {}), Ok(vec![]));
+}
+
+#[test]
+fn a_byte_that_was_not_written_at_its_place_is_found() {
+    let swapped = differences(|bytes| {
+        // Two words of the payload change places: the checksum stays right.
+        bytes.swap(40, 44);
+        bytes.swap(41, 45);
+    });
+    assert_eq!(swapped, Ok(vec!["payload"]));
+}
+
+#[test]
+fn malformed_packets_of_the_stack_are_found_by_every_check() {
+    type Bend = fn(&mut Vec<u8>);
+    let cases: [(&str, Bend); 6] = [
+        ("TCP checksum", |bytes| bytes[49] ^= 1),
+        ("header checksum", |bytes| bytes[8] ^= 1),
+        ("total length", |bytes| bytes.push(0)),
+        ("without DF", |bytes| {
+            bytes[6] = 0;
+            bytes[10..12].fill(0);
+            let sum = crate::wire::checksum::of(&bytes[..20]);
+            bytes[10..12].copy_from_slice(&sum.to_be_bytes());
+        }),
+        ("has options", |bytes| bytes[0] = 0x46),
+        ("no IP packet", |bytes| bytes.truncate(10)),
+    ];
+    for (why, bend) in cases {
+        let error = differences(bend).expect_err(why);
+        assert!(error.contains(why), "{why}: {error}");
     }
 }
