@@ -23,7 +23,7 @@ enum Chore {
     Check,
     /// Runs scripts in packetdrill's language and prints their packet ladders
     Script(script::Script),
-    /// Runs simulated conversations over a bad network, a seed each, until the first that breaks
+    /// Runs simulated conversations over a bad network, a seed each, until the first that breaks; then long transfers over a real TUN
     Soak(soak::Soak),
 }
 

@@ -1,8 +1,9 @@
-//! `cargo xtask soak`: the simulation of `tcpd/core/tests/simulation.rs` for as many seeds as one likes.
+//! `cargo xtask soak`: the simulation of `tcpd/core/tests/simulation.rs` for as many seeds as one likes, then long transfers over a real TUN.
 
+use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use tcpd_core::sim::simulation;
 
 /// Simulated conversations, a seed each.
@@ -14,6 +15,9 @@ pub(crate) struct Soak {
     /// The first seed
     #[arg(long, default_value_t = 1)]
     from: u64,
+    /// Afterwards: so many MiB each way over a real TUN, compared byte by byte, as the end-to-end tests do with 100; 0 for none
+    #[arg(long, value_name = "MEBIBYTES", default_value_t = 1024)]
+    transfers: usize,
 }
 
 /// Runs seeds on all processors until one breaks.
@@ -44,8 +48,21 @@ pub(crate) fn run(arguments: &Soak) -> anyhow::Result<()> {
     );
     match broken {
         Some(broken) => bail!("{broken}"),
-        None => Ok(()),
+        None if arguments.transfers == 0 => Ok(()),
+        None => transfers(arguments.transfers),
     }
+}
+
+/// The end-to-end tests of bulk transfer, with more bytes.
+fn transfers(mebibytes: usize) -> anyhow::Result<()> {
+    let status = Command::new(env!("CARGO"))
+        .args(["test", "--package", "tcpd", "--test", "end_to_end", "bulk_"])
+        .env("TCPD_BULK_MEBIBYTES", mebibytes.to_string())
+        .current_dir(crate::root())
+        .status()
+        .context("cargo test")?;
+    anyhow::ensure!(status.success(), "the bulk transfers failed: {status}");
+    Ok(())
 }
 
 #[derive(Default)]

@@ -15,6 +15,12 @@ const MIB: usize = 1 << 20;
 /// How long one read or write may take.
 const PATIENCE: Duration = Duration::from_secs(40);
 
+/// Bytes each way in the bulk transfers: 100 MiB, or what `cargo xtask soak` says.
+fn bulk() -> usize {
+    let mebibytes = std::env::var("TCPD_BULK_MEBIBYTES").ok();
+    mebibytes.map_or(100, |mebibytes| mebibytes.parse().expect("a number of MiB")) * MIB
+}
+
 fn address(ip: &str, port: u16) -> SocketAddr {
     SocketAddr::new(ip.parse().expect("an address"), port)
 }
@@ -124,37 +130,37 @@ fn receive_all(stream: &impl Duplex, seed: u64, bytes: usize) {
 }
 
 #[test]
-fn a_hundred_mebibytes_each_way_between_a_program_and_the_kernel() {
+fn bulk_each_way_between_a_program_and_the_kernel() {
     in_namespace(|| {
         let daemon = Daemon::start("");
         let session = session(&daemon);
         let (ours, theirs) = program_connects(&session, HOST_V4);
-        both_ways(ours, theirs, 100 * MIB);
+        both_ways(ours, theirs, bulk());
     });
 }
 
 #[test]
-fn a_hundred_mebibytes_each_way_over_ipv6() {
+fn bulk_each_way_over_ipv6() {
     in_namespace(|| {
         let daemon = Daemon::start("");
         let session = session(&daemon);
         let (ours, theirs) = program_connects(&session, HOST_V6);
-        both_ways(ours, theirs, 100 * MIB);
+        both_ways(ours, theirs, bulk());
     });
 }
 
 #[test]
-fn a_hundred_mebibytes_each_way_without_offload() {
+fn bulk_each_way_without_offload() {
     in_namespace(|| {
         let daemon = Daemon::start_with("", &["device.offload=false"]);
         let session = session(&daemon);
         let (ours, theirs) = program_connects(&session, HOST_V4);
-        both_ways(ours, theirs, 100 * MIB);
+        both_ways(ours, theirs, bulk());
     });
 }
 
 #[test]
-fn a_hundred_mebibytes_each_way_between_two_programs_of_one_daemon() {
+fn bulk_each_way_between_two_programs_of_one_daemon() {
     in_namespace(|| {
         let daemon = Daemon::start("");
         for ip in [STACK_V4, STACK_V6] {
@@ -166,7 +172,7 @@ fn a_hundred_mebibytes_each_way_between_two_programs_of_one_daemon() {
             let at = listener.local_addr().expect("its address");
             let ours = Builder::new().session(&two).connect(at).expect("connect");
             let (theirs, _) = listener.accept().expect("accept");
-            both_ways(ours, theirs, 100 * MIB);
+            both_ways(ours, theirs, bulk());
         }
     });
 }
