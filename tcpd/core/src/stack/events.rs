@@ -17,8 +17,8 @@ pub enum Event {
         /// How.
         changes: Changes,
     },
-    /// A listener's queue holds connections to accept. Raised when the first one comes, and again after an accept
-    /// that leaves more.
+    /// A listener's queue holds connections to accept. Raised for all that have come since the last such event, and
+    /// again after an accept that leaves more.
     Incoming {
         /// Which.
         listener: ListenerId,

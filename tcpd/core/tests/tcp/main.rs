@@ -11,6 +11,7 @@ mod data;
 mod limits;
 mod loss;
 mod opening;
+mod owner;
 mod resets;
 mod time_wait;
 mod timers;
