@@ -98,8 +98,8 @@ counters! {
 }
 
 impl Counters {
-    /// Calls `f` with name, explanation and value of every counter: first the named ones, then `dropped_…` for every
-    /// [`DropReason`], then `transition_…` for every arrow of figure 5.
+    /// Calls `f` with name, explanation and value of every counter: first the named ones, then every [`DropReason`] under
+    /// its own name, then every arrow of figure 5 as `FROM>TO`.
     pub fn each(&self, mut f: impl FnMut(&'static str, &'static str, u64)) {
         self.each_named(&mut f);
         for &reason in DropReason::ALL {
