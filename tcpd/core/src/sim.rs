@@ -12,3 +12,12 @@ pub mod link;
 pub mod pair;
 pub mod script;
 pub mod simulation;
+
+/// Runs `f`; a panic in it, as of an invariant that does not hold, becomes its text, so that the run can be told.
+fn catching<T>(f: impl FnOnce() -> T) -> Result<T, String> {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(f)).map_err(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+        text.unwrap_or("no text").to_owned()
+    })
+}

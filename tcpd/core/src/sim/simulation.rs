@@ -118,7 +118,10 @@ fn converse(parameters: &Parameters, record: bool) -> Result<Conversation, (Stri
     }
     let mut edges = RightEdges::default();
     pair.watch(Box::new(move |_, end, packet| edges.check(end, packet)));
-    let result = Talk::begin(parameters, &mut pair).and_then(|mut talk| talk.finish(&mut pair));
+    let result = super::catching(|| {
+        Talk::begin(parameters, &mut pair).and_then(|mut talk| talk.finish(&mut pair))
+    });
+    let result = result.unwrap_or_else(|panic| Err(format!("panicked: {panic}")));
     result.map_err(|message| {
         let mut picture = pair.ladder().render_last(LADDER_LINES);
         for end in End::BOTH {
@@ -222,7 +225,7 @@ impl<'p> Talk<'p> {
         let spoken = pair.packets();
         self.wind_down(pair, limit)?;
         let after = pair.packets() - spoken;
-        if after > 200 {
+        if after > 2_000 {
             return Err(format!("{after} packets after both users were done"));
         }
         Ok(Conversation {

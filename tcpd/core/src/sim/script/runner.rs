@@ -117,22 +117,30 @@ impl<'s> Runner<'s> {
 
     /// Plays the whole script.
     pub(super) fn run(mut self) -> Result<Report, Failure> {
-        let script = self.script;
-        for event in &script.events {
-            if let Err((place, wrong)) = self.event(event) {
-                return Err(self.failure(place, wrong));
-            }
-        }
-        match self.leftovers() {
+        let outcome = crate::sim::catching(|| self.events()).unwrap_or_else(|panic| {
+            Err((
+                self.place,
+                Wrong::new(format!("the stack panicked: {panic}")),
+            ))
+        });
+        match outcome {
             Ok(()) => Ok(Report {
                 ladder: self.ladder,
                 duration: self.now.duration_since(self.start),
             }),
-            Err(wrong) => {
-                let waiting = self.waiting.as_ref().map(|waiting| waiting.place);
-                Err(self.failure(waiting.unwrap_or(self.place), wrong))
-            }
+            Err((place, wrong)) => Err(self.failure(place, wrong)),
         }
+    }
+
+    fn events(&mut self) -> Result<(), (Place, Wrong)> {
+        let script = self.script;
+        for event in &script.events {
+            self.event(event)?;
+        }
+        self.leftovers().map_err(|wrong| {
+            let waiting = self.waiting.as_ref().map(|waiting| waiting.place);
+            (waiting.unwrap_or(self.place), wrong)
+        })
     }
 
     fn failure(&mut self, place: Place, wrong: Wrong) -> Failure {
