@@ -10,4 +10,5 @@ mod common {
     pub(crate) mod rerun;
 }
 
+mod lifecycle;
 mod programs;
