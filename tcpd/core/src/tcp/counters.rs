@@ -93,6 +93,8 @@ counters! {
     replies_lost,
     /// Packets the stack sent to itself.
     loopback_packets,
+    /// Changes of state that RFC 9293 figure 5 does not know: each is a bug.
+    forbidden_transitions,
     /// Packet-too-big messages that lowered the MSS of a connection.
     path_mtu_lowered,
 }
