@@ -138,8 +138,14 @@ impl<W: Spawner> ControlLoop<W> {
                     reset: true,
                 })
             }
+            Request::Listen(mut listen) => {
+                if listen.backlog == 0 {
+                    listen.backlog = self.config.limits.backlog;
+                }
+                self.hand_over(id, number, Request::Listen(listen));
+                Ok(())
+            }
             Request::Hello(_)
-            | Request::Listen(_)
             | Request::CloseListener { .. }
             | Request::Accept { .. }
             | Request::CancelAccept { .. }
@@ -149,15 +155,20 @@ impl<W: Spawner> ControlLoop<W> {
             | Request::Abort { .. }
             | Request::SetOptions { .. }
             | Request::GrowTransmit { .. } => {
-                self.wait_for_answer(id, number, Waiting::of(&request));
-                self.order(Order::Request {
-                    session: id,
-                    request_id: number,
-                    request,
-                });
+                self.hand_over(id, number, request);
                 Ok(())
             }
         }
+    }
+
+    /// The stack thread answers this one.
+    fn hand_over(&mut self, id: SessionId, number: u32, request: Request) {
+        self.wait_for_answer(id, number, Waiting::of(&request));
+        self.order(Order::Request {
+            session: id,
+            request_id: number,
+            request,
+        });
     }
 
     /// A worker takes its connection.

@@ -69,7 +69,11 @@ fn a_request_goes_to_the_stack_thread_and_its_answer_comes_back() {
     else {
         panic!()
     };
-    assert_eq!((whose, request_id, request), (session, 9, listen(8080)));
+    let Request::Listen(asked) = request else {
+        panic!("{request:?}")
+    };
+    assert_eq!((whose, request_id, asked.port), (session, 9, 8080));
+    assert_eq!(asked.backlog, 128, "none asked for: the configuration's");
     let local = "198.18.0.2:8080".parse().expect("an address");
     t.report(Report::Reply {
         session,
