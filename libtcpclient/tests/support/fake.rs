@@ -456,7 +456,7 @@ pub(crate) fn status() -> ConnectionStatus {
             owner: Owner::default(),
             timer: None,
         },
-        passive: false,
+        passive: Some(false),
         age_ms: 5,
         last_received_ms: Some(1),
         last_sent_ms: None,

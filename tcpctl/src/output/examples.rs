@@ -150,7 +150,7 @@ pub(crate) fn busy() -> ConnectionStatus {
     row.recv_q_bytes = 100;
     ConnectionStatus {
         row,
-        passive: true,
+        passive: Some(true),
         age_ms: 185_000,
         last_received_ms: Some(12),
         last_sent_ms: Some(3),
@@ -243,7 +243,7 @@ pub(crate) fn busy() -> ConnectionStatus {
 pub(crate) fn time_wait() -> ConnectionStatus {
     ConnectionStatus {
         row: connections().remove(4),
-        passive: true,
+        passive: Some(true),
         age_ms: 61_000,
         last_received_ms: Some(100),
         last_sent_ms: Some(100),
@@ -281,7 +281,7 @@ pub(crate) fn syn_sent() -> ConnectionStatus {
             "198.18.0.1:81",
             client(4711, "nc"),
         ),
-        passive: false,
+        passive: Some(false),
         age_ms: 1_400,
         last_received_ms: None,
         last_sent_ms: Some(400),

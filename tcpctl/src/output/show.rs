@@ -73,13 +73,12 @@ fn identity(sheet: &mut Sheet, status: &ConnectionStatus, users: &Users) {
         ))
         .line("state", format!("{}: {}", row.state, why::state(status)))
         .maybe("ended", status.end.as_deref().map(why::end))
-        .line(
+        .maybe(
             "opened",
-            if status.passive {
-                "by the peer (passive OPEN)"
-            } else {
-                "by this side (active OPEN)"
-            },
+            status.passive.map(|passive| match passive {
+                true => "by the peer (passive OPEN)".to_owned(),
+                false => "by this side (active OPEN)".to_owned(),
+            }),
         )
         .line("owner", owner_of_connection(&row.owner, users))
         .line("age", duration(status.age_ms.saturating_mul(1_000)))

@@ -11,7 +11,7 @@ pub fn state(status: &ConnectionStatus) -> String {
         TcpState::Closed => "it has ended; the program that holds it has not closed it yet".to_owned(),
         TcpState::Listen => "it waits for connection requests".to_owned(),
         TcpState::SynSent => "our SYN went out; the peer has not answered it".to_owned(),
-        TcpState::SynReceived if status.passive => "the peer's SYN is answered; its ACK of our SYN is missing".to_owned(),
+        TcpState::SynReceived if status.passive == Some(true) => "the peer's SYN is answered; its ACK of our SYN is missing".to_owned(),
         TcpState::SynReceived => "both sides sent SYN at the same time; the peer's ACK of ours is missing".to_owned(),
         TcpState::Established => "open in both directions".to_owned(),
         TcpState::FinWait1 => format!("we closed first; {}", fin_not_acknowledged(status)),

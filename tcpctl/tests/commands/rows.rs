@@ -99,7 +99,7 @@ pub(crate) fn listener(id: &str, local: &str) -> ListenerRow {
 pub(crate) fn status(row: ConnectionRow) -> ConnectionStatus {
     ConnectionStatus {
         row,
-        passive: true,
+        passive: Some(true),
         age_ms: 1_000,
         last_received_ms: Some(5),
         last_sent_ms: Some(5),

@@ -51,7 +51,6 @@ pub(super) fn connection(summary: &Summary, owner: Owner, now: Instant) -> Conne
 pub(super) fn status(
     status: &Status,
     owner: Owner,
-    passive: bool,
     maximum: (u32, u32),
     now: Instant,
 ) -> ConnectionStatus {
@@ -73,7 +72,7 @@ pub(super) fn status(
             owner,
             timer: timers.first().cloned(),
         },
-        passive,
+        passive: status.passive,
         age_ms: milliseconds(now.duration_since(status.created)),
         last_received_ms: since(status.last_heard),
         last_sent_ms: since(status.last_sent),

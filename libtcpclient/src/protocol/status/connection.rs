@@ -180,8 +180,9 @@ pub struct ConnectionStatus {
     /// What the list shows.
     #[serde(flatten)]
     pub row: ConnectionRow,
-    /// True when the peer opened it.
-    pub passive: bool,
+    /// True when the peer opened it; absent where that is no longer known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub passive: Option<bool>,
     /// Since it was created.
     pub age_ms: u64,
     /// Since the last segment came; absent when none did.

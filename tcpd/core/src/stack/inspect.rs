@@ -284,6 +284,7 @@ fn status_of_open<R: Ring>(id: EndpointId, open: &SynSent<R>) -> Status {
         open.pair.remote_socket(),
     );
     Status {
+        passive: Some(false),
         tag: open.tag,
         end: open.end,
         soft_error: open.soft_error,
@@ -318,6 +319,7 @@ fn status_of_half_open(id: EndpointId, half: &HalfOpen) -> Status {
         half.pair.remote_socket(),
     );
     Status {
+        passive: Some(true),
         iss: half.iss,
         snd_una: half.iss,
         snd_nxt: half.snd_nxt(),

@@ -285,26 +285,12 @@ impl<W: Spawner> ControlLoop<W> {
 
     fn status_reply(&self, now: Instant, status: &tcpd_core::stack::Status, owner: Owner) -> Reply {
         let maximum = (self.config.tcp.receive_max, self.config.tcp.send_max);
-        let passive = self.is_passive(status, owner);
         json(&rows::status(
             status,
             self.owner(owner, status.id),
-            passive,
             maximum,
             now,
         ))
-    }
-
-    /// Whether the peer opened a connection. The core does not keep it, so where no session can say, the port tells: who
-    /// opens a connection has an ephemeral one unless it asks for another.
-    fn is_passive(&self, status: &tcpd_core::stack::Status, owner: Owner) -> bool {
-        let session = match owner {
-            Owner::Session(session) => self.clients.get(session),
-            Owner::Service(_) | Owner::Orphan | Owner::Nobody => None,
-        };
-        let known = session.and_then(|client| client.holdings.is_passive(status.id.to_bits()));
-        let ports = self.config.tcp.ephemeral_ports;
-        known.unwrap_or_else(|| !(ports.first..=ports.last).contains(&status.local.port()))
     }
 
     /// Whose an endpoint is, in words.

@@ -1,6 +1,6 @@
 //! What a session has: told from its requests and their answers, for quotas and for the table.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use libtcpclient::protocol::{Opened, Reply, Request};
 
@@ -36,8 +36,7 @@ impl Waiting {
 /// Connections and listeners of a session.
 #[derive(Debug, Default)]
 pub(super) struct Holdings {
-    /// Whether each was opened by the peer.
-    connections: HashMap<u64, bool>,
+    connections: HashSet<u64>,
     /// Connects that wait for their answer.
     connecting: u32,
     waits_for_table: bool,
@@ -82,12 +81,10 @@ impl Holdings {
             Waiting::Other => {}
         }
         match reply {
-            Reply::Connected(Opened { connection, .. }) => {
-                _ = self.connections.insert(*connection, false)
-            }
-            Reply::Accepted(Opened { connection, .. })
+            Reply::Connected(Opened { connection, .. })
+            | Reply::Accepted(Opened { connection, .. })
             | Reply::Adopted(Opened { connection, .. }) => {
-                self.connections.insert(*connection, true);
+                self.connections.insert(*connection);
             }
             Reply::Listening { listener, .. } => _ = self.listeners.insert(*listener),
             _ => {}
@@ -97,11 +94,6 @@ impl Holdings {
     /// Whether a table was asked for and has not come.
     pub(super) fn waits_for_table(&self) -> bool {
         self.waits_for_table
-    }
-
-    /// Whether the peer opened this connection; `None` when it is not one of these.
-    pub(super) fn is_passive(&self, connection: u64) -> Option<bool> {
-        self.connections.get(&connection).copied()
     }
 
     /// How many, with those it is about to have.
@@ -155,10 +147,6 @@ mod tests {
                 connections: 2,
                 listeners: 1
             }
-        );
-        assert_eq!(
-            [1, 2, 3].map(|id| holdings.is_passive(id)),
-            [Some(false), Some(true), None]
         );
         holdings.learn(Waiting::of(&Request::Abort { connection: 1 }), &Reply::Done);
         holdings.learn(

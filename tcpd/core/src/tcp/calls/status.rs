@@ -21,6 +21,8 @@ pub struct Status {
     pub id: EndpointId,
     /// Its state.
     pub state: State,
+    /// Whether the peer opened it; `None` where that is no longer known (a TIME-WAIT entry without a user).
+    pub passive: Option<bool>,
     /// The own address and port.
     pub local: SocketAddr,
     /// The peer's; unspecified for a listener.
@@ -167,6 +169,7 @@ impl Status {
         Self {
             id,
             state,
+            passive: None,
             local,
             remote,
             tag: 0,
@@ -241,6 +244,7 @@ impl Status {
         let (send, receive) = (&conn.send, &conn.receive);
         let small = |bytes: u64| u32::try_from(bytes).unwrap_or(u32::MAX);
         Self {
+            passive: Some(conn.passive),
             tag: conn.tag,
             orphan: conn.is_orphan(),
             unaccepted: matches!(conn.owner, Owner::Listener(_)),

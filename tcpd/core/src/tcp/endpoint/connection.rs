@@ -88,6 +88,8 @@ pub(crate) struct Connection<R> {
     /// Of its IPv6 packets (RFC 6437); 0 for IPv4.
     pub(crate) flow_label: u32,
     pub(crate) owner: Owner,
+    /// The peer opened it.
+    pub(crate) passive: bool,
     pub(crate) end: Option<EndReason>,
     pub(crate) send: SendSpace,
     pub(crate) receive: ReceiveSpace,
@@ -183,6 +185,7 @@ impl<R: Ring> Connection<R> {
         Self {
             state: opening.state,
             flow_label: opening.flow_label,
+            passive: matches!(opening.owner, Owner::Listener(_)),
             owner: opening.owner,
             end: None,
             send: SendSpace::new(opening.iss, opening.agreed.send_shift.unwrap_or(0), mss),
