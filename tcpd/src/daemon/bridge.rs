@@ -68,6 +68,8 @@ struct Session {
     active: bool,
     /// The client is gone; only what still drains is left.
     closed: bool,
+    /// It broke the rules and was reported for it: not looked at again, its end is on the way.
+    condemned: bool,
 }
 
 /// One connection that has a slot.
@@ -213,6 +215,7 @@ impl Bridge {
                 listeners: HashSet::new(),
                 active: false,
                 closed: false,
+                condemned: false,
             },
         );
     }
@@ -263,9 +266,12 @@ impl Bridge {
             return;
         };
         self.counts.bells_heard += 1;
-        silence(&session.bell);
+        if silence(&session.bell) {
+            // Not at once: when the client is gone altogether, its socket says so.
+            return self.report(Report::BellClosed { session: id });
+        }
         session.arena.doorbells(0).to_daemon.awake();
-        if !session.active {
+        if !session.active && !session.condemned {
             session.active = true;
             self.active.push(id);
         }
@@ -279,6 +285,9 @@ impl Bridge {
             let Some(session) = self.sessions.get(&id) else {
                 continue;
             };
+            if session.condemned {
+                continue;
+            }
             let arena = Arc::clone(&session.arena);
             for _ in 0..WORDS_PER_TURN {
                 let Some(marked) = arena.doorbells(0).to_daemon.take() else {
@@ -286,6 +295,9 @@ impl Bridge {
                 };
                 any = true;
                 for slot in marked {
+                    if self.is_condemned(id) {
+                        break;
+                    }
                     let Some(endpoint) = self.endpoint_at(id, slot) else {
                         continue; // A bit for a free slot is a spurious wake-up, nothing more.
                     };
@@ -306,7 +318,8 @@ impl Bridge {
             let Some(session) = sessions.get_mut(id) else {
                 return false;
             };
-            session.active = !session.arena.doorbells(0).to_daemon.prepare_sleep();
+            session.active =
+                !session.condemned && !session.arena.doorbells(0).to_daemon.prepare_sleep();
             session.active
         });
         self.active.is_empty()
@@ -316,7 +329,17 @@ impl Bridge {
         *self.sessions.get(&session)?.slots.get(slot as usize)?
     }
 
+    fn is_condemned(&self, session: SessionId) -> bool {
+        let session = self.sessions.get(&session);
+        session.is_some_and(|session| session.condemned)
+    }
+
+    /// The first one of a session is reported and ends it.
     fn violation(&mut self, session: SessionId, violation: Violation) {
+        let Some(liar) = self.sessions.get_mut(&session).filter(|s| !s.condemned) else {
+            return;
+        };
+        liar.condemned = true;
         self.counts.violations += 1;
         self.report(Report::Violation {
             session,
@@ -361,7 +384,8 @@ impl Bridge {
             stack.committed(now, endpoint, written).ok();
         }
         let mut known = view.receive.read;
-        loop {
+        // An honest reader passes a mark for each fraction of what it can read; one that plays with its index stops here.
+        for _ in 0..=NOTICE_FRACTION {
             let read = slot.take_read(known, view.receive.next)?;
             if read != known {
                 stack.consumed(now, endpoint, read).ok();
@@ -370,9 +394,10 @@ impl Bridge {
             }
             let notice = read + u64::from(view.receive.capacity / NOTICE_FRACTION);
             if !slot.ask_notice(notice) {
-                return Ok(());
+                break;
             }
         }
+        Ok(())
     }
 
     /// Doubles the receive ring when the connection is fast enough to use it.
@@ -497,13 +522,14 @@ fn slot_state(view: &View) -> (SlotState, Option<EndReason>) {
     (state, end)
 }
 
-/// Reads a bell silent. It is a stream socket: what was rung since the last time is a few bytes.
-fn silence(bell: &OwnedFd) {
-    let mut bytes = [0; 64];
-    while matches!(
+/// Takes from a bell what was rung; true when its other end is closed. One receive of bounded size: what a flood leaves
+/// behind rings again with the next byte, and costs nobody else a turn.
+fn silence(bell: &OwnedFd) -> bool {
+    let mut bytes = [0; 512];
+    matches!(
         rustix::net::recv(bell, &mut bytes, RecvFlags::DONTWAIT),
-        Ok((_, 1..))
-    ) {}
+        Ok((_, 0)) | Err(rustix::io::Errno::CONNRESET)
+    )
 }
 
 /// Rings a client's bell. Full means that it is ringing already; a client that closed it is its own loss.

@@ -388,6 +388,9 @@ impl<W: Spawner> ControlLoop<W> {
                 Incoming::Nothing if client.connector_gone => {
                     return Err(End::silent(EndedBy::ConnectorGone));
                 }
+                Incoming::Nothing if client.bell_closed => {
+                    return Err(End::of(EndedBy::BellClosed));
+                }
                 Incoming::Nothing => return Ok(false),
                 Incoming::Ended(by) => return Err(End::of(by)),
             };

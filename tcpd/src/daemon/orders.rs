@@ -215,6 +215,11 @@ pub enum Report {
         /// What, in one word of `libtcpclient::shm::Violation`.
         what: &'static str,
     },
+    /// A client has closed its bell: it could never tell of anything again.
+    BellClosed {
+        /// Whose.
+        session: SessionId,
+    },
     /// Every connection of a closed session is gone and its arena is unmapped here.
     SessionReleased {
         /// Whose.

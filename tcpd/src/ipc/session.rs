@@ -52,6 +52,8 @@ pub enum EndedBy {
     UnreadReplies,
     /// Something impossible in shared memory.
     Violation,
+    /// The bell was closed, the session was not.
+    BellClosed,
     /// The socket failed.
     SocketError,
     /// The daemon could not serve it.
@@ -62,7 +64,7 @@ pub enum EndedBy {
 
 impl EndedBy {
     /// Each of them.
-    pub const ALL: [EndedBy; 18] = [
+    pub const ALL: [EndedBy; 19] = [
         EndedBy::Client,
         EndedBy::ConnectorGone,
         EndedBy::TruncatedMessage,
@@ -78,6 +80,7 @@ impl EndedBy {
         EndedBy::Quota,
         EndedBy::UnreadReplies,
         EndedBy::Violation,
+        EndedBy::BellClosed,
         EndedBy::SocketError,
         EndedBy::Daemon,
         EndedBy::Stopping,
@@ -101,6 +104,7 @@ impl EndedBy {
             EndedBy::Quota => "sessions-ended-quota",
             EndedBy::UnreadReplies => "sessions-ended-unread-replies",
             EndedBy::Violation => "sessions-ended-violation",
+            EndedBy::BellClosed => "sessions-ended-bell-closed",
             EndedBy::SocketError => "sessions-ended-socket-error",
             EndedBy::Daemon => "sessions-ended-by-daemon",
             EndedBy::Stopping => "sessions-ended-stopping",
@@ -133,6 +137,7 @@ impl EndedBy {
             EndedBy::Violation => {
                 "Sessions ended because of something impossible in shared memory."
             }
+            EndedBy::BellClosed => "Sessions ended because their bell was closed.",
             EndedBy::SocketError => "Sessions whose socket failed.",
             EndedBy::Daemon => "Sessions the daemon could not serve.",
             EndedBy::Stopping => "Sessions open when the daemon stopped.",

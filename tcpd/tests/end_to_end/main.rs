@@ -2,7 +2,6 @@
 
 #[path = "../common"]
 mod common {
-    #[expect(dead_code, reason = "other tests use the rest of it")]
     pub(crate) mod daemon;
     pub(crate) mod deadline;
     pub(crate) mod namespace;
@@ -10,5 +9,6 @@ mod common {
     pub(crate) mod rerun;
 }
 
+mod hostile;
 mod lifecycle;
 mod programs;

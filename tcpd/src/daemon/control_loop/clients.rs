@@ -39,6 +39,8 @@ pub(super) struct Client {
     pub(super) has_arena: bool,
     /// Its connector has ended: what it said before still counts, then it is over.
     pub(super) connector_gone: bool,
+    /// It has closed its bell: likewise.
+    pub(super) bell_closed: bool,
     /// It counts against its user's quota.
     pub(super) counted: bool,
     ready: bool,
@@ -158,6 +160,7 @@ impl Clients {
             grant: None,
             has_arena: false,
             connector_gone: false,
+            bell_closed: false,
             counted: false,
             ready: false,
         };

@@ -48,6 +48,7 @@ impl<W: Spawner> ControlLoop<W> {
             }
             Report::Inspected { ticket, what } => self.on_inspected(now, ticket, what),
             Report::Violation { session, what } => self.on_violation(session, what),
+            Report::BellClosed { session } => self.on_bell_closed(session),
             Report::SessionReleased { session } => {
                 self.memory.remove(session);
                 self.clients.released(session);
@@ -63,6 +64,14 @@ impl<W: Spawner> ControlLoop<W> {
             Report::Stopped { .. } | Report::DeviceFailed { .. } => {
                 // The caller has taken these.
             }
+        }
+    }
+
+    /// What the client said before it still counts, its goodbye above all.
+    fn on_bell_closed(&mut self, session: SessionId) {
+        if let Some(client) = self.clients.get_mut(session) {
+            client.bell_closed = true;
+            self.clients.mark_ready(session);
         }
     }
 
