@@ -10,5 +10,6 @@ mod common {
 }
 
 mod hostile;
+mod killed;
 mod lifecycle;
 mod programs;

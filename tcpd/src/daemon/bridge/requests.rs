@@ -131,6 +131,8 @@ impl Bridge {
             Some(listener) if listener.owner == ListenerOwner::Session(session) => {
                 Ok((id, listener))
             }
+            // It may have been this session's until the daemon began to stop.
+            _ if self.draining => Err(Reply::error(ErrorCode::Draining, "")),
             _ => Err(Reply::error(ErrorCode::NoSuchListener, "")),
         }
     }
