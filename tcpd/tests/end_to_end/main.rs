@@ -9,7 +9,9 @@ mod common {
     pub(crate) mod rerun;
 }
 
+mod capture;
 mod hostile;
+mod idle;
 mod killed;
 mod lifecycle;
 mod programs;
