@@ -1,7 +1,7 @@
 //! The eleven states of RFC 9293 §3.3.2 and the arrows of its figure 5.
 //!
 //! Every change of state in the whole stack passes [`State::may_become`]: the caller is
-//! [`crate::tcp::endpoint::transition`], which also counts it and tells the observer.
+//! [`crate::tcp::endpoint::Context::transition`], which also counts it and tells the observer.
 
 use std::fmt;
 
