@@ -52,12 +52,17 @@ pub struct Pair {
     now: Instant,
     ladder: Ladder,
     record: bool,
+    /// Super-segments travel uncut, as through a device with TSO and GRO.
+    offload: bool,
     sent: u64,
     watch: Option<Watch>,
     /// What `watch` did not like first.
     complaint: Option<String>,
     idle_deadlines: u32,
 }
+
+/// Bytes before each packet on its way: the size at which a super-segment would be cut, 0 for what is none.
+const ENVELOPE: usize = 2;
 
 /// So many deadlines in a row at one instant are a loop in a stack.
 const MOST_DEADLINES_AT_ONCE: u32 = 10_000;
@@ -86,6 +91,7 @@ impl Pair {
             now,
             ladder: Ladder::default(),
             record: false,
+            offload: false,
             sent: 0,
             watch: None,
             complaint: None,
@@ -107,6 +113,11 @@ impl Pair {
     /// Records every packet in [`Pair::ladder`] from now on.
     pub fn record(&mut self) {
         self.record = true;
+    }
+
+    /// Lets super-segments travel uncut from now on. Links must not damage packets then.
+    pub fn offload(&mut self) {
+        self.offload = true;
     }
 
     /// Has every packet sent looked at.
@@ -173,12 +184,17 @@ impl Pair {
         self.now = self.now.max(next);
         for end in End::BOTH {
             let link = &mut self.links[end.index()];
-            while let Some(packet) = link.receive(self.now) {
+            while let Some(envelope) = link.receive(self.now) {
+                let (size, packet) = envelope.split_at(ENVELOPE);
                 let meta = ReceiveMeta {
                     checksum_trusted: false,
-                    segment_size: None,
+                    segment_size: match u16::from_be_bytes([size[0], size[1]]) {
+                        0 => None,
+                        size if self.offload => Some(size),
+                        _ => None,
+                    },
                 };
-                self.stacks[end.other().index()].receive(self.now, &packet, meta);
+                self.stacks[end.other().index()].receive(self.now, packet, meta);
             }
         }
         for stack in &mut self.stacks {
@@ -197,14 +213,19 @@ impl Pair {
     pub fn flush(&mut self) -> Result<(), String> {
         for end in End::BOTH {
             let mut packets = Vec::new();
-            while let Some(transmit) = self.stacks[end.index()].poll_transmit(self.now) {
-                transmit.write_packets(|packet| packets.push(packet.to_vec()));
+            while let Some(mut transmit) = self.stacks[end.index()].poll_transmit(self.now) {
+                let mut size = [0; ENVELOPE];
+                if self.offload {
+                    size = transmit.segment_size.to_be_bytes();
+                    transmit.segment_size = 0;
+                }
+                transmit.write_packets(|packet| packets.push([&size, packet].concat()));
                 if packets.len() > 100_000 {
                     return Err(format!("100000 packets at once at {}", self.now));
                 }
             }
-            for packet in packets {
-                self.send(end, &packet);
+            for envelope in packets {
+                self.send(end, &envelope);
             }
         }
         match self.complaint.take() {
@@ -213,9 +234,10 @@ impl Pair {
         }
     }
 
-    fn send(&mut self, end: End, packet: &[u8]) {
+    fn send(&mut self, end: End, envelope: &[u8]) {
         self.sent += 1;
-        let fate = self.links[end.index()].send(self.now, packet);
+        let fate = self.links[end.index()].send(self.now, envelope);
+        let packet = &envelope[ENVELOPE..];
         if self.record {
             self.show(end, packet, fate);
         }

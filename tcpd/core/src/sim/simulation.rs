@@ -60,7 +60,7 @@ impl fmt::Display for Broken {
         }
         write!(
             f,
-            "to repeat it: cargo xtask soak --from {} --seeds 1",
+            "to repeat it: cargo xtask soak --from {} --seeds 1 --transfers 0",
             self.seed
         )
     }
@@ -115,6 +115,9 @@ fn converse(parameters: &Parameters, record: bool) -> Result<Conversation, (Stri
     );
     if record {
         pair.record();
+    }
+    if parameters.offload {
+        pair.offload();
     }
     let mut edges = RightEdges::default();
     pair.watch(Box::new(move |_, end, packet| edges.check(end, packet)));

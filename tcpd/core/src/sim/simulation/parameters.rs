@@ -17,6 +17,10 @@ pub struct Parameters {
     pub ipv6: bool,
     /// Both sides connect, nobody listens.
     pub simultaneous_open: bool,
+    /// Super-segments travel uncut; the network then damages nothing.
+    pub offload: bool,
+    /// Users exchange rings and grow them on the way, as a daemon does.
+    pub exchanges_rings: bool,
     /// Left and right.
     pub stacks: [StackConfig; 2],
     /// Left to right, and back.
@@ -44,7 +48,13 @@ impl fmt::Display for Parameters {
         } else {
             ""
         };
-        writeln!(f, "{version}{open}")?;
+        let offload = if self.offload { ", offload" } else { "" };
+        let rings = if self.exchanges_rings {
+            ", rings exchanged"
+        } else {
+            ""
+        };
+        writeln!(f, "{version}{open}{offload}{rings}")?;
         for (side, name) in ["left", "right"].into_iter().enumerate() {
             let (stack, tcp) = (&self.stacks[side], &self.stacks[side].tcp);
             writeln!(
@@ -130,7 +140,14 @@ impl Parameters {
     pub fn from_seed(seed: u64) -> Parameters {
         let mut dice = Dice(Generator::from_seed(seed ^ 0x7463_7064));
         let ipv6 = dice.chance(0.4);
-        let links = [link(&mut dice), link(&mut dice)];
+        let mut links = [link(&mut dice), link(&mut dice)];
+        let offload = dice.chance(0.3);
+        if offload {
+            for link in &mut links {
+                link.corrupt = 0.0;
+                link.queue = link.queue.max(256_000);
+            }
+        }
         let stacks = [stack(&mut dice, ipv6), stack(&mut dice, ipv6)];
         let most = if dice.chance(0.1) { 400_000 } else { 60_000 };
         let longest = |dice: &mut Dice| dice.scaled(40_000) as u32 + 1;
@@ -139,12 +156,18 @@ impl Parameters {
         // What is written or read byte by byte is not long.
         let bytes = [0, 1].map(|side: usize| {
             let piece = longest_write[side].min(longest_read[1 - side]);
-            dice.scaled(most).min(1_500 * u64::from(piece))
+            let length = match dice.chance(0.5) {
+                true => dice.scaled(most),
+                false => dice.between(0, most),
+            };
+            length.min(1_500 * u64::from(piece))
         });
         Parameters {
             seed,
             ipv6,
             simultaneous_open: dice.chance(0.1),
+            offload,
+            exchanges_rings: dice.chance(0.5),
             bytes,
             longest_write,
             longest_read,

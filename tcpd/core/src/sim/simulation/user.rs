@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::Parameters;
 use crate::random::Generator;
-use crate::stack::{EndpointId, ListenerId, ReceiveError, SendError, Stack};
-use crate::tcp::buffer::HeapRing;
+use crate::stack::{EndpointId, ListenerId, ReceiveError, SendError, Stack, View};
+use crate::tcp::buffer::{HeapRing, Ring};
 use crate::time::Instant;
 
 /// One side of a conversation.
@@ -34,6 +34,7 @@ pub(super) struct User {
     longest_pause: Duration,
     sleepiness: f64,
     aborts_after: Option<u64>,
+    exchanges_rings: bool,
     buffer: Vec<u8>,
 }
 
@@ -65,6 +66,7 @@ impl User {
             longest_pause: parameters.longest_pause[side],
             sleepiness: parameters.sleepiness[side],
             aborts_after: parameters.aborts_after[side],
+            exchanges_rings: parameters.exchanges_rings,
             buffer: Vec::new(),
         }
     }
@@ -123,6 +125,9 @@ impl User {
             stack.close(now, id).ok();
             return Ok(());
         }
+        if self.exchanges_rings && view.end.is_none() && self.generator.chance(0.02) {
+            self.exchange_rings(now, id, &view, stack)?;
+        }
         self.write(now, id, stack);
         self.read(now, id, stack)?;
         let finished = self.half_closed && self.saw_end;
@@ -152,6 +157,29 @@ impl User {
             return pause + Duration::from_millis(self.generator.below(12_000));
         }
         pause
+    }
+
+    /// Moves the connection into rings at least as large, or lets its own grow.
+    fn exchange_rings(
+        &mut self,
+        now: Instant,
+        id: EndpointId,
+        view: &View,
+        stack: &mut Stack<HeapRing>,
+    ) -> Result<(), String> {
+        let most = 1 << 20;
+        let mut larger =
+            |capacity: u32| (capacity << self.generator.below(2)).min(most.max(capacity));
+        let (receive, send) = (larger(view.receive.capacity), larger(view.send.capacity));
+        if self.generator.chance(0.5) {
+            stack.grow_receive(now, id, receive);
+            stack.grow_send(now, id, send);
+            return Ok(());
+        }
+        let (receive, send) = (HeapRing::private(receive), HeapRing::private(send));
+        stack
+            .attach(now, id, receive, send)
+            .map_err(|e| format!("attach: {e}"))
     }
 
     fn write(&mut self, now: Instant, id: EndpointId, stack: &mut Stack<HeapRing>) {
