@@ -214,7 +214,7 @@ pub(super) fn listener(id: ListenerId, status: &ListenerStatus, owner: Owner) ->
 /// A line of the statistics.
 pub(super) fn counter((name, help, value): &(&'static str, &'static str, u64)) -> CounterRow {
     CounterRow {
-        name: (*name).to_owned(),
+        name: name.replace('_', "-"),
         value: *value,
         help: (*help).to_owned(),
     }

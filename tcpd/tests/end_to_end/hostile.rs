@@ -162,7 +162,7 @@ fn random_bitmaps_and_sleep_flags_are_only_spurious_wake_ups() {
             let mut liar = Liar::open(daemon);
             let mut connection = liar.connect();
             for round in 0..20_000 {
-                let value = random.next_u64() | u64::from(round % 3 == 0) * u64::MAX;
+                let value = random.next_u64() | (u64::from(round % 3 == 0) * u64::MAX);
                 liar.scribble(8 * random.below(BLOCK / 8), &value.to_le_bytes());
                 if round % 16 == 0 {
                     liar.bell.ring().expect("the daemon holds its end");
