@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{Check, Runner, Waiting, Wrong};
 use crate::sim::script::Place;
 use crate::sim::script::calls::{self, Outcome};
-use crate::sim::script::syntax::{Errno, Event, Invocation, Wanted, When};
+use crate::sim::script::syntax::{Call, Errno, Event, Invocation, Wanted, When};
 use crate::time::Instant;
 
 impl<'s> Runner<'s> {
@@ -19,12 +19,15 @@ impl<'s> Runner<'s> {
             return Err(Wrong::new("another call is still waiting: one at a time"));
         }
         let outcome = calls::call(self, &invocation.call, false)?;
-        let state = self.state_text(self.sockets.peer_of(&invocation.call));
-        self.ladder.remark(
-            self.shown(self.now),
-            &state,
-            calls::describe(&invocation.call, &outcome),
-        );
+        // Looking at a state is nothing that happens.
+        if !matches!(
+            invocation.call,
+            Call::State { .. } | Call::StateOfPeer { .. }
+        ) {
+            let state = self.state_text(self.sockets.peer_of(&invocation.call));
+            let text = calls::describe(&invocation.call, &outcome);
+            self.ladder.remark(self.shown(self.now), &state, text);
+        }
         let Some(returns_at) = invocation.returns_at else {
             if outcome == Outcome::Blocks {
                 return Err(Wrong::new(
