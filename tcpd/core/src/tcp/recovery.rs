@@ -9,6 +9,8 @@ mod tests;
 pub(crate) struct Recovery {
     /// Duplicate acknowledgments in a row.
     pub(crate) duplicates: u32,
+    /// What was in flight when the first of them came, bytes.
+    pub(crate) flight: u64,
     /// Whether fast recovery is under way.
     pub(crate) active: bool,
     /// `recover` of RFC 6582 §3.2: the highest position sent when the last recovery, or the last timeout, began.
@@ -33,8 +35,17 @@ impl Recovery {
     pub(crate) const fn new() -> Self {
         Self {
             duplicates: 0,
+            flight: 0,
             active: false,
             recover: None,
+        }
+    }
+
+    /// `flight` bytes are in flight and a duplicate acknowledgment has come. RFC 5681 §3.2 (2): what limited transmit sends from
+    /// now on is no part of the flight that a loss halves.
+    pub(crate) fn note_flight(&mut self, flight: u64) {
+        if self.duplicates == 0 {
+            self.flight = flight;
         }
     }
 

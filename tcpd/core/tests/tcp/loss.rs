@@ -38,12 +38,13 @@ fn two_duplicates_send_something_new_and_the_third_repairs() {
     peer.tell(".", 1, 1, b"");
     assert_eq!(peer.out(), [". 1(1000) ack 1"], "fast retransmit");
     let status = peer.stack.status(id).expect("status");
-    assert_eq!((status.ssthresh, status.cwnd), (Some(6000), 9000));
+    // RFC 5681 §3.2 (2): half of the ten, without the two that limited transmit sent.
+    assert_eq!((status.ssthresh, status.cwnd), (Some(5000), 8000));
     // All of it arrives: recovery ends at ssthresh.
     peer.tell(".", 1, 12_001, b"");
     let status = peer.stack.status(id).expect("status");
     assert!(!status.in_recovery);
-    assert!(status.cwnd <= 6000, "{}", status.cwnd);
+    assert!(status.cwnd <= 5000, "{}", status.cwnd);
 }
 
 #[test]

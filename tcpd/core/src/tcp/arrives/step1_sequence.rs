@@ -55,9 +55,8 @@ fn paws<R: Ring>(conn: &mut Connection<R>, seg: &Segment<'_>, cx: &mut Context<'
         answer(conn, seg, cx);
         return ControlFlow::Break(DropReason::Paws);
     }
-    // §4.3: only a segment that spans what was acknowledged last may set what is echoed.
-    let newer = timestamps.value.wrapping_sub(state.recent) as i32 >= 0;
-    if newer && seg.start <= conn.acked_to as i64 && is_acceptable_or_next(&conn.receive, seg) {
+    // §4.3: only a segment that spans what was acknowledged last may set what is echoed. Its value is newer, or TS.Recent is void.
+    if seg.start <= conn.acked_to as i64 && is_acceptable_or_next(&conn.receive, seg) {
         state.remember(timestamps.value, cx.now);
     }
     ControlFlow::Continue(())

@@ -151,10 +151,10 @@ fn is_duplicate<R: Ring>(conn: &Connection<R>, seg: &Segment<'_>) -> bool {
 fn duplicate_acknowledgment<R: Ring>(conn: &mut Connection<R>, cx: &mut Context<'_>) {
     conn.tally.duplicate_acks_in += 1;
     cx.counters.duplicate_acks_in += 1;
-    let flight = conn.send.in_flight();
+    conn.recovery.note_flight(conn.send.in_flight());
     match conn.recovery.on_duplicate(conn.send.una, conn.send.nxt) {
         Duplicate::Lost => {
-            conn.congestion.on_fast_retransmit(flight);
+            conn.congestion.on_fast_retransmit(conn.recovery.flight);
             conn.intents.retransmit_first = true;
             conn.tally.fast_retransmits += 1;
             cx.counters.fast_retransmits += 1;
