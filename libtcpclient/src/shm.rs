@@ -33,6 +33,7 @@ pub mod slot;
 #[cfg(not(loom))]
 pub use self::{
     arena::{Arena, MapError},
+    doorbell::Marked,
     layout::{Direction, Geometry, Layout, LayoutError},
     ring::{RawSlice, SharedRing},
     slot::{ClientSlot, DaemonSlot, SlotState, StartPositions, Violation},

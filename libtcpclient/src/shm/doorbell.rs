@@ -43,6 +43,13 @@ pub struct Marked {
     bits: u64,
 }
 
+impl Marked {
+    /// The word behind this one, for [`Doorbell::take_from`].
+    pub fn next_word(&self) -> u32 {
+        self.first / 64 + 1
+    }
+}
+
 impl Iterator for Marked {
     type Item = u32;
 
@@ -96,9 +103,16 @@ impl<const WORDS: usize> Doorbell<WORDS> {
 
     /// Takes the marks of one word, lowest first; `None` when nothing is marked. It may be empty.
     pub fn take(&self) -> Option<Marked> {
+        self.take_from(0)
+    }
+
+    /// The same, of the first marked word from `first` on, going round: who goes on behind the word it took
+    /// last ([`Marked::next_word`]) comes to every word, however busy the others are.
+    pub fn take_from(&self, first: u32) -> Option<Marked> {
         let summary = self.summary.0.load(Ordering::Relaxed);
-        let word = summary.trailing_zeros();
-        let bits = self.words.get(word as usize);
+        let behind = summary.rotate_right(first % 64).trailing_zeros();
+        let word = (behind + first % 64) % 64;
+        let bits = self.words.get(word as usize).filter(|_| summary != 0);
         let Some(bits) = bits else {
             // No bit, or one that stands for no word: only a side that lies sets that.
             if summary != 0 {

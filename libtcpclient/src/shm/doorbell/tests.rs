@@ -21,6 +21,24 @@ fn a_mark_is_taken_once_and_tells_which_slot() {
 }
 
 #[test]
+fn who_goes_on_behind_the_last_word_comes_to_every_word() {
+    let doorbell = Doorbell::<64>::new();
+    let mut next = 0;
+    let mut words = Vec::new();
+    for _ in 0..5 {
+        for slot in [0, 64, 4032] {
+            assert!(!doorbell.mark(slot), "nobody sleeps");
+        }
+        let marked = doorbell.take_from(next).expect("marked");
+        next = marked.next_word();
+        words.push(next - 1);
+    }
+    assert_eq!(words, [0, 1, 63, 0, 1]);
+    while doorbell.take().is_some() {}
+    assert_eq!(doorbell.take_from(next), None);
+}
+
+#[test]
 fn a_slot_beyond_the_bitmap_is_ignored() {
     let doorbell = Doorbell::<64>::new();
     assert!(!doorbell.mark(4096) && !doorbell.mark(u32::MAX));
