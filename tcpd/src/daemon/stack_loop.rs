@@ -9,12 +9,14 @@
 //! 5. events of the stack, published into the arenas;
 //! 6. packets to the device, a bounded batch.
 //!
-//! When a turn found nothing to do the thread goes to sleep by the protocol of `libtcpclient::shm`: flag, fence,
+//! While there is work, the poll is asked between turns without waiting: the device's readiness and the bells of clients
+//! that slept come only from there. When a turn found nothing to do the thread goes to sleep by the protocol of `libtcpclient::shm`: flag, fence,
 //! re-check, sleep. Nothing here waits for a client, and no client can make a turn longer than its budget.
 
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::mpsc::Receiver;
+use std::time::Duration;
 
 use libtcpclient::shm::RawSlice;
 use mio::unix::SourceFd;
@@ -36,6 +38,10 @@ const RECEIVE_BATCH: usize = 32;
 const TRANSMIT_BATCH: usize = 64;
 /// Orders handled in one turn.
 const ORDER_BATCH: usize = 64;
+/// While there is work, the poll is asked at least this often.
+const LOOK_EVERY: Duration = Duration::from_micros(100);
+/// During a stop, what is left is counted this often: the count goes through every endpoint.
+const COUNT_EVERY: Duration = Duration::from_millis(20);
 
 const DEVICE: Token = Token(0);
 const ORDERS: Token = Token(1);
@@ -70,8 +76,19 @@ pub(crate) struct StackLoop {
     readable: bool,
     buffer: Vec<u8>,
     scratch: Vec<u8>,
+    /// When the poll was asked last.
+    looked_at: Instant,
+    /// A stop under way.
+    stop: Option<Stop>,
+}
+
+/// A stop under way.
+#[derive(Debug, Clone, Copy)]
+struct Stop {
     /// After this the rest is reset.
-    stop_at: Option<Instant>,
+    at: Instant,
+    /// When to count what is left.
+    count_at: Instant,
 }
 
 impl StackLoop {
@@ -117,7 +134,8 @@ impl StackLoop {
             readable: true,
             buffer: vec![0; RECEIVE_BUFFER_LEN],
             scratch: Vec::new(),
-            stop_at: None,
+            looked_at: Instant::ZERO,
+            stop: None,
         })
     }
 
@@ -125,18 +143,14 @@ impl StackLoop {
     pub(crate) fn run(mut self) {
         let mut events = Events::with_capacity(256);
         loop {
-            match self.turn() {
-                Ok(true) => {}
-                Ok(false) => {
-                    if let Err(error) = self.sleep(&mut events) {
-                        self.fail(error);
-                        return;
-                    }
-                }
-                Err(error) => {
-                    self.fail(error);
-                    return;
-                }
+            let done = match self.turn() {
+                Ok(true) => self.look_around(&mut events),
+                Ok(false) => self.sleep(&mut events),
+                Err(error) => Err(error),
+            };
+            if let Err(error) = done {
+                self.fail(error);
+                return;
             }
             if self.stopped() {
                 return;
@@ -246,7 +260,8 @@ impl StackLoop {
             Order::Stop { grace } => {
                 bridge.drain(stack, now);
                 let at = now + grace;
-                self.stop_at = Some(self.stop_at.map_or(at, |earlier| earlier.min(at)));
+                let at = self.stop.map_or(at, |earlier| earlier.at.min(at));
+                self.stop = Some(Stop { at, count_at: now });
             }
         }
     }
@@ -307,16 +322,31 @@ impl StackLoop {
     /// Sleeps until something happens, unless something just did.
     fn sleep(&mut self, events: &mut Events) -> io::Result<()> {
         if !self.bridge.prepare_sleep() {
-            return Ok(());
+            return self.look_around(events);
         }
         let deadlines = [
             self.stack.next_deadline(),
             self.bridge.next_deadline(),
-            self.stop_at,
+            self.stop.map(|stop| stop.at.min(stop.count_at)),
         ];
         self.set_timer(deadlines.into_iter().flatten().min())?;
         self.counts.sleeps += 1;
-        match self.poll.poll(events, None) {
+        self.poll(events, None)
+    }
+
+    /// There is work, but what only the poll knows must not wait for its end: one client that never rests would keep the
+    /// device and everybody who slept waiting.
+    fn look_around(&mut self, events: &mut Events) -> io::Result<()> {
+        let now = clock::now();
+        if now.duration_since(self.looked_at) < LOOK_EVERY {
+            return Ok(());
+        }
+        self.looked_at = now;
+        self.poll(events, Some(Duration::ZERO))
+    }
+
+    fn poll(&mut self, events: &mut Events, timeout: Option<Duration>) -> io::Result<()> {
+        match self.poll.poll(events, timeout) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
             Err(error) => return Err(error),
@@ -359,12 +389,18 @@ impl StackLoop {
 
     /// Whether the stop is complete; then it has been reported.
     fn stopped(&mut self) -> bool {
-        let Some(at) = self.stop_at else {
+        let Some(stop) = &mut self.stop else {
             return false;
         };
         let now = clock::now();
-        if self.bridge.unfinished(&self.stack) > 0 && now < at {
-            return false;
+        if now < stop.at {
+            if now < stop.count_at {
+                return false;
+            }
+            stop.count_at = now + COUNT_EVERY;
+            if self.bridge.unfinished(&self.stack) > 0 {
+                return false;
+            }
         }
         let reset = self.bridge.reset_all(&mut self.stack, now);
         // The resets leave before the device closes.
@@ -403,3 +439,6 @@ fn out_packet<'a>(
         ipv6: transmit.header[0] >> 4 == 6,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,140 @@
+//! The loop, turned by hand.
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use libtcpclient::shm::{Arena, Layout};
+use libtcpclient::socket::Bell;
+use tcpd_core::random::Secret;
+use tcpd_core::stack::{IpCidr, Stack, StackConfig};
+
+use super::*;
+use crate::daemon::bridge::RingSizes;
+use crate::daemon::channel::{self, OrderSender, ReportReceiver};
+use crate::daemon::orders::Credentials;
+use crate::device::channel::{Channel, channel};
+
+struct Daemon {
+    turned: StackLoop,
+    orders: OrderSender<Order>,
+    reports: ReportReceiver<Report>,
+    outside: Channel,
+}
+
+fn daemon() -> Daemon {
+    let (device, outside) = channel(1500, true).expect("a socketpair");
+    let own = IpCidr {
+        addr: "198.18.0.2".parse().expect("an address"),
+        prefix: 24,
+    };
+    let config = StackConfig {
+        addresses: vec![own],
+        ..StackConfig::default()
+    };
+    let sizes = RingSizes {
+        initial: 4096,
+        maximum: 65_536,
+    };
+    let bridge = BridgeConfig {
+        receive: sizes,
+        transmit: sizes,
+        pending_accepts: 4,
+        backlog: 4,
+        keepalive: None,
+    };
+    let (orders, receiver, waiting) = channel::orders().expect("an eventfd");
+    let (sender, reports) = channel::reports().expect("an eventfd");
+    let stack = Stack::new(config, Secret::new([1; 16]), 1, clock::now());
+    let device = Box::new(device);
+    let turned = StackLoop::new(device, stack, bridge, receiver, waiting, sender);
+    Daemon {
+        turned: turned.expect("a loop"),
+        orders,
+        reports,
+        outside,
+    }
+}
+
+impl Daemon {
+    fn client(&mut self, session: SessionId) -> (Arc<Arena>, Bell) {
+        let layout = Layout::new(1, 4, 65_536).expect("a layout");
+        let arena = Arc::new(Arena::create(layout).expect("a memfd"));
+        let (ours, theirs) = Bell::pair().expect("a socketpair");
+        let opened = Order::SessionOpened {
+            session,
+            arena: Arc::clone(&arena),
+            bell: OwnedFd::from(ours),
+            credentials: Credentials {
+                uid: 1000,
+                all: false,
+            },
+            worker: false,
+        };
+        self.orders.send(opened).expect("a receiver");
+        (arena, theirs)
+    }
+
+    /// One turn, with what follows it.
+    fn turn(&mut self) {
+        let mut events = Events::with_capacity(16);
+        assert!(
+            self.turned.turn().expect("no error"),
+            "there is always work"
+        );
+        self.turned.look_around(&mut events).expect("no error");
+    }
+}
+
+#[test]
+fn a_client_that_never_rests_keeps_neither_the_device_nor_a_sleeper_waiting() {
+    let mut daemon = daemon();
+    let (busy, _bell) = daemon.client(1);
+    let (sleeper, bell) = daemon.client(2);
+    daemon.turn();
+    let mut events = Events::with_capacity(16);
+    while daemon.turned.turn().expect("no error") {}
+    assert!(daemon.turned.bridge.prepare_sleep());
+    daemon
+        .turned
+        .poll(&mut events, Some(Duration::ZERO))
+        .expect("no error");
+    assert!(!daemon.turned.readable, "the device was read empty");
+    let heard = daemon.turned.bridge.counts().bells_heard;
+    // From now on one client always has something; then the device gets a packet, and the other client rings.
+    assert!(busy.doorbells(0).to_daemon.mark(0));
+    daemon.turned.bridge.hear_bell(1);
+    let packet = OutPacket {
+        header: &[0x45; 20],
+        payload: [RawSlice::EMPTY; 2],
+        segment_size: 0,
+        checksum: None,
+        ipv6: false,
+    };
+    daemon.outside.transmit(&packet).expect("room");
+    assert!(sleeper.doorbells(0).to_daemon.mark(0), "it sleeps");
+    rustix::io::write(&bell, &[1]).expect("room");
+    let deadline = clock::now() + Duration::from_secs(10);
+    while daemon.turned.device.statistics().packets_in == 0
+        || daemon.turned.bridge.counts().bells_heard < heard + 2
+    {
+        assert!(clock::now() < deadline, "neither was seen");
+        let _ = busy.doorbells(0).to_daemon.mark(0);
+        daemon.turn();
+    }
+}
+
+#[test]
+fn a_stop_with_nothing_in_flight_ends_at_once() {
+    let mut daemon = daemon();
+    let grace = Duration::from_secs(3600);
+    daemon
+        .orders
+        .send(Order::Stop { grace })
+        .expect("a receiver");
+    let before = clock::now();
+    daemon.turned.run();
+    assert!(clock::now().duration_since(before) < Duration::from_secs(60));
+    daemon.reports.wake();
+    let last = daemon.reports.next().expect("a report");
+    assert!(matches!(last, Some(Report::Stopped { reset: 0 })));
+}
