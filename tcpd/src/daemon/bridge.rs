@@ -19,16 +19,17 @@ use libtcpclient::protocol::{
 };
 use libtcpclient::shm::layout::MIN_RING;
 use libtcpclient::shm::{
-    Arena, DaemonSlot, Direction, SharedRing, SlotState, StartPositions, Violation,
+    Arena, DaemonSlot, Direction, Marked, SharedRing, SlotState, StartPositions, Violation,
 };
 use rustix::net::{RecvFlags, SendFlags};
 use tcpd_core::stack::{
-    Changes, ConnectOptions, EndpointId, Event, KeepAlive, ListenOptions, ListenerId, Stack, State,
-    View,
+    Changes, CloseError, ConnectOptions, EndpointId, Event, KeepAlive, ListenOptions, ListenerId,
+    Stack, State, View,
 };
 use tcpd_core::tcp::buffer::Ring;
 use tcpd_core::time::Instant;
 
+use self::exchange::slot_state;
 use self::words::{close_error, connection_options, end_error, open_error};
 use super::channel::ReportSender;
 use super::orders::{Credentials, Inspected, Inspection, Owner, Report, ServiceIndex, SessionId};
@@ -36,17 +37,22 @@ use super::ring_buffer::ConnectionRing;
 use super::stack_loop::LoopCounts;
 use crate::device::Statistics;
 
+mod exchange;
+mod idle;
 mod inspect;
+mod listening;
 mod requests;
 mod services;
+mod sessions;
 mod slots;
 mod words;
+
+#[cfg(test)]
+mod tests;
 
 /// The stack as the daemon runs it.
 pub(crate) type DaemonStack = Stack<ConnectionRing>;
 
-/// Words of the dirty bitmap (64 slots each) looked at for one session in one turn.
-const WORDS_PER_TURN: usize = 4;
 /// A client's reader says that it has read when this part of the ring is free, and a writer is woken at this part.
 const NOTICE_FRACTION: u32 = 4;
 /// A receive ring grows when twice its capacity went through it within this time.
@@ -66,10 +72,12 @@ struct Session {
     listeners: HashSet<ListenerId>,
     /// Looked at every turn, until there is nothing to see when the thread goes to sleep.
     active: bool,
-    /// The client is gone; only what still drains is left.
-    closed: bool,
+    /// The word of the dirty bitmap to look at next.
+    next_word: u32,
     /// It broke the rules and was reported for it: not looked at again, its end is on the way.
     condemned: bool,
+    /// The client is gone; only what still drains is left.
+    closed: bool,
 }
 
 /// One connection that has a slot.
@@ -83,6 +91,8 @@ struct Connection {
     lingering: Option<u32>,
     /// The client has closed it.
     released: bool,
+    /// The client has shut its reading side: its word of what it has read means nothing any more.
+    reading_closed: bool,
     /// Its own deadline (connect timeout, linger), mirrored in [`Bridge::deadlines`].
     deadline: Option<Instant>,
     receive_maximum: u32,
@@ -93,6 +103,14 @@ struct Connection {
     writer_woken_at: u64,
     /// What the slot says of the state.
     published: (SlotState, Option<EndReason>),
+    /// How far the slot says that data has arrived.
+    received: u64,
+    /// What that was when the receive ring began to be watched: [`idle`].
+    received_at_look: u64,
+    /// It stands in [`Bridge::idle`].
+    watched: bool,
+    /// The reader is asked to tell when it has read everything.
+    tell_when_empty: bool,
 }
 
 /// Who a listener is for.
@@ -160,6 +178,8 @@ pub(crate) struct Bridge {
     active: Vec<SessionId>,
     /// Deadlines of single connections: connect timeouts, linger.
     deadlines: BTreeSet<(Instant, EndpointId)>,
+    /// Receive rings in use lately, and when to look whether they still are; the earliest first.
+    idle: VecDeque<(Instant, EndpointId)>,
     counts: BridgeCounts,
     /// Nothing new is taken.
     draining: bool,
@@ -189,162 +209,15 @@ impl Bridge {
             unclaimed: HashMap::new(),
             active: Vec::new(),
             deadlines: BTreeSet::new(),
+            idle: VecDeque::new(),
             counts: BridgeCounts::default(),
             draining: false,
         }
     }
 
-    /// A client's arena arrives.
-    pub(crate) fn session_opened(
-        &mut self,
-        session: SessionId,
-        arena: Arc<Arena>,
-        bell: OwnedFd,
-        credentials: Credentials,
-        worker: bool,
-    ) {
-        self.sessions.insert(
-            session,
-            Session {
-                arena,
-                bell,
-                credentials,
-                worker,
-                slots: Vec::new(),
-                free: Vec::new(),
-                listeners: HashSet::new(),
-                active: false,
-                closed: false,
-                condemned: false,
-            },
-        );
-    }
-
-    /// The bell's descriptor, for the poll.
-    pub(crate) fn bell(&self, session: SessionId) -> Option<&OwnedFd> {
-        self.sessions.get(&session).map(|session| &session.bell)
-    }
-
-    /// The client is gone: its listeners close, its connections close or are reset, its arena goes when the last of
-    /// them needs no byte of it.
-    pub(crate) fn session_closed(&mut self, stack: &mut DaemonStack, now: Instant, id: SessionId) {
-        let Some(session) = self.sessions.get_mut(&id) else {
-            return;
-        };
-        session.closed = true;
-        let worker = session.worker;
-        let listeners: Vec<ListenerId> = session.listeners.drain().collect();
-        let owned: Vec<EndpointId> = session.slots.iter().flatten().copied().collect();
-        for listener in listeners {
-            self.listeners.remove(&listener);
-            stack.close_listener(now, listener);
-        }
-        for endpoint in owned {
-            // The last bytes the client wrote before it went.
-            let honest = self.pull(stack, now, endpoint).is_ok();
-            let Some(connection) = self.connections.get_mut(&endpoint) else {
-                continue;
-            };
-            connection.connecting = None;
-            connection.lingering = None;
-            if !connection.released {
-                connection.released = true;
-                if worker || !honest {
-                    stack.abort(now, endpoint).ok();
-                } else {
-                    stack.close(now, endpoint).ok();
-                }
-            }
-            self.settle(stack, now, endpoint);
-        }
-        self.release_if_empty(id);
-    }
-
-    /// A bell rang: the session is looked at from now on.
-    pub(crate) fn hear_bell(&mut self, id: SessionId) {
-        let Some(session) = self.sessions.get_mut(&id) else {
-            return;
-        };
-        self.counts.bells_heard += 1;
-        if silence(&session.bell) {
-            // Not at once: when the client is gone altogether, its socket says so.
-            return self.report(Report::BellClosed { session: id });
-        }
-        session.arena.doorbells(0).to_daemon.awake();
-        if !session.active && !session.condemned {
-            session.active = true;
-            self.active.push(id);
-        }
-    }
-
-    /// Looks at what active sessions wrote, at most [`WORDS_PER_TURN`] words each. True when there was something.
-    pub(crate) fn poll_sessions(&mut self, stack: &mut DaemonStack, now: Instant) -> bool {
-        let mut any = false;
-        for place in 0..self.active.len() {
-            let id = self.active[place];
-            let Some(session) = self.sessions.get(&id) else {
-                continue;
-            };
-            if session.condemned {
-                continue;
-            }
-            let arena = Arc::clone(&session.arena);
-            for _ in 0..WORDS_PER_TURN {
-                let Some(marked) = arena.doorbells(0).to_daemon.take() else {
-                    break;
-                };
-                any = true;
-                for slot in marked {
-                    if self.is_condemned(id) {
-                        break;
-                    }
-                    let Some(endpoint) = self.endpoint_at(id, slot) else {
-                        continue; // A bit for a free slot is a spurious wake-up, nothing more.
-                    };
-                    if let Err(violation) = self.pull(stack, now, endpoint) {
-                        self.violation(id, violation);
-                    }
-                }
-            }
-        }
-        any
-    }
-
-    /// Declares the thread asleep to every active session, then looks once more. True when it may sleep: nothing was
-    /// written in between, and every session will ring.
-    pub(crate) fn prepare_sleep(&mut self) -> bool {
-        let sessions = &mut self.sessions;
-        self.active.retain(|id| {
-            let Some(session) = sessions.get_mut(id) else {
-                return false;
-            };
-            session.active =
-                !session.condemned && !session.arena.doorbells(0).to_daemon.prepare_sleep();
-            session.active
-        });
-        self.active.is_empty()
-    }
-
-    fn endpoint_at(&self, session: SessionId, slot: u32) -> Option<EndpointId> {
-        *self.sessions.get(&session)?.slots.get(slot as usize)?
-    }
-
-    fn is_condemned(&self, session: SessionId) -> bool {
-        let session = self.sessions.get(&session);
-        session.is_some_and(|session| session.condemned)
-    }
-
-    /// The first one of a session is reported and ends it.
-    fn violation(&mut self, session: SessionId, violation: Violation) {
-        let Some(liar) = self.sessions.get_mut(&session).filter(|s| !s.condemned) else {
-            return;
-        };
-        liar.condemned = true;
-        self.counts.violations += 1;
-        self.report(Report::Violation {
-            session,
-            what: violation.name(),
-        });
+    #[cfg(test)]
+    pub(crate) fn counts(&self) -> &BridgeCounts {
+        &self.counts
     }
 
     pub(crate) fn report(&self, report: Report) {
@@ -358,88 +231,6 @@ impl Bridge {
             request_id,
             reply,
         });
-    }
-
-    /// Takes over what the client wrote into the slot of `endpoint`: bytes to send, bytes it has read.
-    fn pull(
-        &mut self,
-        stack: &mut DaemonStack,
-        now: Instant,
-        endpoint: EndpointId,
-    ) -> Result<(), Violation> {
-        let Some(connection) = self.connections.get(&endpoint) else {
-            return Ok(());
-        };
-        let Some(view) = stack.view(endpoint) else {
-            return Ok(());
-        };
-        let slot = connection.slot.clone();
-        let written = slot.take_written(
-            view.send.written,
-            view.send.acknowledged,
-            view.send.capacity,
-        )?;
-        if written != view.send.written {
-            // Refused after a shutdown or an end: the client learns that from the slot's state.
-            stack.committed(now, endpoint, written).ok();
-        }
-        let mut known = view.receive.read;
-        // An honest reader passes a mark for each fraction of what it can read; one that plays with its index stops here.
-        for _ in 0..=NOTICE_FRACTION {
-            let read = slot.take_read(known, view.receive.next)?;
-            if read != known {
-                stack.consumed(now, endpoint, read).ok();
-                self.maybe_grow_receive(stack, now, endpoint, read);
-                known = read;
-            }
-            let notice = read + u64::from(view.receive.capacity / NOTICE_FRACTION);
-            if !slot.ask_notice(notice) {
-                break;
-            }
-        }
-        Ok(())
-    }
-
-    /// Doubles the receive ring when the connection is fast enough to use it.
-    fn maybe_grow_receive(
-        &mut self,
-        stack: &mut DaemonStack,
-        now: Instant,
-        endpoint: EndpointId,
-        read: u64,
-    ) {
-        let capacity = stack.receive_ring(endpoint).map_or(0, Ring::capacity);
-        let Some(connection) = self.connections.get_mut(&endpoint) else {
-            return;
-        };
-        let (from, since) = connection.growth_from;
-        if capacity >= connection.receive_maximum || read - from < 2 * u64::from(capacity) {
-            return;
-        }
-        if now.duration_since(since) > GROWTH_WINDOW {
-            connection.growth_from = (read, now);
-        } else if stack.grow_receive(now, endpoint, capacity * 2) {
-            connection.growth_from = (read, now);
-            self.counts.receive_growths += 1;
-            self.publish_geometry(stack, endpoint);
-        }
-        // Otherwise it is not linear just now: asked again at the next read.
-    }
-
-    /// The rings' geometries, before anything is published that stands in the new one.
-    fn publish_geometry(&self, stack: &DaemonStack, endpoint: EndpointId) {
-        let Some(connection) = self.connections.get(&endpoint) else {
-            return;
-        };
-        if let Some(geometry) = stack
-            .receive_ring(endpoint)
-            .and_then(ConnectionRing::geometry)
-        {
-            connection.slot.publish_receive_geometry(geometry);
-        }
-        if let Some(geometry) = stack.send_ring(endpoint).and_then(ConnectionRing::geometry) {
-            connection.slot.publish_transmit_geometry(geometry);
-        }
     }
 
     /// Something happened to an endpoint or a listener.
@@ -458,81 +249,14 @@ impl Bridge {
         changes: Changes,
     ) {
         let Some(view) = stack.view(endpoint) else {
+            self.vanished(endpoint);
             self.settle(stack, now, endpoint);
             return;
         };
-        self.publish(endpoint, &view);
-        if changes.contains(Changes::CONNECTED) {
-            self.answer_connect(stack, endpoint, &view);
-        }
-        if view.end.is_some() {
+        self.publish(now, endpoint, &view);
+        if changes.contains(Changes::CONNECTED) || view.end.is_some() {
             self.answer_connect(stack, endpoint, &view);
         }
         self.settle(stack, now, endpoint);
     }
-
-    /// Copies what the core knows into the slot's words and wakes who waits for it.
-    fn publish(&mut self, endpoint: EndpointId, view: &View) {
-        let Some(connection) = self.connections.get_mut(&endpoint) else {
-            return;
-        };
-        let Some(session) = self
-            .sessions
-            .get(&connection.session)
-            .filter(|session| !session.closed)
-        else {
-            return;
-        };
-        let slot = &connection.slot;
-        slot.publish_received(view.receive.next);
-        slot.publish_acknowledged(view.send.acknowledged);
-        let state = slot_state(view);
-        let changed = state != connection.published;
-        if changed {
-            connection.published = state;
-            slot.publish_state(state.0, state.1);
-        }
-        let mut ring = slot.wake_reader();
-        // A wake-up per segment would cost more than it gives.
-        let freed = view.send.acknowledged - connection.writer_woken_at;
-        let drained = view.send.acknowledged == view.send.written;
-        if changed || drained || freed >= u64::from(view.send.capacity / NOTICE_FRACTION) {
-            connection.writer_woken_at = view.send.acknowledged;
-            ring |= slot.wake_writer();
-        }
-        if ring {
-            self.counts.bells_rung += 1;
-            ring_bell(&session.bell);
-        }
-    }
-}
-
-fn slot_state(view: &View) -> (SlotState, Option<EndReason>) {
-    let mut state = SlotState::default();
-    if view.connected {
-        state = state.with(SlotState::CONNECTED);
-    }
-    if view.receive.fin_received {
-        state = state.with(SlotState::PEER_CLOSED);
-    }
-    let end = view.end.map(words::end_reason);
-    if end.is_some() {
-        state = state.with(SlotState::ENDED);
-    }
-    (state, end)
-}
-
-/// Takes from a bell what was rung; true when its other end is closed. One receive of bounded size: what a flood leaves
-/// behind rings again with the next byte, and costs nobody else a turn.
-fn silence(bell: &OwnedFd) -> bool {
-    let mut bytes = [0; 512];
-    matches!(
-        rustix::net::recv(bell, &mut bytes, RecvFlags::DONTWAIT),
-        Ok((_, 0)) | Err(rustix::io::Errno::CONNRESET)
-    )
-}
-
-/// Rings a client's bell. Full means that it is ringing already; a client that closed it is its own loss.
-fn ring_bell(bell: &OwnedFd) {
-    rustix::net::send(bell, &[1], SendFlags::DONTWAIT | SendFlags::NOSIGNAL).ok();
 }

@@ -55,11 +55,23 @@ impl Bridge {
         } else if !self.may_end(endpoint, credentials) {
             Inspected::NotPermitted
         } else {
-            let done = match reset {
-                true => stack.abort(now, endpoint).is_ok(),
+            let done = match (reset, stack.state(endpoint)) {
+                // What has no user yet, or never did, cannot be closed in order.
+                (true, _) | (false, Some(State::SynSent | State::SynReceived)) => {
+                    stack.abort(now, endpoint).is_ok()
+                }
+                (false, Some(State::TimeWait)) => true,
                 // The owner keeps its handle: it reads to the end and sees its own writes refused.
-                false => stack.shutdown_write(now, endpoint).is_ok(),
+                (false, _) => matches!(
+                    stack.shutdown_write(now, endpoint),
+                    Ok(()) | Err(CloseError::Closing | CloseError::Ended(_))
+                ),
             };
+            if stack.view(endpoint).is_none() {
+                // Not every end of what is forgotten at once is an event.
+                self.vanished(endpoint);
+                self.settle(stack, now, endpoint);
+            }
             match done {
                 true => Inspected::Done,
                 false => Inspected::NoSuchEndpoint,
@@ -78,7 +90,7 @@ impl Bridge {
 
     fn owner(&self, endpoint: EndpointId) -> Owner {
         if let Some(connection) = self.connections.get(&endpoint) {
-            return match connection.released {
+            return match connection.released && connection.lingering.is_none() {
                 true => Owner::Orphan,
                 false => Owner::Session(connection.session),
             };

@@ -12,11 +12,7 @@ impl Bridge {
         request_id: u32,
         request: Request,
     ) {
-        if self
-            .sessions
-            .get(&session)
-            .is_none_or(|session| session.closed)
-        {
+        if !self.is_served(session) {
             return;
         }
         let answer = match request {
@@ -67,189 +63,18 @@ impl Bridge {
         }
     }
 
-    /// The connection a client names, if it is its own and not closed by it.
+    /// The connection a client names, if it is its own, it knows of it, and has not closed it.
     fn own(&self, session: SessionId, connection: u64) -> Result<EndpointId, Reply> {
         let endpoint = EndpointId::from_bits(connection);
         match self.connections.get(&endpoint) {
-            Some(connection) if connection.session == session && !connection.released => {
+            Some(connection)
+                if connection.session == session
+                    && !connection.released
+                    && connection.connecting.is_none() =>
+            {
                 Ok(endpoint)
             }
             _ => Err(Reply::error(ErrorCode::NoSuchConnection, "")),
-        }
-    }
-
-    fn listen(
-        &mut self,
-        stack: &mut DaemonStack,
-        now: Instant,
-        id: SessionId,
-        listen: &Listen,
-    ) -> Reply {
-        if self.draining {
-            return Reply::error(ErrorCode::Draining, "");
-        }
-        let options = ListenOptions {
-            local: listen.address,
-            port: listen.port,
-            backlog: listen.backlog,
-            reuse: listen.reuse,
-            tag: id,
-            connection: connection_options(&listen.options, self.config),
-            ..ListenOptions::default()
-        };
-        let listener = match stack.listen(now, options) {
-            Ok(listener) => listener,
-            Err(error) => return open_error(&error),
-        };
-        let Some(local) = stack.listener_status(listener).map(|status| status.local) else {
-            return Reply::error(ErrorCode::Internal, "the listener vanished");
-        };
-        self.listeners.insert(
-            listener,
-            Listener {
-                owner: ListenerOwner::Session(id),
-                pending: VecDeque::new(),
-                options: listen.options,
-            },
-        );
-        if let Some(session) = self.sessions.get_mut(&id) {
-            session.listeners.insert(listener);
-        }
-        Reply::Listening {
-            listener: listener.to_bits(),
-            local,
-        }
-    }
-
-    fn own_listener(
-        &mut self,
-        session: SessionId,
-        listener: u64,
-    ) -> Result<(ListenerId, &mut Listener), Reply> {
-        let id = ListenerId::from_bits(listener);
-        match self.listeners.get_mut(&id) {
-            Some(listener) if listener.owner == ListenerOwner::Session(session) => {
-                Ok((id, listener))
-            }
-            // It may have been this session's until the daemon began to stop.
-            _ if self.draining => Err(Reply::error(ErrorCode::Draining, "")),
-            _ => Err(Reply::error(ErrorCode::NoSuchListener, "")),
-        }
-    }
-
-    fn close_listener(
-        &mut self,
-        stack: &mut DaemonStack,
-        now: Instant,
-        session: SessionId,
-        listener: u64,
-    ) -> Reply {
-        let id = match self.own_listener(session, listener) {
-            Ok((id, _)) => id,
-            Err(reply) => return reply,
-        };
-        let pending = self
-            .listeners
-            .remove(&id)
-            .map(|listener| listener.pending)
-            .unwrap_or_default();
-        for request_id in pending {
-            self.reply(
-                session,
-                request_id,
-                Reply::error(ErrorCode::ListenerClosed, ""),
-            );
-        }
-        if let Some(session) = self.sessions.get_mut(&session) {
-            session.listeners.remove(&id);
-        }
-        stack.close_listener(now, id);
-        Reply::Done
-    }
-
-    fn accept(
-        &mut self,
-        stack: &mut DaemonStack,
-        now: Instant,
-        session: SessionId,
-        request_id: u32,
-        listener: u64,
-        nonblocking: bool,
-    ) -> Option<Reply> {
-        let limit = self.config.pending_accepts;
-        let (id, entry) = match self.own_listener(session, listener) {
-            Ok(found) => found,
-            Err(reply) => return Some(reply),
-        };
-        if entry.pending.len() >= limit {
-            return Some(Reply::error(
-                ErrorCode::TooManyRequests,
-                format!("{limit} accepts wait already"),
-            ));
-        }
-        entry.pending.push_back(request_id);
-        self.serve_accepts(stack, now, id);
-        let entry = self.listeners.get_mut(&id)?;
-        if nonblocking && entry.pending.back() == Some(&request_id) {
-            entry.pending.pop_back();
-            return Some(Reply::error(ErrorCode::WouldBlock, ""));
-        }
-        None
-    }
-
-    fn cancel_accept(&mut self, session: SessionId, request: u32) -> Reply {
-        let mine = self
-            .sessions
-            .get(&session)
-            .map(|session| session.listeners.clone())
-            .unwrap_or_default();
-        for listener in mine {
-            if let Some(entry) = self.listeners.get_mut(&listener)
-                && let Some(place) = entry.pending.iter().position(|pending| *pending == request)
-            {
-                entry.pending.remove(place);
-                self.reply(session, request, Reply::error(ErrorCode::Cancelled, ""));
-                break;
-            }
-        }
-        // Also when it was answered in the meantime: that answer is on its way.
-        Reply::Done
-    }
-
-    /// Gives waiting connections to waiting accepts.
-    pub(super) fn serve_accepts(
-        &mut self,
-        stack: &mut DaemonStack,
-        now: Instant,
-        listener: ListenerId,
-    ) {
-        loop {
-            let Some(entry) = self.listeners.get_mut(&listener) else {
-                return;
-            };
-            let ListenerOwner::Session(session) = entry.owner else {
-                return;
-            };
-            if entry.pending.is_empty() {
-                return;
-            }
-            let Some(endpoint) = stack.accept(now, listener) else {
-                return;
-            };
-            let options = entry.options;
-            let Some(request_id) = entry.pending.pop_front() else {
-                return;
-            };
-            match self.open_slot(stack, now, session, endpoint, &options) {
-                Ok(()) => match self.opened(stack, endpoint) {
-                    Some(opened) => self.reply(session, request_id, Reply::Accepted(opened)),
-                    None => self.reply(session, request_id, Reply::error(ErrorCode::Internal, "")),
-                },
-                Err(reply) => {
-                    stack.abort(now, endpoint).ok();
-                    self.reply(session, request_id, reply);
-                }
-            }
         }
     }
 
@@ -309,7 +134,8 @@ impl Bridge {
         let failure = if view.connected {
             None
         } else {
-            view.end.and_then(end_error)
+            let code = |end| end_error(end).unwrap_or(ErrorCode::ConnectionAborted);
+            view.end.map(code)
         };
         if failure.is_some() {
             // The client never gets to know this connection, so it will not close it.
@@ -343,6 +169,9 @@ impl Bridge {
         }
         if matches!(how, ShutdownHow::Read | ShutdownHow::Both) {
             stack.shutdown_read(now, endpoint).ok();
+            if let Some(connection) = self.connections.get_mut(&endpoint) {
+                connection.reading_closed = true;
+            }
         }
         if matches!(how, ShutdownHow::Write | ShutdownHow::Both)
             && let Err(error) = stack.shutdown_write(now, endpoint)
@@ -371,16 +200,30 @@ impl Bridge {
         if let Some(reply) = self.pull_or_violate(stack, now, session, endpoint) {
             return Some(reply);
         }
+        let unread = stack
+            .view(endpoint)
+            .filter(|view| view.end.is_none() && view.receive.read < view.receive.next);
         if let Some(connection) = self.connections.get_mut(&endpoint) {
             connection.released = true;
-            connection.lingering = linger_ms.map(|_| request_id);
+            connection.lingering = linger_ms.filter(|_| unread.is_none()).map(|_| request_id);
         }
-        stack.close(now, endpoint).ok();
-        if let Some(ms) = linger_ms {
-            self.set_deadline(endpoint, now + Duration::from_millis(ms.into()));
-        }
+        let (Some(ms), None) = (linger_ms, unread) else {
+            stack.close(now, endpoint).ok();
+            self.settle(stack, now, endpoint);
+            let lost = unread.is_some_and(|view| view.send.acknowledged < view.send.written);
+            return Some(match linger_ms {
+                Some(_) if lost => {
+                    let detail = "unread data made it a reset, and not everything was sent";
+                    Reply::error(ErrorCode::ConnectionAborted, detail)
+                }
+                _ => Reply::Done,
+            });
+        };
+        // Only FIN: the bridge holds on to the connection to see how it ends.
+        stack.shutdown_write(now, endpoint).ok();
+        self.set_deadline(endpoint, now + Duration::from_millis(ms.into()));
         self.settle(stack, now, endpoint);
-        linger_ms.is_none().then_some(Reply::Done)
+        None
     }
 
     fn abort(

@@ -16,7 +16,7 @@ impl Bridge {
         options: &StreamOptions,
     ) -> Result<(), Reply> {
         let config = self.config;
-        let Some(session) = self.sessions.get_mut(&id).filter(|session| !session.closed) else {
+        let Some(session) = self.sessions.get_mut(&id).filter(|s| s.is_served()) else {
             return Err(Reply::error(ErrorCode::Internal, "the session is gone"));
         };
         let Some(view) = stack.view(endpoint) else {
@@ -84,14 +84,22 @@ impl Bridge {
                 connecting: None,
                 lingering: None,
                 released: false,
+                reading_closed: false,
                 deadline: None,
                 receive_maximum,
                 transmit_maximum,
                 growth_from: (view.receive.read, now),
                 writer_woken_at: view.send.acknowledged,
                 published,
+                received: view.receive.next,
+                received_at_look: view.receive.next,
+                watched: false,
+                tell_when_empty: false,
             },
         );
+        if view.receive.next > view.receive.read {
+            self.watch_idle(now, endpoint);
+        }
         Ok(())
     }
 
@@ -115,26 +123,29 @@ impl Bridge {
         let Some(connection) = self.connections.get(&endpoint) else {
             return;
         };
-        let view = stack.view(endpoint);
-        let over = view.is_none_or(|view| view.end.is_some());
-        let drained = view.is_none_or(|view| view.send.acknowledged == view.send.written);
-        if let Some(request_id) = connection.lingering
-            && (over || view.is_some_and(|view| view.fin_acknowledged))
-        {
-            let reply = match view.and_then(|view| view.end).and_then(end_error) {
+        if let Some(request_id) = connection.lingering {
+            let view = stack.view(endpoint);
+            // The slot knows the reason when the stack has forgotten the connection.
+            let end = view.map_or(connection.published.1, |view| {
+                view.end.map(words::end_reason)
+            });
+            if end.is_none() && !view.is_some_and(|view| view.fin_acknowledged) {
+                return;
+            }
+            let reply = match end.and_then(words::reason_error) {
                 Some(code) => Reply::error(code, "while lingering"),
                 None => Reply::Done,
             };
             self.reply(connection.session, request_id, reply);
-            self.clear_deadline(endpoint);
-            if let Some(connection) = self.connections.get_mut(&endpoint) {
-                connection.lingering = None;
-            }
+            self.let_go(stack, now, endpoint);
         }
         let Some(connection) = self.connections.get(&endpoint) else {
             return;
         };
-        if !connection.released || connection.lingering.is_some() || !(over || drained) {
+        let view = stack.view(endpoint);
+        let over = view.is_none_or(|view| view.end.is_some());
+        let drained = view.is_none_or(|view| view.send.acknowledged == view.send.written);
+        if !connection.released || !(over || drained) {
             return;
         }
         let (id, slot) = (connection.session, connection.slot.slot());
@@ -147,7 +158,10 @@ impl Bridge {
             // Nothing of it is in the arena any more; the rest of its life it spends without.
             let receive = <ConnectionRing as Ring>::private(view.receive.capacity);
             let send = <ConnectionRing as Ring>::private(view.send.capacity);
-            stack.attach(now, endpoint, receive, send).ok();
+            if stack.attach(now, endpoint, receive, send).is_err() {
+                // It must not keep a slot that somebody else gets.
+                stack.abort(now, endpoint).ok();
+            }
         }
         if let Some(session) = self.sessions.get_mut(&id) {
             session.slots[slot as usize] = None;
@@ -161,12 +175,21 @@ impl Bridge {
         self.release_if_empty(id);
     }
 
+    /// The end of lingering, good or bad: what is left of the connection is the stack's.
+    fn let_go(&mut self, stack: &mut DaemonStack, now: Instant, endpoint: EndpointId) {
+        self.clear_deadline(endpoint);
+        if let Some(connection) = self.connections.get_mut(&endpoint) {
+            connection.lingering = None;
+        }
+        stack.close(now, endpoint).ok();
+    }
+
     /// Unmaps the arena of a closed session that nothing uses any more.
     pub(super) fn release_if_empty(&mut self, id: SessionId) {
         let gone = self
             .sessions
             .get(&id)
-            .is_some_and(|session| session.closed && session.slots.iter().all(Option::is_none));
+            .is_some_and(|session| session.closed && session.slots.len() == session.free.len());
         if gone {
             self.sessions.remove(&id);
             self.active.retain(|active| *active != id);
@@ -192,10 +215,11 @@ impl Bridge {
 
     /// When the bridge next wants [`Bridge::on_deadline`].
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
-        self.deadlines.first().map(|(at, _)| *at)
+        let own = self.deadlines.first().map(|(at, _)| *at);
+        own.into_iter().chain(self.next_look()).min()
     }
 
-    /// Connect timeouts and lingering closes that are due.
+    /// Connect timeouts, lingering closes and looks at idle rings that are due.
     pub(crate) fn on_deadline(&mut self, stack: &mut DaemonStack, now: Instant) {
         while let Some((at, endpoint)) = self.deadlines.first().copied()
             && at <= now
@@ -213,7 +237,7 @@ impl Bridge {
                     Reply::error(ErrorCode::TimedOut, "the handshake was not done in time"),
                 );
                 stack.abort(now, endpoint).ok();
-            } else if let Some(request_id) = connection.lingering.take() {
+            } else if let Some(request_id) = connection.lingering {
                 self.reply(
                     session,
                     request_id,
@@ -222,13 +246,20 @@ impl Bridge {
                         "not everything was acknowledged in time",
                     ),
                 );
+                self.let_go(stack, now, endpoint);
             }
             self.settle(stack, now, endpoint);
         }
+        self.look_at_idle(stack, now);
     }
 }
 
 impl Session {
+    /// Whether [`Session::take_slot`] would give one.
+    pub(super) fn has_slot(&self) -> bool {
+        !self.free.is_empty() || (self.slots.len() as u32) < self.arena.layout().slots()
+    }
+
     fn take_slot(&mut self) -> Option<u32> {
         if let Some(slot) = self.free.pop() {
             return Some(slot);

@@ -42,7 +42,12 @@ fn timed_out(timer: Timer) -> EndReason {
 
 /// How a request on a connection that ended is refused; `None` for an orderly end.
 pub(super) fn end_error(end: CoreEnd) -> Option<ErrorCode> {
-    Some(match end_reason(end) {
+    reason_error(end_reason(end))
+}
+
+/// The same of a reason in the protocol's words.
+pub(super) fn reason_error(end: EndReason) -> Option<ErrorCode> {
+    Some(match end {
         EndReason::Closed => return None,
         EndReason::Refused | EndReason::PortUnreachable => ErrorCode::ConnectionRefused,
         EndReason::Reset => ErrorCode::ConnectionReset,

@@ -39,7 +39,6 @@ fn daemon() -> Daemon {
         receive: sizes,
         transmit: sizes,
         pending_accepts: 4,
-        backlog: 4,
         keepalive: None,
     };
     let (orders, receiver, waiting) = channel::orders().expect("an eventfd");

@@ -1,0 +1,200 @@
+//! Between the slots' words and the stack: what a client wrote is taken over, what the stack knows is published.
+
+use super::*;
+
+/// Looks at one slot before the turn goes on. A reader that is truthful needs four: each time it has read a quarter more.
+const LOOKS: usize = 8;
+
+impl Bridge {
+    /// Takes over what the client wrote into the slot of `endpoint`: bytes to send, bytes it has read.
+    pub(super) fn pull(
+        &mut self,
+        stack: &mut DaemonStack,
+        now: Instant,
+        endpoint: EndpointId,
+    ) -> Result<(), Violation> {
+        let Some(connection) = self.connections.get(&endpoint) else {
+            return Ok(());
+        };
+        let Some(view) = stack.view(endpoint) else {
+            return Ok(());
+        };
+        let (slot, reading_closed) = (connection.slot.clone(), connection.reading_closed);
+        let written = slot.take_written(
+            view.send.written,
+            view.send.acknowledged,
+            view.send.capacity,
+        )?;
+        if written != view.send.written {
+            // Refused after a shutdown or an end: the client learns that from the slot's state.
+            stack.committed(now, endpoint, written).ok();
+        }
+        if reading_closed {
+            // The stack reads for itself now; the client's word stays where it was.
+            return Ok(());
+        }
+        let mut known = view.receive.read;
+        for _ in 0..LOOKS {
+            let read = slot.take_read(known, view.receive.next)?;
+            if read != known {
+                stack.consumed(now, endpoint, read).ok();
+                self.maybe_grow_receive(stack, now, endpoint, read);
+                known = read;
+            }
+            let notice = self.notice(now, endpoint, read, &view);
+            if !slot.ask_notice(notice) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Where the reader is to tell that it has read. Below that the window does not need it.
+    fn notice(&mut self, now: Instant, endpoint: EndpointId, read: u64, view: &View) -> u64 {
+        let quarter = read + u64::from(view.receive.capacity / NOTICE_FRACTION);
+        let Some(connection) = self.connections.get_mut(&endpoint) else {
+            return quarter;
+        };
+        if !connection.tell_when_empty {
+            return quarter;
+        }
+        if read < view.receive.next {
+            return quarter.min(view.receive.next);
+        }
+        connection.tell_when_empty = false;
+        self.watch_idle(now, endpoint);
+        quarter
+    }
+
+    /// Doubles the receive ring when the connection is fast enough to use it.
+    fn maybe_grow_receive(
+        &mut self,
+        stack: &mut DaemonStack,
+        now: Instant,
+        endpoint: EndpointId,
+        read: u64,
+    ) {
+        let capacity = stack.receive_ring(endpoint).map_or(0, Ring::capacity);
+        let Some(connection) = self.connections.get_mut(&endpoint) else {
+            return;
+        };
+        let (from, since) = connection.growth_from;
+        if capacity >= connection.receive_maximum || read - from < 2 * u64::from(capacity) {
+            return;
+        }
+        if now.duration_since(since) > GROWTH_WINDOW {
+            connection.growth_from = (read, now);
+        } else if stack.grow_receive(now, endpoint, capacity * 2) {
+            connection.growth_from = (read, now);
+            self.counts.receive_growths += 1;
+            self.publish_geometry(stack, endpoint);
+        }
+        // Otherwise it is not linear just now: asked again at the next read.
+    }
+
+    /// The rings' geometries, before anything is published that stands in the new one.
+    pub(super) fn publish_geometry(&self, stack: &DaemonStack, endpoint: EndpointId) {
+        let Some(connection) = self.connections.get(&endpoint) else {
+            return;
+        };
+        if let Some(geometry) = stack
+            .receive_ring(endpoint)
+            .and_then(ConnectionRing::geometry)
+        {
+            connection.slot.publish_receive_geometry(geometry);
+        }
+        if let Some(geometry) = stack.send_ring(endpoint).and_then(ConnectionRing::geometry) {
+            connection.slot.publish_transmit_geometry(geometry);
+        }
+    }
+
+    /// Copies what the core knows into the slot's words and wakes who waits for it.
+    pub(super) fn publish(&mut self, now: Instant, endpoint: EndpointId, view: &View) {
+        let Some(connection) = self.connections.get_mut(&endpoint) else {
+            return;
+        };
+        let session = self.sessions.get(&connection.session);
+        let Some(session) = session.filter(|session| session.is_served()) else {
+            return;
+        };
+        let slot = &connection.slot;
+        slot.publish_received(view.receive.next);
+        slot.publish_acknowledged(view.send.acknowledged);
+        let state = slot_state(view);
+        let changed = state != connection.published;
+        if changed {
+            connection.published = state;
+            slot.publish_state(state.0, state.1);
+        }
+        let arrived = view.receive.next != connection.received;
+        connection.received = view.receive.next;
+        let mut ring = (arrived || changed) && slot.wake_reader();
+        // A wake-up per segment would cost more than it gives.
+        let freed = view.send.acknowledged - connection.writer_woken_at;
+        let drained = view.send.acknowledged == view.send.written;
+        if changed || drained || freed >= u64::from(view.send.capacity / NOTICE_FRACTION) {
+            connection.writer_woken_at = view.send.acknowledged;
+            ring |= slot.wake_writer();
+        }
+        if ring {
+            self.counts.bells_rung += 1;
+            ring_bell(&session.bell);
+        }
+        if arrived {
+            self.watch_idle(now, endpoint);
+        }
+    }
+
+    /// The stack has forgotten a connection that its client holds (an operator reset it): the client is told of the end.
+    pub(super) fn vanished(&mut self, endpoint: EndpointId) {
+        let Some(connection) = self.connections.get_mut(&endpoint) else {
+            return;
+        };
+        if connection.published.1.is_some() {
+            return;
+        }
+        let state = connection.published.0.with(SlotState::ENDED);
+        connection.published = (state, Some(EndReason::Aborted));
+        if connection.released && connection.lingering.is_none() {
+            return;
+        }
+        let session = connection.session;
+        if let Some(request_id) = connection.connecting.take() {
+            connection.released = true;
+            let code = ErrorCode::ConnectionAborted;
+            self.reply(session, request_id, Reply::error(code, ""));
+            return;
+        }
+        let Some(found) = self.sessions.get(&session).filter(|s| s.is_served()) else {
+            return;
+        };
+        connection
+            .slot
+            .publish_state(state, Some(EndReason::Aborted));
+        let ring = connection.slot.wake_reader() | connection.slot.wake_writer();
+        if ring {
+            self.counts.bells_rung += 1;
+            ring_bell(&found.bell);
+        }
+    }
+}
+
+pub(super) fn slot_state(view: &View) -> (SlotState, Option<EndReason>) {
+    let mut state = SlotState::default();
+    if view.connected {
+        state = state.with(SlotState::CONNECTED);
+    }
+    if view.receive.fin_received {
+        state = state.with(SlotState::PEER_CLOSED);
+    }
+    let end = view.end.map(words::end_reason);
+    if end.is_some() {
+        state = state.with(SlotState::ENDED);
+    }
+    (state, end)
+}
+
+/// Rings a client's bell. Full means that it is ringing already; a client that closed it is its own loss.
+fn ring_bell(bell: &OwnedFd) {
+    rustix::net::send(bell, &[1], SendFlags::DONTWAIT | SendFlags::NOSIGNAL).ok();
+}

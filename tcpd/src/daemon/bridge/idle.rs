@@ -1,0 +1,89 @@
+//! Receive rings that nobody uses give their memory back.
+//!
+//! A ring is looked at a second after bytes came. Did more come since, it is looked at again a second later; is it
+//! empty, its pages are punched; is something unread, the reader is asked to tell when it has read all. So nothing wakes
+//! up for a ring that has no page to give.
+//!
+//! Only receive rings: nobody but the daemon writes there. Into a transmit ring the client copies before it says so, at any
+//! time; its pages go when the slot is given back.
+
+use super::*;
+
+/// How long a receive ring is empty before its pages are given back.
+pub(super) const IDLE: Duration = Duration::from_secs(1);
+
+impl Bridge {
+    /// The receive ring of `endpoint` is looked at in a while, unless it is going to be.
+    pub(super) fn watch_idle(&mut self, now: Instant, endpoint: EndpointId) {
+        if let Some(connection) = self.connections.get_mut(&endpoint)
+            && !connection.watched
+        {
+            connection.watched = true;
+            connection.received_at_look = connection.received;
+            self.idle.push_back((now + IDLE, endpoint));
+        }
+    }
+
+    /// When the next receive ring is looked at.
+    pub(super) fn next_look(&self) -> Option<Instant> {
+        self.idle.front().map(|(at, _)| *at)
+    }
+
+    /// Looks at the receive rings whose time has come.
+    pub(super) fn look_at_idle(&mut self, stack: &mut DaemonStack, now: Instant) {
+        while let Some(&(at, endpoint)) = self.idle.front()
+            && at <= now
+        {
+            self.idle.pop_front();
+            if let Some(connection) = self.connections.get_mut(&endpoint) {
+                connection.watched = false;
+                self.look_at(stack, now, endpoint);
+            }
+        }
+    }
+
+    fn look_at(&mut self, stack: &mut DaemonStack, now: Instant, endpoint: EndpointId) {
+        let Some(connection) = self.connections.get(&endpoint) else {
+            return;
+        };
+        let id = connection.session;
+        if !self.sessions.get(&id).is_some_and(Session::is_served) {
+            return;
+        }
+        if connection.received != connection.received_at_look {
+            return self.watch_idle(now, endpoint);
+        }
+        if let Err(violation) = self.pull(stack, now, endpoint) {
+            return self.violation(id, violation);
+        }
+        let view = stack.view(endpoint);
+        if view.is_some_and(|view| view.receive.read < view.receive.next) {
+            if let Some(connection) = self.connections.get_mut(&endpoint) {
+                connection.tell_when_empty = true;
+            }
+            // Asks the reader for that; should it have read all by now, the ring is watched again.
+            if let Err(violation) = self.pull(stack, now, endpoint) {
+                self.violation(id, violation);
+            }
+        } else if self.is_bare(stack, endpoint) {
+            self.punch_receive(endpoint);
+        }
+    }
+
+    /// Whether nothing waits in the receive ring behind a hole either.
+    fn is_bare(&self, stack: &DaemonStack, endpoint: EndpointId) -> bool {
+        stack
+            .status(endpoint)
+            .is_none_or(|status| status.out_of_order.is_empty())
+    }
+
+    fn punch_receive(&mut self, endpoint: EndpointId) {
+        let Some(connection) = self.connections.get(&endpoint) else {
+            return;
+        };
+        let (arena, slot) = (connection.slot.arena(), connection.slot.slot());
+        if arena.punch(slot, Direction::Receive).is_ok() {
+            self.counts.punched += 1;
+        }
+    }
+}
