@@ -6,9 +6,11 @@
 //! 3. The right edge of every window offered never moves left (RFC 9293 §3.8.6 SHLD-14).
 //! 4. Every packet on the wire is well-formed, and what came in was accepted or dropped with a reason.
 //! 5. At the end nothing is left: no connection, no timer.
+//! 6. A stranger off the path, who guesses numbers, changes nothing of this.
 
 mod parameters;
 mod right_edge;
+mod stranger;
 mod user;
 
 use std::fmt;
@@ -23,6 +25,7 @@ use crate::time::Instant;
 
 pub use parameters::Parameters;
 use right_edge::RightEdges;
+use stranger::Stranger;
 use user::User;
 
 /// What a conversation came to.
@@ -151,6 +154,7 @@ fn drops(stack: &Stack<HeapRing>) -> String {
 struct Talk<'p> {
     parameters: &'p Parameters,
     users: [User; 2],
+    stranger: Option<Stranger>,
     started: Instant,
 }
 
@@ -196,6 +200,9 @@ impl<'p> Talk<'p> {
         Ok(Talk {
             parameters,
             users,
+            stranger: parameters
+                .stranger
+                .map(|pause| Stranger::new(parameters.seed, pause)),
             started: now,
         })
     }
@@ -203,13 +210,19 @@ impl<'p> Talk<'p> {
     fn finish(&mut self, pair: &mut Pair) -> Result<Conversation, String> {
         let limit = self.started + LONGEST;
         while self.users.iter().any(|user| !user.done()) {
-            let wake = self.users.iter().filter_map(User::next).min();
+            let wakes = self.users.iter().filter_map(User::next);
+            let wake = wakes
+                .chain(self.stranger.as_ref().map(Stranger::next))
+                .min();
             pair.step(wake.unwrap_or(limit).min(limit))?;
             let now = pair.now();
             for end in End::BOTH {
                 let user = &mut self.users[end as usize];
                 user.act(now, pair.stack(end))
                     .map_err(|message| format!("{end:?} user at {now}: {message}"))?;
+            }
+            if let Some(stranger) = &mut self.stranger {
+                stranger.act(now, pair);
             }
             pair.flush()?;
             self.forget_who_never_came(pair);
@@ -291,7 +304,8 @@ impl<'p> Talk<'p> {
     fn most_packets(&self) -> u64 {
         let bytes: u64 = self.users.iter().map(|user| user.plan).sum();
         let writes: u64 = self.users.iter().map(User::writes).sum();
-        10_000 + 20 * (bytes / self.parameters.least_mss() + writes)
+        let provoked = self.stranger.as_ref().map_or(0, |stranger| stranger.sent);
+        10_000 + 20 * (bytes / self.parameters.least_mss() + writes) + 2 * provoked
     }
 
     fn progress(&self) -> String {

@@ -21,6 +21,8 @@ pub struct Parameters {
     pub offload: bool,
     /// Users exchange rings and grow them on the way, as a daemon does.
     pub exchanges_rings: bool,
+    /// Longest pause between two packets of a stranger off the path, if there is one.
+    pub stranger: Option<Duration>,
     /// Left and right.
     pub stacks: [StackConfig; 2],
     /// Left to right, and back.
@@ -54,7 +56,11 @@ impl fmt::Display for Parameters {
         } else {
             ""
         };
-        writeln!(f, "{version}{open}{offload}{rings}")?;
+        let stranger = match self.stranger {
+            Some(pause) => format!(", a stranger who pauses up to {pause:?}"),
+            None => String::new(),
+        };
+        writeln!(f, "{version}{open}{offload}{rings}{stranger}")?;
         for (side, name) in ["left", "right"].into_iter().enumerate() {
             let (stack, tcp) = (&self.stacks[side], &self.stacks[side].tcp);
             writeln!(
@@ -168,6 +174,7 @@ impl Parameters {
             simultaneous_open: dice.chance(0.1),
             offload,
             exchanges_rings: dice.chance(0.5),
+            stranger: dice.chance(0.25).then(|| dice.millis(1, 300)),
             bytes,
             longest_write,
             longest_read,
