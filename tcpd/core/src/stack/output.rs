@@ -236,8 +236,12 @@ impl<R: Ring> Stack<R> {
                 let earliest = conn.timers.earliest().map(|(_, at)| at);
                 if cfg!(debug_assertions) {
                     conn.assert_invariants();
+                    if out.is_none() {
+                        conn.assert_not_stalled();
+                    }
                 }
                 self.arm(id, earliest);
+                debug_assert!(self.is_armed(id, earliest), "the wheel forgot {id}");
                 let out = out?;
                 self.build_segment(&pair, flow_label, &out);
                 Some(Ready::Of(id, pair, out))

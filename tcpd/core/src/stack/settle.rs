@@ -101,7 +101,17 @@ impl<R: Ring> Stack<R> {
         self.deadlines.arm(index, at);
     }
 
-    /// The same, but exactly at `at`.
+    /// Whether the wheel goes off for `id` at `at` or earlier.
+    pub(super) fn is_armed(&self, id: EndpointId, at: Option<Instant>) -> bool {
+        let Some(at) = at else { return true };
+        self.deadline_owners.get(id.index() as usize) == Some(&id)
+            && self
+                .deadlines
+                .deadline(id.index())
+                .is_some_and(|armed| armed <= at)
+    }
+
+    /// As [`Stack::arm`], but exactly at `at`.
     pub(super) fn arm_exactly(&mut self, id: EndpointId, at: Instant) {
         self.deadlines.cancel(id.index());
         self.arm(id, Some(at));

@@ -135,6 +135,15 @@ impl SendSpace {
         self.una + u64::from(self.wnd)
     }
 
+    /// Where a segment without text stands: at SND.NXT. Behind a closed window a probe has taken SND.NXT beyond what the peer
+    /// accepts; what stands at SND.UNA is where the peer expects it.
+    pub(crate) fn textless_position(&self) -> u64 {
+        match self.wnd {
+            0 => self.una,
+            _ => self.nxt,
+        }
+    }
+
     /// Where sending goes on: at what has to be sent again, else at SND.NXT.
     pub(crate) fn cursor(&self) -> u64 {
         self.resend.map_or(self.nxt, |resend| resend.next)

@@ -143,13 +143,15 @@ fn text_segment<R: Ring>(conn: &mut Connection<R>, text: Text, cx: &mut Context<
     out
 }
 
-/// An ACK of its own, if one is due. Each duplicate that is due goes out as one segment.
+/// An ACK of its own, if one is due. Each duplicate that is due goes out as one segment. It stands where the peer accepts it: two
+/// closed windows that probe each other must hear each other's answers (MUST-36).
 fn acknowledgment<R: Ring>(conn: &mut Connection<R>, cx: &mut Context<'_>) -> Option<Outgoing> {
     if !conn.intents.ack && conn.intents.duplicate_acks == 0 {
         return None;
     }
     let more = conn.intents.duplicate_acks.saturating_sub(1);
-    let out = segment(conn, conn.send.nxt, Flags::NONE, cx);
+    let position = conn.send.textless_position();
+    let out = segment(conn, position, Flags::NONE, cx);
     conn.intents.duplicate_acks = more;
     Some(out)
 }

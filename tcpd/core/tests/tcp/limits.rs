@@ -258,3 +258,33 @@ fn random_bytes_hurt_nobody() {
         counters.segments_accepted + counters.dropped_in_all()
     );
 }
+
+#[test]
+fn the_second_connection_over_a_narrow_path_learns_of_it_as_well() {
+    let mut peer = Peer::new(|_| {});
+    let listener = peer.listen();
+    let mut connections = Vec::new();
+    for port in [5000, 5001] {
+        (peer.port, peer.iss) = (port, None);
+        peer.options.mss = Some(1460);
+        peer.tell("S", 0, 0, b"");
+        assert_eq!(peer.out(), ["S. 0(0) ack 1"]);
+        peer.options.mss = None;
+        peer.tell(".", 1, 1, b"");
+        let id = peer.stack.accept(peer.now, listener).expect("accepted");
+        connections.push((port, id, peer.iss));
+    }
+    for (port, id, iss) in connections {
+        (peer.port, peer.iss) = (port, iss);
+        peer.stack.send(peer.now, id, &vec![0; 2000]).expect("send");
+        assert_eq!(peer.out()[0], ". 1(1460) ack 1");
+        let narrow = unreachable(&peer, 4, 1400, 1);
+        peer.stack
+            .receive(peer.now, &narrow, ReceiveMeta::default());
+        assert_eq!(
+            peer.out(),
+            [". 1(1360) ack 1", "P. 1361(640) ack 1"],
+            "port {port}"
+        );
+    }
+}

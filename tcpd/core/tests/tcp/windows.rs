@@ -241,3 +241,35 @@ fn the_right_edge_of_a_scaled_window_never_moves_left_while_the_user_reads() {
     });
     assert!(wire.transfer(true, left, right, &bytes) == bytes);
 }
+
+#[test]
+fn two_closed_windows_face_each_other_for_as_long_as_both_peers_answer() {
+    let mut wire = Wire::new();
+    let (left, right) = wire.connect();
+    let bytes = pattern(8 << 20);
+    // Both users write as much as goes, and neither reads.
+    let (mut to_right, mut to_left) = (0, 0);
+    for _ in 0..200 {
+        let now = wire.now;
+        to_right += wire.left.send(now, left, &bytes[to_right..]).unwrap_or(0);
+        to_left += wire.right.send(now, right, &bytes[to_left..]).unwrap_or(0);
+        wire.run(Duration::from_millis(100));
+    }
+    wire.run(Duration::from_secs(6 * 3600));
+    assert_eq!(wire.left.state(left), Some(State::Established));
+    assert_eq!(wire.right.state(right), Some(State::Established));
+
+    // One side reads again: its window update has to count, though the other's window stays closed.
+    let mut read = vec![0; 8 << 20];
+    let mut received = 0;
+    for _ in 0..200 {
+        let now = wire.now;
+        received += wire
+            .right
+            .receive_into(now, right, &mut read[received..])
+            .unwrap_or(0);
+        wire.run(Duration::from_millis(100));
+    }
+    assert_eq!(received, to_right, "all that was written, in 20 seconds");
+    assert!(read[..received] == bytes[..received]);
+}

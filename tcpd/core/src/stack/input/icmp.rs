@@ -3,6 +3,7 @@
 use std::ops::ControlFlow;
 
 use crate::stack::icmp::{IcmpCause, IcmpError, IcmpErrorKind, IcmpIgnored, IcmpInput};
+use crate::stack::path_mtu::MtuRefusal;
 use crate::stack::slot::Slot;
 use crate::stack::{EndpointId, Stack};
 use crate::tcp::arrives::Step;
@@ -100,8 +101,13 @@ impl<R: Ring> Stack<R> {
             return ControlFlow::Break(DropReason::IcmpNotOutstanding);
         };
         let link = self.config.mtu;
-        let Ok(mtu) = self.path_mtu.lower(now, pair.remote, mtu, quoted_len, link) else {
-            return ControlFlow::Break(DropReason::IcmpIgnored);
+        let mtu = match self.path_mtu.lower(now, pair.remote, mtu, quoted_len, link) {
+            Ok(mtu) => mtu,
+            // Another connection has heard of it already; this one may still send what does not fit.
+            Err(MtuRefusal::NotLower) => self.path_mtu.mtu(now, pair.remote, link),
+            Err(MtuRefusal::BelowMinimum) => {
+                return ControlFlow::Break(DropReason::IcmpIgnored);
+            }
         };
         if let Some(Slot::Connection(conn)) = self.endpoints.get_mut(id.key()) {
             let headers =

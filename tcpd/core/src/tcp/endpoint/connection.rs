@@ -14,7 +14,7 @@ use crate::tcp::receive_space::ReceiveSpace;
 use crate::tcp::recovery::Recovery;
 use crate::tcp::rtt::{RtoBounds, RttEstimator};
 use crate::tcp::send_space::SendSpace;
-use crate::tcp::timers::Timers;
+use crate::tcp::timers::{Timer, Timers};
 use crate::time::Instant;
 use crate::wire::SequenceNumber;
 
@@ -272,6 +272,33 @@ impl<R: Ring> Connection<R> {
                 panic!("{} is no connection's state", self.state)
             }
         }
+    }
+}
+
+impl<R: Ring> Connection<R> {
+    /// What must hold when it has nothing to send now: a timer sees to whatever is unacknowledged or unsent, or nothing would ever set
+    /// the connection going again.
+    pub(crate) fn assert_not_stalled(&self) {
+        if matches!(self.state, State::Closed | State::TimeWait) {
+            return;
+        }
+        let watched = self.timers.is_running(Timer::Retransmission)
+            || self.timers.is_running(Timer::ZeroWindow);
+        assert!(
+            watched || !(self.send.has_unacknowledged() || self.send.has_unsent()),
+            "stalled in {}: {:?} {:?}",
+            self.state,
+            self.send,
+            self.timers
+        );
+        let owed = self.receive.nxt > self.acked_to;
+        assert!(
+            !owed || self.timers.is_running(Timer::DelayedAck),
+            "an acknowledgment was forgotten in {}",
+            self.state
+        );
+        let ends = !self.is_orphan() || self.timers.is_running(Timer::Orphan);
+        assert!(ends, "an orphan in {} that nothing ends", self.state);
     }
 }
 

@@ -33,11 +33,7 @@ impl<R: Ring> Connection<R> {
     /// Tells the peer that the connection is gone: <SEQ=SND.NXT><CTL=RST> (§3.10.5). Behind a closed window a probe
     /// has taken SND.NXT beyond what the peer accepts, and a RST must stand at RCV.NXT (§3.10.7.4, RFC 5961 §3.2): at SND.UNA.
     pub(crate) fn reset_peer(&mut self, cx: &mut Context<'_>) {
-        let position = match self.send.wnd {
-            0 => self.send.una,
-            _ => self.send.nxt,
-        };
-        let seq = self.send.sequence_of(position);
+        let seq = self.send.sequence_of(self.send.textless_position());
         cx.replies.push(Reply::reset(self.pair, seq));
     }
 
