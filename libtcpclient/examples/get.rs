@@ -33,10 +33,9 @@ fn main() -> io::Result<()> {
     io::copy(&mut reply, &mut io::stdout())?;
     let status = stream.status().map_err(io::Error::from)?;
     eprintln!(
-        "{} {}: {} bytes in, srtt {} µs",
+        "{} {}: srtt {} µs",
         status.row.id,
         status.row.state,
-        status.counters.bytes_in,
         status.rtt.srtt_us.unwrap_or(0)
     );
     Ok(())

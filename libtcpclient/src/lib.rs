@@ -18,7 +18,7 @@
 //!
 //!     // What TCP has and std lacks: the state of the connection, as the stack sees it.
 //!     let status = stream.status()?;
-//!     println!("{}: {} bytes in, rto {} µs", status.row.state, status.counters.bytes_in, status.rtt.rto_us);
+//!     println!("{}: rto {} µs", status.row.state, status.rtt.rto_us);
 //!
 //!     // A server.
 //!     let listener = TcpListener::bind("198.18.0.2:7777")?;

@@ -151,7 +151,7 @@ pub(crate) fn busy() -> ConnectionStatus {
     ConnectionStatus {
         row,
         passive: Some(true),
-        age_ms: 185_000,
+        age_ms: Some(185_000),
         last_received_ms: Some(12),
         last_sent_ms: Some(3),
         snd: SendSequence {
@@ -212,7 +212,7 @@ pub(crate) fn busy() -> ConnectionStatus {
             out_of_order_bytes: 2_896,
             out_of_order_ranges: 2,
         },
-        counters: ConnectionCounters {
+        counters: Some(ConnectionCounters {
             bytes_in: 100,
             bytes_out: 966_295,
             segments_in: 1_204,
@@ -230,7 +230,7 @@ pub(crate) fn busy() -> ConnectionStatus {
                 ("sequence-outside-window".to_owned(), 4),
                 ("timestamp-too-old".to_owned(), 1),
             ]),
-        },
+        }),
         timers: vec![timer("retransmission", 212), timer("keep-alive", 7_100_000)],
         not_sending: Some("congestion-window".to_owned()),
         peer_closed: false,
@@ -244,7 +244,7 @@ pub(crate) fn time_wait() -> ConnectionStatus {
     ConnectionStatus {
         row: connections().remove(4),
         passive: Some(true),
-        age_ms: 61_000,
+        age_ms: Some(61_000),
         last_received_ms: Some(100),
         last_sent_ms: Some(100),
         snd: SendSequence {
@@ -262,7 +262,7 @@ pub(crate) fn time_wait() -> ConnectionStatus {
         rtt: RttStatus::default(),
         options: OptionsStatus::default(),
         rings: RingsStatus::default(),
-        counters: ConnectionCounters::default(),
+        counters: None,
         timers: vec![timer("time-wait", 59_900)],
         not_sending: Some("closed".to_owned()),
         peer_closed: true,
@@ -282,7 +282,7 @@ pub(crate) fn syn_sent() -> ConnectionStatus {
             client(4711, "nc"),
         ),
         passive: Some(false),
-        age_ms: 1_400,
+        age_ms: Some(1_400),
         last_received_ms: None,
         last_sent_ms: Some(400),
         snd: SendSequence {
@@ -304,12 +304,12 @@ pub(crate) fn syn_sent() -> ConnectionStatus {
             ..OptionsStatus::default()
         },
         rings: RingsStatus::default(),
-        counters: ConnectionCounters {
+        counters: Some(ConnectionCounters {
             segments_out: 2,
             retransmitted_segments: 1,
             timeouts: 1,
             ..ConnectionCounters::default()
-        },
+        }),
         timers: vec![timer("handshake", 1_600)],
         not_sending: Some("handshake".to_owned()),
         peer_closed: false,

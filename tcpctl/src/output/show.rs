@@ -81,7 +81,10 @@ fn identity(sheet: &mut Sheet, status: &ConnectionStatus, users: &Users) {
             }),
         )
         .line("owner", owner_of_connection(&row.owner, users))
-        .line("age", duration(status.age_ms.saturating_mul(1_000)))
+        .maybe(
+            "age",
+            status.age_ms.map(|age| duration(age.saturating_mul(1_000))),
+        )
         .line("last received", ago(status.last_received_ms))
         .line("last sent", ago(status.last_sent_ms))
         .line(

@@ -100,7 +100,7 @@ pub(crate) fn status(row: ConnectionRow) -> ConnectionStatus {
     ConnectionStatus {
         row,
         passive: Some(true),
-        age_ms: 1_000,
+        age_ms: Some(1_000),
         last_received_ms: Some(5),
         last_sent_ms: Some(5),
         snd: SendSequence {
@@ -140,11 +140,11 @@ pub(crate) fn status(row: ConnectionRow) -> ConnectionStatus {
             receive_capacity_bytes: 65_536,
             ..RingsStatus::default()
         },
-        counters: ConnectionCounters {
+        counters: Some(ConnectionCounters {
             segments_in: 3,
             segments_out: 3,
             ..ConnectionCounters::default()
-        },
+        }),
         timers: vec![TimerRow {
             name: "retransmission".to_owned(),
             left_ms: 212,

@@ -73,7 +73,7 @@ pub(super) fn status(
             timer: timers.first().cloned(),
         },
         passive: status.passive,
-        age_ms: milliseconds(now.duration_since(status.created)),
+        age_ms: since(status.created),
         last_received_ms: since(status.last_heard),
         last_sent_ms: since(status.last_sent),
         snd: SendSequence {
@@ -112,7 +112,7 @@ pub(super) fn status(
         },
         options: options(status),
         rings: rings(status, maximum),
-        counters: counters(status),
+        counters: status.counted.then(|| counters(status)),
         timers,
         not_sending: None,
         peer_closed: status.fin_received,

@@ -262,7 +262,8 @@ fn a_reader_that_stops_for_ten_seconds_closes_the_window_and_goes_on() {
         thread::scope(|scope| {
             scope.spawn(|| send_all(&ours, 6, bytes));
             wait_for("probes of a closed window", 20, || {
-                (ours.status().expect("status").counters.zero_window_probes >= 3).then_some(())
+                let counters = ours.status().expect("status").counters;
+                (counters.expect("counters").zero_window_probes >= 3).then_some(())
             });
             receive_all(&theirs, 6, bytes);
         });

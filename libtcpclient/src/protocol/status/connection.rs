@@ -183,8 +183,9 @@ pub struct ConnectionStatus {
     /// True when the peer opened it; absent where that is no longer known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub passive: Option<bool>,
-    /// Since it was created.
-    pub age_ms: u64,
+    /// Since it was created; absent where that is no longer known (TIME-WAIT without a user).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub age_ms: Option<u64>,
     /// Since the last segment came; absent when none did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_received_ms: Option<u64>,
@@ -204,8 +205,9 @@ pub struct ConnectionStatus {
     pub options: OptionsStatus,
     /// Byte stores.
     pub rings: RingsStatus,
-    /// Counters.
-    pub counters: ConnectionCounters,
+    /// Counters; absent where nothing is counted: before the handshake is done, and in TIME-WAIT without a user.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counters: Option<ConnectionCounters>,
     /// Every timer that runs, the next first.
     pub timers: Vec<TimerRow>,
     /// Why nothing is sent at the moment, in the core's word: `nothing-to-send`, `peer-window`,

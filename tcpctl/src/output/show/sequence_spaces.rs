@@ -1,6 +1,6 @@
 //! The send and the receive sequence space, drawn as RFC 9293 draws them in figures 3 and 4.
 
-use libtcpclient::protocol::status::{ConnectionStatus, TcpState};
+use libtcpclient::protocol::status::{ConnectionCounters, ConnectionStatus, TcpState};
 
 use crate::output::human::{counted, exact_bytes};
 use crate::output::ruler::{Area, Mark, draw};
@@ -20,7 +20,10 @@ pub(super) fn send_space(sheet: &mut Sheet, status: &ConnectionStatus) {
         ),
     ];
     let areas = [
-        Area::new(exact_bytes(status.counters.bytes_out), "acknowledged"),
+        Area::new(
+            counted_bytes(status, |counters| counters.bytes_out),
+            "acknowledged",
+        ),
         Area::new(
             exact_bytes(in_flight),
             format!("sent, not yet acknowledged{}", our_syn(status)),
@@ -112,7 +115,7 @@ pub(super) fn receive_space(sheet: &mut Sheet, status: &ConnectionStatus) {
     ];
     let areas = [
         Area::new(
-            exact_bytes(status.counters.bytes_in),
+            counted_bytes(status, |counters| counters.bytes_in),
             format!("received in order{unread}"),
         ),
         Area::new(
@@ -130,4 +133,10 @@ pub(super) fn receive_space(sheet: &mut Sheet, status: &ConnectionStatus) {
             .line("RCV.UP", rcv.up.to_string())
             .line("IRS", rcv.irs.to_string());
     }
+}
+
+/// Bytes that the connection counts, or nothing where it does not count.
+fn counted_bytes(status: &ConnectionStatus, of: impl Fn(&ConnectionCounters) -> u64) -> String {
+    let counters = status.counters.as_ref();
+    counters.map_or_else(String::new, |counters| exact_bytes(of(counters)))
 }

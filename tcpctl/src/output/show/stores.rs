@@ -1,8 +1,6 @@
 //! What was agreed on, what is held, and what happened so far.
 
-use libtcpclient::protocol::status::{
-    ConnectionCounters, ConnectionStatus, OptionsStatus, RingsStatus,
-};
+use libtcpclient::protocol::status::{ConnectionStatus, OptionsStatus, RingsStatus};
 
 use crate::output::human::{bytes, count, counted, duration, harmless, percent};
 use crate::output::sheet::Sheet;
@@ -107,10 +105,9 @@ pub(super) fn rings(sheet: &mut Sheet, rings: &RingsStatus) {
 }
 
 pub(super) fn counters(sheet: &mut Sheet, status: &ConnectionStatus) {
-    let counters = &status.counters;
-    if *counters == ConnectionCounters::default() {
+    let Some(counters) = &status.counters else {
         return;
-    }
+    };
     let again = format!(
         "{}, {} ({} of what was sent)",
         counted(counters.retransmitted_segments, "segment"),

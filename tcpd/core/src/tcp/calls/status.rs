@@ -115,6 +115,8 @@ pub struct Status {
     pub out_of_order: Vec<Range>,
     /// Duplicate acknowledgments in a row.
     pub duplicate_acks: u32,
+    /// Whether the counts that follow are kept: only from the synchronised states on, and not for a TIME-WAIT entry without a user.
+    pub counted: bool,
     /// Segments in.
     pub segments_in: u64,
     /// Segments and super-segments out.
@@ -216,6 +218,7 @@ impl Status {
             timers: Vec::new(),
             out_of_order: Vec::new(),
             duplicate_acks: 0,
+            counted: false,
             segments_in: 0,
             segments_out: 0,
             bytes_in: 0,
@@ -294,6 +297,7 @@ impl Status {
                 .collect(),
             out_of_order: receive.out_of_order.as_slice().to_vec(),
             duplicate_acks: conn.recovery.duplicates,
+            counted: true,
             segments_in: conn.tally.segments_in,
             segments_out: conn.tally.segments_out,
             bytes_in: conn.tally.bytes_in,
