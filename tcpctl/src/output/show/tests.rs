@@ -120,7 +120,7 @@ fn a_connection_in_time_wait_shows_only_what_is_kept_of_it() {
                                                         +SND.WND
                       5000              5000              5000
 
-      1 - 0 B  acknowledged
+      1 -      acknowledged
       2 - 0 B  sent, not yet acknowledged
       3 - 0 B  may be sent now
       4 -      not yet allowed
@@ -134,7 +134,7 @@ fn a_connection_in_time_wait_shows_only_what_is_kept_of_it() {
                                       +RCV.WND
                       9102              74637
 
-      1 -      0 B  received in order
+      1 -           received in order
       2 - 65,535 B  may be received
       3 -           not yet allowed
 
