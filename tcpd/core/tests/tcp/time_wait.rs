@@ -276,3 +276,32 @@ fn what_is_unread_outlives_it() {
     peer.stack.close(peer.now, id).expect("let go");
     assert_eq!(peer.stack.state(id), None);
 }
+
+#[test]
+fn a_user_who_lets_go_of_unread_bytes_does_not_end_time_wait_twice() {
+    for abort in [false, true] {
+        let mut wire = Wire::new();
+        let (left, right) = wire.connect();
+        wire.left.shutdown_write(wire.now, left).expect("shutdown");
+        wire.exchange();
+        wire.right.send(wire.now, right, b"unread").expect("send");
+        wire.right.close(wire.now, right).expect("close");
+        wire.exchange();
+        assert_eq!(wire.left.state(left), Some(State::TimeWait));
+        if abort {
+            // §3.10.5: "delete the TCB".
+            wire.left.abort(wire.now, left).expect("abort");
+            assert_eq!(wire.left.state(left), None);
+        } else {
+            wire.left.close(wire.now, left).expect("close");
+            assert_eq!(wire.left.state(left), Some(State::TimeWait));
+        }
+        wire.run(Duration::from_secs(300));
+        assert_eq!(wire.left.endpoints().count(), 0);
+        let ended = wire
+            .left
+            .counters()
+            .transitions(State::TimeWait, State::Closed);
+        assert_eq!(ended, 1);
+    }
+}

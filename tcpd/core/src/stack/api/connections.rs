@@ -197,7 +197,7 @@ impl<R: Ring> Stack<R> {
     pub fn abort(&mut self, now: Instant, id: EndpointId) -> Result<(), AbortError> {
         let (slot, mut cx) = self.at(now, id).ok_or(AbortError::NoSuchConnection)?;
         match slot {
-            Slot::Connection(conn) | Slot::TimeWait(_, Some(conn)) => {
+            Slot::Connection(conn) => {
                 if matches!(conn.owner, Owner::Listener(_)) {
                     // It keeps its place in the queue; whoever accepts it learns what became of it.
                     calls::abort(conn, &mut cx);
@@ -212,7 +212,10 @@ impl<R: Ring> Stack<R> {
             }
             Slot::SynSent(_) => self.drop_open(now, id, Cause::AbortCall),
             Slot::HalfOpen(_) => self.remove_half_open(now, id, State::Closed, Cause::AbortCall),
-            Slot::TimeWait(_, None) => self.end_time_wait(now, id, Cause::AbortCall),
+            Slot::TimeWait(_, rest) => {
+                *rest = None;
+                self.end_time_wait(now, id, Cause::AbortCall);
+            }
             Slot::Listener(_) => return Err(AbortError::NoSuchConnection),
         }
         Ok(())

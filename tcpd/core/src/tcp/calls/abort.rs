@@ -21,8 +21,11 @@ pub(crate) fn abort<R: Ring>(conn: &mut Connection<R>, cx: &mut Context<'_>) {
         }
         // §3.10.5 asks for no RST here; but what is unacknowledged is lost, and the peer should know.
         State::Closing | State::LastAck if conn.send.una < conn.send.written => conn.reset_peer(cx),
-        State::Closing | State::LastAck | State::TimeWait => {}
-        State::Closed | State::Listen | State::SynSent | State::SynReceived => return,
+        State::Closing | State::LastAck => {}
+        // The compact entry goes on, or ends, without it.
+        State::TimeWait | State::Closed | State::Listen | State::SynSent | State::SynReceived => {
+            return;
+        }
     }
     conn.finish(EndReason::Aborted, Cause::AbortCall, cx);
 }
