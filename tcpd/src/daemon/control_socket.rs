@@ -9,17 +9,23 @@ use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use libtcpclient::socket::{Seqpacket, SeqpacketListener};
 use rustix::fs::{FlockOperation, Mode, flock};
 use rustix::net::{self, AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use rustix::process::umask;
 
+use super::clock;
 use super::config::Control;
 use super::notify;
 use crate::exit_code::{Exit, Failure};
 use crate::ipc::credentials::{Identity, group_id};
 
+/// How long a lock may be held while nobody answers on the socket: a daemon that was killed while it started a child
+/// leaves the lock with that child until it is executed, and one that starts has the lock before it answers.
+const LOCK_PATIENCE: Duration = Duration::from_secs(5);
+const LOCK_LOOK_INTERVAL: Duration = Duration::from_millis(5);
 /// Sessions that may wait to be accepted: a thousand workers may start at once.
 const BACKLOG: i32 = 4096;
 
@@ -163,10 +169,17 @@ fn lock(path: &Path) -> Result<File, Failure> {
         .mode(0o600)
         .open(&name);
     let file = file.map_err(|error| cannot_create(&name, &error))?;
-    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(file),
-        Err(rustix::io::Errno::WOULDBLOCK) => Err(already_running(path)),
-        Err(error) => Err(cannot_create(&name, &error.into())),
+    let end = clock::now() + LOCK_PATIENCE;
+    loop {
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(file),
+            Err(rustix::io::Errno::WOULDBLOCK) => {}
+            Err(error) => return Err(cannot_create(&name, &error.into())),
+        }
+        if clock::now() >= end || matches!(answers(path), Ok(true)) {
+            return Err(already_running(path));
+        }
+        std::thread::sleep(LOCK_LOOK_INTERVAL);
     }
 }
 
