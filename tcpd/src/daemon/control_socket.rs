@@ -22,10 +22,10 @@ use super::notify;
 use crate::exit_code::{Exit, Failure};
 use crate::ipc::credentials::{Identity, group_id};
 
-/// How long a lock may be held while nobody answers on the socket: a daemon that was killed while it started a child
-/// leaves the lock with that child until it is executed, and one that starts has the lock before it answers.
-const LOCK_PATIENCE: Duration = Duration::from_secs(5);
-const LOCK_LOOK_INTERVAL: Duration = Duration::from_millis(5);
+/// A daemon that was killed while it started a child leaves lock and socket with that child until it is executed: so long
+/// they may be held before that means a daemon that lives.
+const PATIENCE: Duration = Duration::from_secs(1);
+const LOOK_INTERVAL: Duration = Duration::from_millis(5);
 /// Sessions that may wait to be accepted: a thousand workers may start at once.
 const BACKLOG: i32 = 4096;
 
@@ -169,17 +169,17 @@ fn lock(path: &Path) -> Result<File, Failure> {
         .mode(0o600)
         .open(&name);
     let file = file.map_err(|error| cannot_create(&name, &error))?;
-    let end = clock::now() + LOCK_PATIENCE;
+    let end = clock::now() + PATIENCE;
     loop {
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => return Ok(file),
             Err(rustix::io::Errno::WOULDBLOCK) => {}
             Err(error) => return Err(cannot_create(&name, &error.into())),
         }
-        if clock::now() >= end || matches!(answers(path), Ok(true)) {
+        if clock::now() >= end {
             return Err(already_running(path));
         }
-        std::thread::sleep(LOCK_LOOK_INTERVAL);
+        std::thread::sleep(LOOK_INTERVAL);
     }
 }
 
@@ -195,6 +195,10 @@ fn remove_stale(path: &Path) -> Result<(), Failure> {
             path.display()
         );
         return Err(Failure::new(Exit::CannotCreate, message));
+    }
+    let end = clock::now() + PATIENCE;
+    while matches!(answers(path), Ok(true)) && clock::now() < end {
+        std::thread::sleep(LOOK_INTERVAL);
     }
     match answers(path) {
         Ok(true) => Err(already_running(path)),
