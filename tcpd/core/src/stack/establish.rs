@@ -55,12 +55,10 @@ impl<R: Ring> Stack<R> {
         if listener.is_full() {
             // As in Linux: the ACK is dropped, SYN-ACK goes out again when its timer says so, and the peer answers again.
             listener.refused += 1;
-            if let Some(Slot::HalfOpen(half)) = self.endpoints.get_mut(id.key()) {
-                half.held_back = true;
-            }
             return ControlFlow::Break(DropReason::AcceptQueueFull);
         }
         if self.connections >= self.config.limits.connections {
+            listener.refused += 1;
             return ControlFlow::Break(DropReason::ConnectionLimit);
         }
         let options = listener.options;

@@ -109,7 +109,6 @@ impl<R: Ring> Stack<R> {
             retransmissions: 0,
             synack_due: true,
             queued: false,
-            held_back: false,
             ts_recent: tcp
                 .options
                 .timestamps

@@ -23,8 +23,6 @@ pub(crate) struct HalfOpen {
     pub(crate) synack_due: bool,
     /// It stands in the transmit queue.
     pub(crate) queued: bool,
-    /// The final ACK came, but the accept queue was full.
-    pub(crate) held_back: bool,
     pub(crate) ts_recent: u32,
     pub(crate) ts_offset: u32,
     /// Not before this, in milliseconds, another challenge ACK.
