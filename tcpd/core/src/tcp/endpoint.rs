@@ -21,6 +21,8 @@ pub(crate) mod connection;
 pub(crate) mod half_open;
 mod state;
 pub(crate) mod syn_sent;
+#[cfg(test)]
+mod tests;
 pub(crate) mod time_wait;
 
 pub use state::{ARROWS, Cause, State};

@@ -1,5 +1,6 @@
 use super::{ReceiveSpace, Stored};
 use crate::wire::SequenceNumber;
+use proptest::prelude::*;
 
 const LIMIT: usize = 128;
 
@@ -108,5 +109,25 @@ fn a_scaled_window_is_rounded_so_that_the_edge_stays() {
         assert!(wire_edge + 16 > edge, "more than the unit was taken back");
         edge = wire_edge;
         space.assert_invariants();
+    }
+}
+
+proptest! {
+    /// RFC 9293 §3.4: positions of 64 bits and sequence numbers of 32 agree wherever RCV.NXT stands, as far as 2³¹ around it.
+    #[test]
+    fn positions_and_sequence_numbers_agree_around_rcv_nxt(
+        irs: u32,
+        nxt in prop_oneof![0u64..4, (1u64 << 31) - 4..(1 << 31) + 4, (1u64 << 32) - 4..(1 << 32) + 4, 0u64..1 << 45],
+        offset in prop_oneof![-4i64..4, -(1i64 << 31)..-(1 << 31) + 4, (1i64 << 31) - 4..1 << 31, -(1i64 << 31)..1 << 31],
+    ) {
+        let mut space = ReceiveSpace::new(SequenceNumber(irs), 65536, 0, 0);
+        space.nxt = nxt;
+        let position = nxt as i64 + offset;
+        let number = SequenceNumber((i128::from(irs) + 1 + i128::from(position)).rem_euclid(1 << 32) as u32);
+        prop_assert_eq!(space.position_of(number), position);
+        if let Ok(position) = u64::try_from(position) {
+            prop_assert_eq!(space.sequence_of(position), number);
+        }
+        prop_assert_eq!(space.next_sequence(), space.sequence_of(nxt));
     }
 }
