@@ -256,6 +256,7 @@ impl<R: Ring> Stack<R> {
         cx.counters.established += 1;
         cx.transition(&mut conn.state, State::Established, why);
         timeouts::start_keep_alive(conn, &mut cx);
+        timeouts::start_idle_timeout(conn, &mut cx);
         // The peer waits in SYN-RECEIVED. After a simultaneous open both have sent SYN-ACK, and nothing is owed.
         conn.intents.ack |= why == Cause::SynAckArrived;
         arrives::completes_handshake(conn, seg, &mut cx)

@@ -162,6 +162,12 @@ pub struct ConnectionOptions {
     pub keepalive: Option<KeepAlive>,
     /// For how long sent data may stay unacknowledged before the connection is given up (§3.10.8); `None`: R2 decides.
     pub user_timeout: Option<Duration>,
+    /// The application's own idle timer: for how long a connection may carry no text before it is aborted: RST to the peer, and
+    /// [`EndReason::TimedOut`](crate::tcp::EndReason::TimedOut) with [`Timer::Idle`](crate::tcp::Timer::Idle) to the user. `None`
+    /// or zero: for ever (RFC 9293 §3.8.4 leaves an idle connection alone). Only text counts, in either direction: RCV.NXT moves
+    /// over a byte, or SND.UNA does. What is written and not acknowledged, bytes that come again, FIN, ACKs, window updates and
+    /// keepalive do not. It runs from ESTABLISHED until the user lets go, and begins anew when this value is changed.
+    pub idle_timeout: Option<Duration>,
     /// Initial capacity of the receive ring, bytes; 0: the stack's.
     pub receive_ring: u32,
     /// The most a receive ring may grow to, bytes; 0: the stack's. Counts only before the handshake for the window scale.

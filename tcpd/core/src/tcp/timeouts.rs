@@ -6,6 +6,7 @@ use crate::tcp::endpoint::connection::Connection;
 use crate::tcp::timers::Timer;
 
 mod delayed_ack;
+mod idle;
 mod keep_alive;
 mod orphan;
 mod retransmission;
@@ -13,6 +14,7 @@ mod user;
 mod zero_window;
 
 pub(crate) use delayed_ack::start as start_delayed_ack;
+pub(crate) use idle::start as start_idle_timeout;
 pub(crate) use keep_alive::start as start_keep_alive;
 pub(crate) use user::start as start_user_timeout;
 
@@ -25,6 +27,7 @@ pub(crate) fn dispatch<R: Ring>(conn: &mut Connection<R>, timer: Timer, cx: &mut
         Timer::DelayedAck => delayed_ack::expire(conn),
         Timer::KeepAlive => keep_alive::expire(conn, cx),
         Timer::User => user::expire(conn, cx),
+        Timer::Idle => idle::expire(conn, cx),
         Timer::Orphan => orphan::expire(conn, cx),
         Timer::Handshake | Timer::TimeWait => {}
     }

@@ -23,6 +23,8 @@ pub enum Timer {
     KeepAlive,
     /// When the user's patience with unacknowledged data ends (§3.8.3, §3.10.8).
     User,
+    /// When the user's patience with a connection that carries no text ends (`idle_timeout`).
+    Idle,
     /// When an orphan in FIN-WAIT-2, or one that still has data to send, is given up.
     Orphan,
     /// When 2MSL are over (§3.10.8).
@@ -31,13 +33,14 @@ pub enum Timer {
 
 impl Timer {
     /// Every timer.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Handshake,
         Self::Retransmission,
         Self::ZeroWindow,
         Self::DelayedAck,
         Self::KeepAlive,
         Self::User,
+        Self::Idle,
         Self::Orphan,
         Self::TimeWait,
     ];
@@ -52,6 +55,7 @@ impl Timer {
             Self::DelayedAck => "delayed-ack",
             Self::KeepAlive => "keep-alive",
             Self::User => "user",
+            Self::Idle => "idle",
             Self::Orphan => "orphan",
             Self::TimeWait => "time-wait",
         }

@@ -34,7 +34,7 @@ fn timed_out(timer: Timer) -> EndReason {
         Timer::Handshake => EndReason::HandshakeTimeout,
         Timer::Retransmission | Timer::ZeroWindow => EndReason::RetransmissionTimeout,
         Timer::KeepAlive => EndReason::KeepaliveTimeout,
-        Timer::User => EndReason::UserTimeout,
+        Timer::User | Timer::Idle => EndReason::UserTimeout,
         Timer::Orphan => EndReason::FinWaitTimeout,
         Timer::DelayedAck | Timer::TimeWait => EndReason::Closed,
     }

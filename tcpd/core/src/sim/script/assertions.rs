@@ -5,6 +5,7 @@
 //! | name | |
 //! |---|---|
 //! | `state`, `tcpi_state` | ESTABLISHED, … |
+//! | `end`, `end_timer` | why it ended, as `reset` or `timed_out`, and by which timer, as `idle`; or `none` |
 //! | `snd_una`, `snd_nxt`, `rcv_nxt` | sequence numbers |
 //! | `snd_wnd`, `max_snd_wnd`, `rcv_wnd`, `snd_cwnd`, `snd_ssthresh`, `snd_mss`, `in_flight` | bytes |
 //! | `tcpi_rtt`, `tcpi_rttvar`, `tcpi_rto` | SRTT, RTTVAR and RTO |
@@ -15,6 +16,7 @@ use std::time::Duration;
 
 use super::runner::{Check, Runner, Wrong};
 use super::syntax::{Assertion, Comparison, Wanted};
+use crate::stack::EndReason;
 
 /// What a name stands for.
 enum Found {
@@ -107,6 +109,11 @@ fn find(runner: &mut Runner<'_>, name: &str) -> Check<Found> {
     };
     Ok(match name {
         "state" | "tcpi_state" => Found::State(status.state.name()),
+        "end" => Found::State(status.end.map_or("none", EndReason::name)),
+        "end_timer" => Found::State(match status.end {
+            Some(EndReason::TimedOut(timer)) => timer.name(),
+            _ => "none",
+        }),
         "snd_una" => relative(status.snd_una.0, ours),
         "snd_nxt" => relative(status.snd_nxt.0, ours),
         "rcv_nxt" => relative(status.rcv_nxt.0, theirs),
@@ -127,7 +134,7 @@ fn find(runner: &mut Runner<'_>, name: &str) -> Check<Found> {
         "tcpi_probes" => Found::Number(status.probes.into()),
         _ => {
             return Err(Wrong::new(format!(
-                "expected state, snd_una, snd_nxt, rcv_nxt, snd_wnd, max_snd_wnd, rcv_wnd, snd_cwnd, snd_ssthresh, snd_mss, \
+                "expected state, end, end_timer, snd_una, snd_nxt, rcv_nxt, snd_wnd, max_snd_wnd, rcv_wnd, snd_cwnd, snd_ssthresh, snd_mss, \
                  in_flight, tcpi_rtt, tcpi_rttvar, tcpi_rto, tcpi_backoff, tcpi_total_retrans, tcpi_probes or iss_step, found `{name}`"
             )));
         }

@@ -274,6 +274,8 @@ pub(super) enum SocketOption {
     MaximumSegment(u16),
     /// Milliseconds; 0 = none.
     UserTimeout(u32),
+    /// Milliseconds; 0 = none. Ours: `ConnectionOptions::idle_timeout`.
+    IdleTimeout(u32),
     ReuseAddress(bool),
     Error(Option<Errno>),
 }

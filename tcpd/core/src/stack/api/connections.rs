@@ -292,10 +292,18 @@ impl<R: Ring> Stack<R> {
         let (slot, mut cx) = self.at(now, id).ok_or(NoSuchConnection)?;
         match slot {
             Slot::Connection(conn) | Slot::TimeWait(_, Some(conn)) => {
-                conn.options = options;
+                let before = std::mem::replace(&mut conn.options, options);
                 if !matches!(conn.state, State::Closed | State::TimeWait) {
-                    timeouts::start_keep_alive(conn, &mut cx);
-                    timeouts::start_user_timeout(conn, &mut cx);
+                    // Only what changed begins anew: saying the same again prolongs nothing.
+                    if before.keepalive != options.keepalive {
+                        timeouts::start_keep_alive(conn, &mut cx);
+                    }
+                    if before.user_timeout != options.user_timeout {
+                        timeouts::start_user_timeout(conn, &mut cx);
+                    }
+                    if before.idle_timeout != options.idle_timeout {
+                        timeouts::start_idle_timeout(conn, &mut cx);
+                    }
                 }
             }
             Slot::SynSent(open) => open.options = options,

@@ -82,6 +82,9 @@ fn newly_acknowledged<R: Ring>(
     let window_was_used =
         flight + 2 * u64::from(conn.send.mss) >= u64::from(conn.congestion.cwnd());
     let bytes = u32::try_from(ack - conn.send.una).unwrap_or(u32::MAX);
+    if conn.send.una < conn.send.written {
+        conn.text_at = cx.now;
+    }
     conn.send.acknowledge(ack);
     conn.retries = 0;
     conn.probes = 0;

@@ -157,6 +157,8 @@ pub struct Status {
     pub last_heard: Instant,
     /// When text was last sent.
     pub last_sent: Instant,
+    /// When text last passed, either way: RCV.NXT or SND.UNA moved over a byte. The idle timer counts from here.
+    pub last_text: Instant,
 }
 
 impl Status {
@@ -239,6 +241,7 @@ impl Status {
             created: Instant::ZERO,
             last_heard: Instant::ZERO,
             last_sent: Instant::ZERO,
+            last_text: Instant::ZERO,
         }
     }
 
@@ -318,6 +321,7 @@ impl Status {
             created: conn.created,
             last_heard: conn.heard_at,
             last_sent: conn.sent_at,
+            last_text: conn.text_at,
             ..Self::empty(
                 id,
                 conn.state,

@@ -135,6 +135,8 @@ pub(crate) struct Connection<R> {
     pub(crate) heard_at: Instant,
     /// When the last segment with text went.
     pub(crate) sent_at: Instant,
+    /// When RCV.NXT or SND.UNA last moved over text, or the idle timer was set.
+    pub(crate) text_at: Instant,
     pub(crate) tally: Tally,
     /// Segments refused, by reason: few reasons, if any.
     pub(crate) dropped: Vec<(DropReason, u64)>,
@@ -219,6 +221,7 @@ impl<R: Ring> Connection<R> {
             created: now,
             heard_at: now,
             sent_at: now,
+            text_at: now,
             tally: Tally::default(),
             dropped: Vec::new(),
             pair: opening.pair,

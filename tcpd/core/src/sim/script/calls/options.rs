@@ -35,6 +35,10 @@ pub(super) fn set_option(
             socket.options.user_timeout = time;
             socket.options.open_timeout = time;
         }
+        SocketOption::IdleTimeout(millis) => {
+            socket.options.idle_timeout =
+                (millis > 0).then(|| Duration::from_millis(millis.into()));
+        }
         SocketOption::ReuseAddress(on) => socket.reuse = on,
         SocketOption::Error(_) => return Ok(error("ENOPROTOOPT")),
     }
@@ -79,6 +83,10 @@ pub(super) fn get_option(
         SocketOption::UserTimeout(_) => {
             let time = socket.options.user_timeout.unwrap_or(Duration::ZERO);
             SocketOption::UserTimeout(u32::try_from(time.as_millis()).unwrap_or(u32::MAX))
+        }
+        SocketOption::IdleTimeout(_) => {
+            let time = socket.options.idle_timeout.unwrap_or(Duration::ZERO);
+            SocketOption::IdleTimeout(u32::try_from(time.as_millis()).unwrap_or(u32::MAX))
         }
         SocketOption::ReuseAddress(_) => SocketOption::ReuseAddress(socket.reuse),
         SocketOption::Error(_) => {
