@@ -1,6 +1,7 @@
 //! cargo xtask: the project's chores for people and CI.
 
 mod check;
+mod rfc;
 mod script;
 mod soak;
 
@@ -23,6 +24,8 @@ enum Chore {
     Check,
     /// Runs scripts in packetdrill's language and prints their packet ladders
     Script(script::Script),
+    /// Lists every requirement of RFC 9293 with its code and its tests, and what has none
+    Rfc(rfc::Rfc),
     /// Runs simulated conversations over a bad network, a seed each, until the first that breaks; then long transfers over a real TUN
     Soak(soak::Soak),
 }
@@ -31,6 +34,7 @@ fn main() -> ExitCode {
     let result = match Arguments::parse().chore {
         Chore::Check => check::run(),
         Chore::Script(arguments) => script::run(&arguments),
+        Chore::Rfc(arguments) => rfc::run(&arguments),
         Chore::Soak(arguments) => soak::run(&arguments),
     };
     match result {
