@@ -31,7 +31,7 @@ mod rings;
 /// How an active OPEN is to be (§3.10.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConnectOptions {
-    /// The own address to use; `None`: the stack chooses (MUST-44).
+    /// The own address to use (RFC 9293 §3.9.1.1 MUST-43); `None`: the stack chooses (MUST-44).
     pub local: Option<IpAddr>,
     /// The own port; 0: an ephemeral one (RFC 6056).
     pub local_port: u16,

@@ -192,7 +192,7 @@ impl<R: Ring> Stack<R> {
         self.settle(now, id);
     }
 
-    /// SYN was not answered: again, or give up at R2 (§3.8.3, at least three minutes).
+    /// SYN was not answered: again, or give up at R2 as with data (RFC 9293 §3.8.3 MUST-22), after three minutes at least (MUST-23).
     pub(super) fn expire_syn_sent(&mut self, now: Instant, id: EndpointId) {
         let Some(Slot::SynSent(syn_sent)) = self.endpoints.get_mut(id.key()) else {
             return;

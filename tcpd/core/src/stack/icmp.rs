@@ -336,7 +336,7 @@ fn about_tcp(
     })
 }
 
-/// RFC 9293 §3.9.2.2 (MUST-54 to 56, SHLD-25, 26), RFC 1122 §3.2.2.1.
+/// RFC 9293 §3.9.2.2 MUST-56, SHLD-26 with RFC 5927 §5.2: which errors are soft, and which are hard while opening; RFC 1122 §3.2.2.1.
 fn kind_v4(message: &Icmpv4Message<'_>, quoted: &QuotedPacket) -> IcmpErrorKind {
     use IcmpErrorKind::{HardDuringOpen, PacketTooBig, Soft};
     match *message {

@@ -1,8 +1,9 @@
 //! Initial sequence numbers and timestamp offsets: what an attacker off the path must not guess.
 //!
 //! `ISN = M + F(localip, localport, remoteip, remoteport, secretkey)` (RFC 9293 §3.4.1 MUST-8, SHLD-1; once RFC 6528): M counts
-//! every 4 µs, so a new incarnation of a pair starts ahead of the old one; F is SipHash-2-4, so the numbers of one pair say nothing about
-//! another's. The timestamp clock gets an offset of its own for each pair, lest it tell the uptime (RFC 7323 §7.1).
+//! every 4 µs, so a new incarnation of a pair starts ahead of the old one; F is SipHash-2-4 with a
+//! secret (MUST-9), so the numbers of one pair say nothing about another's. The timestamp clock gets an offset of its own for each pair,
+//! lest it tell the uptime (RFC 7323 §7.1).
 
 use crate::random::Secret;
 use crate::time::Instant;

@@ -1,4 +1,4 @@
-//! Whom a packet may come from and be for (RFC 1122 §3.2.1.3, RFC 9293 §3.9.2.3 MUST-57, RFC 4291).
+//! Whom a packet may come from and be for (RFC 1122 §3.2.1.3, RFC 9293 §3.9.2.3 MUST-57, MUST-63, RFC 4291).
 //!
 //! What is refused here is dropped in silence: no RST, no ICMP, no counting as a connection's segment.
 
@@ -180,8 +180,8 @@ impl OwnAddresses {
         self.judge_destination(addresses.destination, origin)
     }
 
-    /// Whether `remote` is an address that a connection can be opened to (MUST-46): one host's, not loopback, which never goes onto a wire (RFC 1122
-    /// §3.2.1.3 (g)). Our own addresses are fine.
+    /// Whether `remote` is an address that a connection can be opened to (MUST-46): one host's, not loopback, which never goes onto a
+    /// wire (RFC 1122 §3.2.1.3 (g)). Our own addresses are fine.
     pub fn can_open_to(&self, remote: IpAddr) -> bool {
         self.contains(remote) || self.judge_source(remote, Origin::Device).is_ok()
     }

@@ -9,8 +9,8 @@ use crate::tcp::id::{EndpointId, ListenerId};
 /// How a passive OPEN is to be (§3.10.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ListenOptions {
-    /// The own address to listen on. `None`: every one of both families; `0.0.0.0`: every IPv4 one; `::`: every IPv6 one, and every
-    /// IPv4 one too unless `v6only`.
+    /// The own address to listen on (RFC 9293 §3.9.1.1 MUST-43). `None`: every one of both families; `0.0.0.0`: every IPv4 one; `::`:
+    /// every IPv6 one, and every IPv4 one too unless `v6only`.
     pub local: Option<IpAddr>,
     /// The port; 0: any free one.
     pub port: u16,

@@ -184,6 +184,7 @@ impl<R: Ring> Stack<R> {
         self.time_wait.push(id, |id| {
             matches!(endpoints.get(id.key()), Some(Slot::TimeWait(..)))
         });
+        // RFC 9293 §3.6.1 MUST-13: 2MSL, and no less but at the limit.
         self.arm_exactly(id, now + self.config.tcp.msl * 2);
         self.tell(id);
         self.evict_time_wait(now);

@@ -19,9 +19,9 @@ pub struct TcpConfig {
     pub syn_time: Duration,
     /// How often SYN-ACK is sent again before a half-open entry is given up.
     pub syn_ack_retries: u8,
-    /// R1: after how many retransmissions the path is suspected (§3.8.3: at least 3).
+    /// R1: after how many retransmissions the path is suspected (RFC 9293 §3.8.3 SHLD-10: at least 3).
     pub r1: u8,
-    /// R2 of data: after how many retransmissions the connection is given up (§3.8.3: at least 100 s).
+    /// R2 of data: after how many retransmissions the connection is given up (RFC 9293 §3.8.3 SHLD-11: at least 100 s).
     pub r2: u8,
     /// For how long an acknowledgment may be delayed (§3.8.6.3: less than 500 ms).
     pub delayed_ack: Duration,
@@ -99,7 +99,7 @@ pub enum Nagle {
 /// How an idle connection is probed (§3.8.4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeepAlive {
-    /// Idle time before the first probe; RFC 9293 MUST-28: two hours unless the user says otherwise.
+    /// Idle time before the first probe (RFC 9293 §3.8.4 MUST-27), two hours unless the user says otherwise (MUST-28).
     pub idle: Duration,
     /// Time between probes.
     pub interval: Duration,
@@ -158,7 +158,7 @@ impl Default for Limits {
 pub struct ConnectionOptions {
     /// Send short segments at once: Nagle's algorithm off.
     pub nodelay: bool,
-    /// Probe the peer when idle (MUST-25: off unless asked for).
+    /// Probe the peer when idle: a wish of each connection (RFC 9293 §3.8.4 MUST-24, MAY-5), off unless asked for (MUST-25).
     pub keepalive: Option<KeepAlive>,
     /// For how long sent data may stay unacknowledged before the connection is given up (§3.10.8); `None`: R2 decides.
     pub user_timeout: Option<Duration>,

@@ -12,7 +12,7 @@
 //! the last byte. Positions never wrap, so they compare with `<`; sequence numbers appear only in
 //! [`ReceiveSpace::sequence_of`] and [`ReceiveSpace::position_of`].
 //!
-//! RCV.ADV, the right edge, never moves left (except for the rounding of a scaled window that cannot be avoided,
+//! RCV.ADV, the right edge, never moves left (RFC 9293 §3.8.6 SHLD-14; except for the rounding of a scaled window that cannot be avoided,
 //! RFC 7323 §2.4): it is at most `read` + capacity, both of which only grow, and out-of-order bytes lie inside it, so they are paid for already.
 
 use crate::wire::SequenceNumber;
@@ -113,7 +113,7 @@ impl ReceiveSpace {
             .saturating_sub(self.adv.max(self.nxt))
     }
 
-    /// SHLD-7, MUST-39 (§3.8.6.2.2): the least movement of the right edge worth telling: min(buffer / 2, MSS).
+    /// RFC 9293 §3.8.6.2.2 MUST-39: the least movement of the right edge worth telling: min(buffer / 2, MSS).
     fn least_gain(&self) -> u64 {
         u64::from((self.capacity / 2).min(self.full_size)).max(1)
     }

@@ -1,4 +1,4 @@
-//! The retransmission timeout of RFC 6298: SRTT, RTTVAR, Karn's rule and exponential backoff.
+//! The retransmission timeout of RFC 6298 (RFC 9293 §3.8.1 MUST-18): SRTT, RTTVAR, Karn's rule and exponential backoff.
 //!
 //! Karn's rule is with the callers: they hand in no sample of a retransmitted segment, unless the timestamp
 //! option says which transmission was acknowledged (RFC 7323 §4).
@@ -77,7 +77,7 @@ impl RttEstimator {
             .min(self.bounds.max)
     }
 
-    /// RFC 6298 §5.5: the timer went off.
+    /// RFC 6298 §5.5, RFC 9293 §3.8.2 MUST-19: the timer went off.
     pub(crate) fn back_off(&mut self) {
         self.backoff = self.backoff.saturating_add(1);
     }

@@ -92,7 +92,7 @@ fn send_text<R: Ring>(conn: &mut Connection<R>, text: Text, cx: &mut Context<'_>
         conn.tally.bytes_retransmitted += again;
         conn.tally.retransmissions += 1;
         cx.counters.retransmissions += 1;
-        // Karn: what is sent twice is not timed.
+        // RFC 9293 §3.8.1 MUST-18, Karn: what is sent twice is not timed.
         conn.timed = None;
     } else if conn.timed.is_none() {
         conn.timed = Some(Timed {
@@ -121,6 +121,7 @@ fn probe<R: Ring>(conn: &mut Connection<R>, text: Text, cx: &mut Context<'_>) ->
     conn.send.sent(text.start, text.sequence_end());
     conn.send.resend_all();
     conn.timed = None;
+    // RFC 9293 §3.8.6.1 SHLD-30: ever longer between probes.
     let backoff = conn.rtt.rto().saturating_mul(1 << conn.probes.min(16));
     conn.timers
         .set(Timer::ZeroWindow, cx.now + backoff.min(cx.tcp.rto_max));
@@ -130,7 +131,7 @@ fn probe<R: Ring>(conn: &mut Connection<R>, text: Text, cx: &mut Context<'_>) ->
 
 fn text_segment<R: Ring>(conn: &mut Connection<R>, text: Text, cx: &mut Context<'_>) -> Outgoing {
     let mut flags = Flags::NONE;
-    // MUST-60: PSH on the last segment of what was written.
+    // RFC 9293 §3.9.1.2 MUST-61, SHLD-27: PSH on the last segment of what was written, however many calls wrote it.
     if text.end == conn.send.written && text.end > text.start {
         flags |= Flags::PSH;
     }
@@ -144,7 +145,7 @@ fn text_segment<R: Ring>(conn: &mut Connection<R>, text: Text, cx: &mut Context<
 }
 
 /// An ACK of its own, if one is due. Each duplicate that is due goes out as one segment. It stands where the peer accepts it: two
-/// closed windows that probe each other must hear each other's answers (MUST-36).
+/// closed windows that probe each other must hear each other's answers (RFC 9293 §3.8.6.1 MUST-37).
 fn acknowledgment<R: Ring>(conn: &mut Connection<R>, cx: &mut Context<'_>) -> Option<Outgoing> {
     if !conn.intents.ack && conn.intents.duplicate_acks == 0 {
         return None;

@@ -188,8 +188,8 @@ impl<'a> TcpSegment<'a> {
         self.seq + self.sequence_length()
     }
 
-    /// Reads a segment (the whole payload of an IP packet). Reserved bits are ignored (RFC 3360). The checksum is
-    /// not looked at: see [`TcpSegment::verify`].
+    /// Reads a segment (the whole payload of an IP packet), with options whatever its flags (RFC 9293 §3.1 MUST-5). Reserved bits are
+    /// ignored (RFC 3360). The checksum is not looked at: see [`TcpSegment::verify`].
     ///
     /// # Errors
     /// [`ParseError::Truncated`] below 20 bytes, [`ParseError::HeaderLength`] for an offset below 5 or beyond the bytes.
@@ -239,7 +239,7 @@ impl<'a> TcpSegment<'a> {
         self.options.emit(out);
     }
 
-    /// Appends the whole segment with its checksum.
+    /// Appends the whole segment with its checksum (RFC 9293 §3.1 MUST-2).
     pub fn emit(&self, addresses: &IpAddresses, out: &mut Vec<u8>) {
         let start = out.len();
         self.emit_header(out);

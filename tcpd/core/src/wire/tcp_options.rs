@@ -15,6 +15,7 @@ pub const MAX_WINDOW_SCALE: u8 = 14;
 /// Bytes that timestamps take in every segment, padding included.
 pub const TIMESTAMPS_LEN: usize = 12;
 
+// The mandatory three (RFC 9293 §3.1 MUST-4), then those of RFC 7323 and RFC 2018.
 const END: u8 = 0;
 const NOP: u8 = 1;
 const MSS: u8 = 2;
@@ -166,7 +167,8 @@ impl TcpOptions {
         self.sack.len().min(room.saturating_sub(4) / 8)
     }
 
-    /// Appends the options in Linux's order, each aligned to 4 with NOPs: MSS; SACK-permitted and timestamps; window
+    /// Appends the options in Linux's order, each with its length (RFC 9293 §3.1 MUST-68) and aligned to 4 with NOPs, so that no END and
+    /// no padding behind one is needed (MUST-69): MSS; SACK-permitted and timestamps; window
     /// scale; SACK blocks, as many as fit into 40 bytes.
     pub fn emit(&self, out: &mut Vec<u8>) {
         if let Some(mss) = self.mss {
@@ -199,8 +201,8 @@ impl TcpOptions {
     }
 }
 
-/// The next option that is not a NOP: (kind, body, rest). `None` at the end of the list, at an END, and at the
-/// first malformed length.
+/// The next option that is not a NOP, at whatever offset (RFC 9293 §3.2 MUST-64): (kind, body, rest). `None` at the end of the list, at
+/// an END, and at the first malformed length.
 fn next_option(mut bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     loop {
         let (&kind, rest) = bytes.split_first()?;

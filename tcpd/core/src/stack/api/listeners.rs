@@ -3,7 +3,7 @@
 use super::*;
 
 impl<R: Ring> Stack<R> {
-    /// A passive OPEN (§3.10.1).
+    /// A passive OPEN (§3.10.1): a listener, or an error; nothing that exists is touched (RFC 9293 §3.9.1.1 MUST-41).
     ///
     /// # Errors
     /// [`OpenError::AddressInUse`] as the kernel has it: another listener covers the address and port, or, without
@@ -39,7 +39,8 @@ impl<R: Ring> Stack<R> {
         Ok(ListenerId(id))
     }
 
-    /// Whether the address and port of a passive OPEN are taken: by a listener in any case, by connections unless both share.
+    /// Whether the address and port of a passive OPEN are taken: by a listener in any case, by connections unless both share, so that a
+    /// port whose connections are still being opened can be listened on (RFC 9293 §3.9.1.1 MUST-42).
     fn is_taken(&self, options: &ListenOptions, own: &[IpAddr]) -> bool {
         self.listeners.conflicts(options, own)
             || own

@@ -37,12 +37,14 @@ impl<R: Ring> Stack<R> {
             IcmpInput::Ignored(IcmpIgnored::RateLimited) => {
                 ControlFlow::Break(DropReason::RateLimited)
             }
+            // RFC 9293 §3.9.2.2 MUST-55: source quench is of a kind that is dropped in silence.
             IcmpInput::Ignored(
                 IcmpIgnored::Kind | IcmpIgnored::Unsolicited | IcmpIgnored::NotTcp,
             ) => ControlFlow::Break(DropReason::IcmpIgnored),
         }
     }
 
+    /// RFC 9293 §3.9.2.2 MUST-54: an error acts on the connection whose segment it quotes.
     fn icmp_error(&mut self, now: Instant, error: &IcmpError) -> Step {
         let pair = Pair::of_flow(&error.flow);
         let Some(id) = self.flows.find(&self.endpoints, &pair) else {
@@ -55,7 +57,7 @@ impl<R: Ring> Stack<R> {
             IcmpErrorKind::Soft(cause) => self.note_soft_error(id, cause),
             IcmpErrorKind::HardDuringOpen(cause) => match self.endpoints.get(id.key()) {
                 Some(Slot::SynSent(_)) => {
-                    // MUST-56 and RFC 5927 §5.2: while opening, a hard error is one.
+                    // RFC 9293 §3.9.2.2 SHLD-26, RFC 5927 §5.2: while opening, a hard error is one.
                     let reason = if cause == IcmpCause::Port || cause == IcmpCause::Protocol {
                         EndReason::Refused
                     } else {
@@ -85,7 +87,7 @@ impl<R: Ring> Stack<R> {
         }
     }
 
-    /// Remembered, and told if the connection fails for lack of an answer.
+    /// RFC 9293 §3.9.2.2 MUST-56, SHLD-25: remembered, and told if the connection fails for lack of an answer; it ends nothing.
     fn note_soft_error(&mut self, id: EndpointId, cause: IcmpCause) {
         let reason = Some(EndReason::Unreachable(cause));
         match self.endpoints.get_mut(id.key()) {

@@ -42,7 +42,7 @@ impl<R: Ring> Stack<R> {
         }
     }
 
-    /// Simultaneous open (§3.5, figure 7): SYN-RECEIVED, SYN-ACK with the same ISS.
+    /// Simultaneous open (RFC 9293 §3.5 MUST-10, figure 7): SYN-RECEIVED, SYN-ACK with the same ISS.
     fn syns_crossed(&mut self, now: Instant, id: EndpointId, tcp: &TcpSegment<'_>) {
         let Some(Slot::SynSent(open)) = self.endpoints.get(id.key()) else {
             return;

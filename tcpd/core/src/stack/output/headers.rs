@@ -11,7 +11,7 @@ use crate::time::Instant;
 use crate::wire::{Flags, IpFields, TcpOptions, TcpSegment, Timestamps, checksum, protocol, tcp};
 
 impl<R: Ring> Stack<R> {
-    /// A segment of a connection; its text follows from the ring.
+    /// A segment of a connection; its text follows from the ring. It has no MSS option, which is for SYNs (RFC 9293 §3.2 MUST-65).
     pub(super) fn build_segment(&mut self, pair: &Pair, flow_label: u32, out: &Outgoing) {
         let segment = TcpSegment {
             seq: out.seq,
@@ -98,6 +98,7 @@ impl<R: Ring> Stack<R> {
             flags: Flags::SYN,
             window: window as u16,
             options: TcpOptions {
+                // RFC 9293 §3.7.1 SHLD-5, MAY-3: on every SYN, also where it says the default.
                 mss: Some(offered_mss(&pair, &options, u32::from(self.config.mtu))),
                 window_scale: open.shift,
                 timestamps: open.timestamps.then(|| Timestamps {
@@ -116,7 +117,8 @@ impl<R: Ring> Stack<R> {
         ip_output::flow_label(&self.flow_labels, &pair.flow())
     }
 
-    /// Both headers into the buffer. The checksum field gets the folded sum of the pseudo header, as virtio wants it.
+    /// Both headers into the buffer. The checksum field gets the folded sum of the pseudo header, as virtio wants it; whoever sends the
+    /// packet sums up the rest (RFC 9293 §3.1 MUST-2). The addresses are the pair's for as long as it lives (§3.9.1.1 MUST-45).
     fn build_headers(
         &mut self,
         pair: &Pair,
@@ -131,6 +133,7 @@ impl<R: Ring> Stack<R> {
             ..segment
         };
         let fields = IpFields {
+            // RFC 9293 §3.9.2 MUST-49: the TTL is a matter of configuration.
             hop_limit: self.config.tcp.hop_limit,
             ..ip_output::tcp_fields(&flow, flow_label, 0)
         };

@@ -116,7 +116,7 @@ fn refuse<R: Ring>(conn: &mut Connection<R>, seg: &Segment<'_>, cx: &mut Context
 
 /// Whether the number of an unacceptable segment is as exact as an acceptable one's would be, so that its ACK counts: the
 /// last segment again (a FIN whose ACK of ours would else never count, RFC 9293 appendix A.2), a keepalive probe, or text
-/// at RCV.NXT for which there is no window (§3.10.7.4: "special allowance").
+/// at RCV.NXT for which there is no window (§3.10.7.4: "special allowance"; §3.4 MUST-66).
 fn acknowledgment_counts<R: Ring>(conn: &Connection<R>, seg: &Segment<'_>) -> bool {
     let nxt = conn.receive.nxt as i64;
     let end = seg.start + i64::from(seg.len());

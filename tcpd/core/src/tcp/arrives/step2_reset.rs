@@ -10,7 +10,8 @@ use crate::tcp::endpoint::{Cause, Context, EndReason, State};
 use crate::tcp::segment::Segment;
 use crate::wire::Flags;
 
-/// Exactly at RCV.NXT: the connection is reset. Elsewhere in the window: a challenge ACK, which a real peer answers with an exact one.
+/// Exactly at RCV.NXT: the connection is reset, also by a RST with text (RFC 9293 §3.5.3 SHLD-2) and with a closed window (§3.4 MUST-66).
+/// Elsewhere in the window: a challenge ACK, which a real peer answers with an exact one.
 pub(crate) fn check<R: Ring>(
     conn: &mut Connection<R>,
     seg: &Segment<'_>,
@@ -23,6 +24,7 @@ pub(crate) fn check<R: Ring>(
         conn.challenge_ack(cx);
         return ControlFlow::Break(DropReason::ResetChallenged);
     }
+    // RFC 9293 §3.6 MUST-12: the user is told that it was reset and not closed.
     let reason = match conn.state {
         // §3.10.7.4: nobody is left to be told, and everything was delivered.
         State::Closing | State::LastAck | State::TimeWait => EndReason::Closed,

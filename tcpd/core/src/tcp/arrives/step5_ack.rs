@@ -57,7 +57,8 @@ pub(crate) fn is_new<R: Ring>(conn: &Connection<R>, seg: &Segment<'_>) -> bool {
     ack > conn.send.una as i64 && ack <= conn.send.nxt as i64
 }
 
-/// RFC 5961 §5: SND.UNA − MAX.SND.WND =< SEG.ACK =< SND.NXT, and never below what was sent at all (CVE-2023-52881).
+/// RFC 5961 §5, RFC 9293 §3.10.7.4 MAY-12: SND.UNA − MAX.SND.WND =< SEG.ACK =< SND.NXT, and never below what was sent at all
+/// (CVE-2023-52881).
 fn in_bounds<R: Ring>(conn: &mut Connection<R>, ack: i64, cx: &mut Context<'_>) -> Step {
     if ack > conn.send.nxt as i64 {
         conn.dataless_answer(cx);
@@ -167,6 +168,7 @@ fn duplicate_acknowledgment<R: Ring>(conn: &mut Connection<R>, cx: &mut Context<
     }
 }
 
+/// RFC 9293 §3.1 MUST-1, REC-1: unsigned, and in 32 bits.
 fn scaled_window<R: Ring>(conn: &Connection<R>, seg: &Segment<'_>) -> u32 {
     // RFC 7323 §2.2: the window of a SYN is never scaled.
     let shift = if seg.has(Flags::SYN) {
@@ -177,7 +179,8 @@ fn scaled_window<R: Ring>(conn: &Connection<R>, seg: &Segment<'_>) -> u32 {
     u32::from(seg.window) << shift
 }
 
-/// SND.WND, unless an older segment than the last update tells it.
+/// SND.WND, unless an older segment than the last update tells it. Any value is taken: a window may shrink below what is in flight
+/// (RFC 9293 §3.8.6 MUST-34).
 fn window<R: Ring>(conn: &mut Connection<R>, seg: &Segment<'_>, cx: &mut Context<'_>) {
     let offered = scaled_window(conn, seg);
     let send = &mut conn.send;

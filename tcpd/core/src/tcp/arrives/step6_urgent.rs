@@ -9,8 +9,8 @@ use crate::tcp::endpoint::connection::Connection;
 use crate::tcp::segment::Segment;
 use crate::wire::Flags;
 
-/// RCV.UP = max(RCV.UP, SEG.UP). Urgent bytes stay in line with the others (RFC 6093); any value of the pointer is
-/// tolerated, for nothing is indexed with it.
+/// RCV.UP = max(RCV.UP, SEG.UP) (RFC 9293 §3.8.5 MUST-30). Urgent bytes, however many (MUST-31), stay in line with the others (RFC 6093);
+/// any value of the pointer is tolerated, for nothing is indexed with it.
 pub(crate) fn check<R: Ring>(
     conn: &mut Connection<R>,
     seg: &Segment<'_>,

@@ -12,7 +12,8 @@ use crate::tcp::segment::Segment;
 use crate::tcp::timeouts;
 use crate::wire::Flags;
 
-/// Puts the text where it belongs in the ring, and notes a FIN behind it.
+/// Puts the text where it belongs in the ring, early text too (RFC 9293 §3.10.7.4 SHLD-31), and notes a FIN behind it. Only intents
+/// are left: what has arrived before the next transmission is acknowledged by one segment (MUST-58, MUST-59).
 pub(crate) fn check<R: Ring>(
     conn: &mut Connection<R>,
     seg: &mut Segment<'_>,
@@ -83,7 +84,7 @@ fn store<R: Ring>(conn: &mut Connection<R>, seg: &Segment<'_>, cx: &mut Context<
             }
             acknowledge_in_order(conn, had_hole, cx);
         }
-        // RFC 5681 §4.2: a duplicate acknowledgment at once for each, or the peer learns of the hole too late.
+        // RFC 5681 §4.2, RFC 9293 §3.10.7.4 MAY-13: a duplicate acknowledgment at once for each, or the peer learns of the hole too late.
         Stored::OutOfOrder | Stored::Refused => {
             let parts = u8::try_from(seg.parts()).unwrap_or(u8::MAX);
             conn.intents.duplicate_acks = conn.intents.duplicate_acks.saturating_add(parts).min(16);

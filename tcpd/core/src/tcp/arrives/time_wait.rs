@@ -19,7 +19,7 @@ pub(crate) enum Outcome {
     Drop(DropReason),
     /// A RST, and the configuration lets it end TIME-WAIT.
     Close,
-    /// A SYN newer than the old connection: if there is a listener, it is a new connection (RFC 6191).
+    /// A SYN newer than the old connection: if there is a listener, it is a new connection (RFC 9293 §3.6.1 MAY-2, RFC 6191).
     Reopen,
 }
 
@@ -60,7 +60,7 @@ pub(crate) fn check(old: &TimeWait, seg: &Segment<'_>, ignore_reset: bool) -> Ou
     Outcome::Acknowledge(DropReason::TimeWaitDuplicate)
 }
 
-/// RFC 6191 §2: a newer timestamp is enough; with an equal one, or without, the sequence number decides.
+/// RFC 6191 §2, RFC 9293 §3.6.1 SHLD-4: a newer timestamp is enough; with an equal one, or without, the sequence number decides.
 fn is_newer(old: &TimeWait, seg: &Segment<'_>) -> bool {
     let newer_sequence = seg.seq.after(old.rcv_nxt);
     match seg.timestamps {

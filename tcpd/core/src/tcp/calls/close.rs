@@ -55,8 +55,8 @@ pub(crate) fn shutdown_read<R: Ring>(conn: &mut Connection<R>) {
     }
 }
 
-/// The user lets go. With unread bytes the peer is told by RST that they are lost (RFC 2525 §2.17, MAY-1); otherwise FIN
-/// follows what is queued, and what is left is an orphan.
+/// The user lets go. With unread bytes the peer is told by RST that they are lost (RFC 2525 §2.17, RFC 9293 §3.6.1 MAY-1, SHLD-3);
+/// otherwise FIN follows what is queued, and what is left is an orphan.
 pub(crate) fn close<R: Ring>(conn: &mut Connection<R>, cx: &mut Context<'_>) {
     conn.owner = Owner::Nobody;
     if conn.receive.unread() > 0 {

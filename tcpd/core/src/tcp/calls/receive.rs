@@ -47,6 +47,7 @@ pub(crate) fn consumed<R: Ring>(conn: &mut Connection<R>, up_to: u64) -> Result<
     Ok(())
 }
 
+/// RFC 9293 §3.6 MUST-12: the end of the stream after a FIN, an error after a RST.
 fn nothing_unread<R>(conn: &Connection<R>) -> Result<usize, ReceiveError> {
     match conn.end {
         Some(EndReason::Closed) => Ok(0),

@@ -1,4 +1,4 @@
-//! Slow start and congestion avoidance (RFC 5681) with the initial window of RFC 6928 and appropriate byte
+//! Slow start and congestion avoidance (RFC 9293 §3.8.2 MUST-19, RFC 5681) with the initial window of RFC 6928 and appropriate byte
 //! counting (RFC 3465); fast recovery's window inflation and deflation (RFC 6582 §3.2).
 
 use super::Acknowledged;

@@ -310,7 +310,7 @@ pub(crate) fn syn_window(capacity: u32) -> u32 {
     capacity.min(u32::from(u16::MAX))
 }
 
-/// The MSS we announce (MUST-14, RFC 6691): from the MTU, never reduced for options.
+/// The MSS we announce (RFC 9293 §3.7.1 MUST-14, MUST-67): what fits into the MTU, never reduced for options (RFC 6691).
 pub(crate) fn offered_mss(pair: &Pair, options: &ConnectionOptions, mtu: u32) -> u16 {
     let mss = mtu
         .saturating_sub(pair.ip_header_len() + 20)

@@ -21,7 +21,7 @@ pub(crate) fn expire<R: Ring>(conn: &mut Connection<R>, cx: &mut Context<'_>) {
     let Some(keepalive) = conn.options.keepalive else {
         return;
     };
-    // With text outstanding, retransmission and window probes do the work (MUST-27).
+    // RFC 9293 §3.8.4 MUST-26: with text outstanding, retransmission and window probes do the work.
     if conn.send.has_unacknowledged() || conn.send.has_unsent() {
         conn.keep_alives_unanswered = 0;
         conn.timers.set(Timer::KeepAlive, cx.now + keepalive.idle);
@@ -34,6 +34,7 @@ pub(crate) fn expire<R: Ring>(conn: &mut Connection<R>, cx: &mut Context<'_>) {
             return;
         }
     }
+    // MUST-29: no single probe decides.
     if conn.keep_alives_unanswered >= keepalive.count {
         conn.reset_peer(cx);
         conn.finish(EndReason::TimedOut(Timer::KeepAlive), Cause::TimedOut, cx);

@@ -23,7 +23,8 @@ pub(crate) fn expire<R: Ring>(conn: &mut Connection<R>, cx: &mut Context<'_>) {
     conn.timed = None;
     conn.intents.retransmit_first = false;
     if conn.send.wnd == 0 {
-        // The peer shrank its window over what is outstanding: that is probed, not retransmitted (SHLD-17, MUST-36).
+        // The peer shrank its window over what is outstanding: that is probed, not retransmitted, and does not
+        // end the connection (RFC 9293 §3.8.6 MUST-35, SHLD-17).
         conn.send.resend_all();
         conn.intents.probe = true;
         return;
@@ -31,7 +32,7 @@ pub(crate) fn expire<R: Ring>(conn: &mut Connection<R>, cx: &mut Context<'_>) {
     let first = conn.retries == 0;
     conn.retries += 1;
     if conn.retries == cx.tcp.r1 {
-        // MUST-20 (b): the IP layer would be told; with one route there is nothing it could do.
+        // RFC 9293 §3.8.3 MUST-20 (b): the IP layer would be told; with one route there is nothing it could do.
         cx.counters.paths_suspected += 1;
     }
     conn.congestion.on_timeout(conn.send.in_flight(), first);

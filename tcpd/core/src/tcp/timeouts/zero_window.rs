@@ -1,4 +1,4 @@
-//! The zero-window probe (§3.8.6.1, MUST-35 to MUST-37): for ever while the peer answers, at growing intervals.
+//! The zero-window probe (RFC 9293 §3.8.6.1 MUST-36, MUST-37): for ever while the peer answers, at growing intervals.
 
 use crate::tcp::buffer::Ring;
 use crate::tcp::endpoint::connection::Connection;

@@ -7,7 +7,7 @@ use crate::tcp::timers::Timer;
 use crate::tcp::transmit::{Outgoing, Text, segment};
 use crate::wire::Flags;
 
-/// SHLD-27, MUST-26: no text, SEG.SEQ = SND.NXT − 1, so that the peer has to answer.
+/// RFC 9293 §3.8.4 SHLD-12: no text, SEG.SEQ = SND.NXT − 1, so that the peer has to answer.
 pub(crate) fn keep_alive<R: Ring>(conn: &mut Connection<R>, cx: &mut Context<'_>) -> Outgoing {
     cx.counters.keep_alive_probes += 1;
     conn.tally.keep_alive_probes += 1;
@@ -37,8 +37,8 @@ pub(crate) fn zero_window<R: Ring>(conn: &Connection<R>) -> Option<Text> {
     })
 }
 
-/// Starts the timer of the zero-window probe when text waits that nothing else will set going: nothing is in flight, and
-/// the window does not let it out.
+/// Starts the timer of the zero-window probe, with the RTO (RFC 9293 §3.8.6.1 SHLD-29), when text waits that nothing else will set
+/// going: nothing is in flight, and the window does not let it out. So nothing that was written waits for ever (§3.9.1.2 MUST-60).
 pub(crate) fn watch_window<R: Ring>(conn: &mut Connection<R>, cx: &mut Context<'_>) {
     if conn.send.cursor() < conn.send.end() && conn.send.in_flight() == 0 {
         conn.timers.stop(Timer::Retransmission);

@@ -21,7 +21,8 @@ pub(crate) fn first_unacknowledged<R: Ring>(conn: &Connection<R>) -> Option<Text
     })
 }
 
-/// What may go out now from the place where sending goes on: text that has to be sent again, then text never sent.
+/// What may go out now from the place where sending goes on: text that has to be sent again (RFC 9293 §3.8.6 SHLD-16), then text
+/// never sent, in full segments where there is enough of it (§3.9.1.2 SHLD-28).
 pub(crate) fn next_text<R: Ring>(conn: &mut Connection<R>, cx: &Context<'_>) -> Option<Text> {
     let start = conn.send.cursor();
     if start >= conn.send.end() {
@@ -31,6 +32,7 @@ pub(crate) fn next_text<R: Ring>(conn: &mut Connection<R>, cx: &Context<'_>) -> 
     let send = &conn.send;
     let mss = u64::from(send.mss);
     let unsent = send.written.saturating_sub(start);
+    // SHLD-15: nothing fits into a window that has shrunk below what was sent.
     let usable = send.window_edge().saturating_sub(start);
     let allowed = allowed_by_congestion(conn);
 
@@ -45,7 +47,7 @@ pub(crate) fn next_text<R: Ring>(conn: &mut Connection<R>, cx: &Context<'_>) -> 
             length = unsent;
         }
     } else if length == 0 && usable < mss && usable < unsent && available == usable {
-        // §3.8.6.2.1 (3): nothing is on its way, and at least half of the largest window ever offered can be filled.
+        // RFC 9293 §3.8.6.2.1 MUST-38, rule (3): nothing is on its way, and at least half of the largest window ever offered can be filled.
         let half = u64::from(send.max_wnd / 2).max(1);
         if send.in_flight() == 0 && usable >= half && usable > 0 {
             length = usable;
