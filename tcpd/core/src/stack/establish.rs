@@ -12,7 +12,9 @@ use crate::tcp::endpoint::connection::{Connection, Opening, Rings};
 use crate::tcp::endpoint::half_open::{Agreed, HalfOpen};
 use crate::tcp::endpoint::{Cause, Changes, Owner, State, TimestampState};
 use crate::tcp::segment::Segment;
+use crate::tcp::send_space::Fin;
 use crate::tcp::timeouts;
+use crate::tcp::timers::Timer;
 use crate::time::Instant;
 use crate::wire::{SequenceNumber, TcpSegment};
 
@@ -183,7 +185,7 @@ impl<R: Ring> Stack<R> {
             syn_sent.changes,
             syn_sent.event_queued,
         );
-        let queued = syn_sent.queued;
+        let (queued, fin_sent) = (syn_sent.queued, syn_sent.fin_sent());
         let opening = Opening {
             pair: syn_sent.pair,
             state: syn_sent.state(),
@@ -216,7 +218,18 @@ impl<R: Ring> Stack<R> {
         conn.changes = changes | Changes::CONNECTED;
         conn.event_queued = event_queued;
         conn.queued = queued;
+        let acknowledges_syn_only = seg.ack == conn.send.iss + 1;
+        if fin_sent && !acknowledges_syn_only {
+            fin_is_out(&mut conn, now);
+        }
         let step = self.put_established(now, id, conn, &peer, seg);
+        if let Some(Slot::Connection(conn)) = self.endpoints.get_mut(id.key())
+            && fin_sent
+            && acknowledges_syn_only
+            && conn.state != State::Closed
+        {
+            fin_is_out(conn, now);
+        }
         // §3.10.4: a CLOSE before ESTABLISHED was queued until now.
         if let Some((Slot::Connection(conn), mut cx)) = self.at(now, id) {
             if released {
@@ -248,17 +261,29 @@ impl<R: Ring> Stack<R> {
         let Some((Slot::Connection(conn), mut cx)) = self.at(now, id) else {
             return ControlFlow::Break(DropReason::NoConnection);
         };
-        let why = if conn.state == State::SynSent {
-            Cause::SynAckArrived
+        if conn.state == State::FinWait1 {
+            // RFC 9293 §3.10.4: CLOSE in SYN-RECEIVED has led round ESTABLISHED.
+            conn.send.fin = Fin::Queued;
         } else {
-            Cause::SynAcknowledged
-        };
-        cx.counters.established += 1;
-        cx.transition(&mut conn.state, State::Established, why);
+            let why = if conn.state == State::SynSent {
+                Cause::SynAckArrived
+            } else {
+                Cause::SynAcknowledged
+            };
+            cx.counters.established += 1;
+            cx.transition(&mut conn.state, State::Established, why);
+            // The peer waits in SYN-RECEIVED. After a simultaneous open both have sent SYN-ACK, and nothing is owed.
+            conn.intents.ack |= why == Cause::SynAckArrived;
+        }
         timeouts::start_keep_alive(conn, &mut cx);
         timeouts::start_idle_timeout(conn, &mut cx);
-        // The peer waits in SYN-RECEIVED. After a simultaneous open both have sent SYN-ACK, and nothing is owed.
-        conn.intents.ack |= why == Cause::SynAckArrived;
         arrives::completes_handshake(conn, seg, &mut cx)
     }
+}
+
+/// The FIN that was sent beside the SYN-ACK (§3.10.4) counts as sent, and is watched.
+fn fin_is_out<R: Ring>(conn: &mut Connection<R>, now: Instant) {
+    conn.send.fin = Fin::Queued;
+    conn.send.sent(0, 1);
+    conn.timers.set(Timer::Retransmission, now + conn.rtt.rto());
 }

@@ -12,6 +12,7 @@ use crate::tcp::endpoint::half_open::{Agreed, HalfOpen};
 use crate::tcp::endpoint::time_wait::TimeWait;
 use crate::tcp::endpoint::{Cause, Changes, EndReason, Pair, State};
 use crate::tcp::timers::Timer;
+use crate::tcp::transmit::Reply;
 use crate::time::Instant;
 use crate::wire::{SequenceNumber, TcpSegment};
 
@@ -109,6 +110,7 @@ impl<R: Ring> Stack<R> {
             retransmissions: 0,
             synack_due: true,
             queued: false,
+            fin_sent: false,
             ts_recent: tcp
                 .options
                 .timestamps
@@ -205,9 +207,11 @@ impl<R: Ring> Stack<R> {
             let reason = syn_sent
                 .soft_error
                 .unwrap_or(EndReason::TimedOut(Timer::Handshake));
+            self.reset_crossed(now, id);
             return self.fail_open(now, id, reason, Cause::TimedOut);
         }
         syn_sent.syn_due = true;
+        syn_sent.fin_due = syn_sent.fin_sent();
         // The first one may have waited for the end of the quiet time.
         if syn_sent.sent_at.is_some() {
             syn_sent.retransmissions = syn_sent.retransmissions.saturating_add(1);
@@ -215,6 +219,15 @@ impl<R: Ring> Stack<R> {
         let timeout = handshake_timeout(syn_sent.retransmissions, &self.config.tcp);
         syn_sent.retry_at = (now + timeout).min(syn_sent.give_up_at);
         self.settle(now, id);
+    }
+
+    /// Tells a peer whose SYN has crossed ours that nothing will come of it: <SEQ=SND.NXT><CTL=RST>.
+    pub(super) fn reset_crossed(&mut self, now: Instant, id: EndpointId) {
+        if let Some((Slot::SynSent(open), cx)) = self.at(now, id)
+            && let (Some(half), None) = (&open.crossed, open.end)
+        {
+            cx.replies.push(Reply::reset(half.pair, half.snd_nxt()));
+        }
     }
 
     /// An active open has failed; its user learns why.
@@ -235,7 +248,7 @@ impl<R: Ring> Stack<R> {
         cx.counters.failed_opens += 1;
         cx.transition(&mut state, State::Closed, why);
         syn_sent.end = Some(reason);
-        syn_sent.syn_due = false;
+        (syn_sent.syn_due, syn_sent.fin_due) = (false, false);
         syn_sent.changes |= Changes::ENDED;
         self.settle(now, id);
     }

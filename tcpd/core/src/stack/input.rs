@@ -212,15 +212,16 @@ impl<R: Ring> Stack<R> {
             }
             Slot::SynSent(open) => {
                 let window = syn_window(open.rings.receive.capacity());
+                let finishing = open.finishing;
                 let Some(half) = &mut open.crossed else {
                     return ControlFlow::Break(DropReason::NoConnection);
                 };
-                let outcome = half_open::check(half, &seg, window, &mut cx);
+                let outcome = half_open::check(half, &seg, window, finishing, &mut cx);
                 open.syn_due |= std::mem::take(&mut half.synack_due);
                 self.after_crossed(now, id, seg, outcome)
             }
             Slot::HalfOpen(half) => {
-                let outcome = half_open::check(half, &seg, window, &mut cx);
+                let outcome = half_open::check(half, &seg, window, false, &mut cx);
                 self.after_half_open(now, id, seg, outcome)
             }
             Slot::TimeWait(old, _) => {

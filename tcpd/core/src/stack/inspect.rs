@@ -290,7 +290,7 @@ fn status_of_open<R: Ring>(id: EndpointId, open: &SynSent<R>) -> Status {
         soft_error: open.soft_error,
         iss: open.iss,
         snd_una: open.iss,
-        snd_nxt: open.iss + 1,
+        snd_nxt: open.iss + 1 + u32::from(open.fin_sent()),
         send_q: u32::try_from(open.written).unwrap_or(u32::MAX),
         receive_capacity: open.rings.receive.capacity(),
         send_capacity: open.rings.send.capacity(),

@@ -9,9 +9,11 @@ use crate::stack::slot::Slot;
 use crate::stack::{EndpointId, Stack};
 use crate::tcp::buffer::Ring;
 use crate::tcp::endpoint::Pair;
-use crate::tcp::transmit::{self, Outgoing};
+use crate::tcp::endpoint::connection::syn_window;
+use crate::tcp::endpoint::syn_sent::SynSent;
+use crate::tcp::transmit::{self, Outgoing, Reply};
 use crate::time::Instant;
-use crate::wire::{PartialChecksum, SuperSegment, tcp};
+use crate::wire::{Flags, PartialChecksum, SuperSegment, tcp};
 
 mod headers;
 mod loopback;
@@ -256,18 +258,32 @@ impl<R: Ring> Stack<R> {
                 Some(Ready::Bare(half.pair))
             }
             Slot::SynSent(open) => {
-                open.queued = false;
-                if !std::mem::take(&mut open.syn_due) {
-                    return None;
-                }
-                open.sent_at.get_or_insert(now);
                 let pair = open.pair;
-                self.build_syn(now, id);
-                Some(Ready::Bare(pair))
+                if std::mem::take(&mut open.syn_due) {
+                    open.sent_at.get_or_insert(now);
+                    self.build_syn(now, id);
+                    return Some(Ready::Bare(pair));
+                }
+                if std::mem::take(&mut open.fin_due) {
+                    let fin = fin_of(open, now)?;
+                    self.build_reply(&fin);
+                    return Some(Ready::Bare(pair));
+                }
+                open.queued = false;
+                None
             }
             Slot::TimeWait(..) | Slot::Listener(_) => None,
         }
     }
+}
+
+/// `<SEQ=ISS+1><ACK=RCV.NXT><CTL=FIN,ACK>`: CLOSE in the SYN-RECEIVED of a simultaneous open (RFC 9293 §3.10.4).
+fn fin_of<R: Ring>(open: &SynSent<R>, now: Instant) -> Option<Reply> {
+    let half = open.crossed.as_ref()?;
+    let window = syn_window(open.rings.receive.capacity());
+    let mut fin = Reply::of_half_open(half, half.iss + 1, window, now);
+    fin.flags |= Flags::FIN;
+    Some(fin)
 }
 
 fn partial(pair: &Pair) -> Option<PartialChecksum> {

@@ -46,7 +46,7 @@ impl<R: Ring> Stack<R> {
                 if syn_sent.end.is_some() {
                     return self.settle_closed(id);
                 }
-                if syn_sent.syn_due && !syn_sent.queued {
+                if (syn_sent.syn_due || syn_sent.fin_due) && !syn_sent.queued {
                     syn_sent.queued = true;
                     self.sendable.push_back(id);
                 }

@@ -10,7 +10,7 @@ mod send;
 pub mod status;
 
 pub(crate) use abort::abort;
-pub(crate) use close::{close, shutdown_read, shutdown_write};
+pub(crate) use close::{close, close_crossed, shutdown_read, shutdown_write};
 pub(crate) use receive::{consumed, receive_into};
 pub(crate) use send::{committed, send};
 

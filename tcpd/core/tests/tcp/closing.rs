@@ -323,24 +323,49 @@ fn the_user_timeout_ends_it_with_a_reset() {
 }
 
 #[test]
-fn closing_in_syn_received_lets_the_handshake_finish_and_then_sends_fin() {
-    let mut peer = Peer::new(|_| {});
-    let id = peer.connecting();
-    peer.tell("S", 0, 0, b"");
-    assert_eq!(peer.out(), ["S. 0(0) ack 1"]);
-    peer.stack.close(peer.now, id).expect("close");
-    assert_eq!(
-        peer.stack.close(peer.now, id),
-        Err(CloseError::NoSuchConnection)
-    );
-    peer.tell(".", 1, 1, b"");
-    assert_eq!(peer.stack.state(id), Some(State::FinWait1));
-    assert_eq!(peer.out(), ["F. 1(0) ack 1"]);
-    peer.tell("F.", 1, 2, b"");
-    assert_eq!(peer.out(), [". 2(0) ack 2"]);
-    peer.wait(Duration::from_secs(61));
-    assert_eq!(peer.stack.endpoints().count(), 0);
+fn closing_in_syn_received_waits_for_established_only_when_something_was_written() {
+    // RFC 9293 §3.10.4, CLOSE in SYN-RECEIVED: "otherwise, queue for processing after entering ESTABLISHED state".
+    for written in [false, true] {
+        let mut peer = Peer::new(|_| {});
+        let id = peer.connecting();
+        peer.tell("S", 0, 0, b"");
+        assert_eq!(peer.out(), ["S. 0(0) ack 1"]);
+        if written {
+            peer.stack.send(peer.now, id, b"abc").expect("queued");
+        }
+        peer.stack.close(peer.now, id).expect("close");
+        assert_eq!(
+            peer.stack.close(peer.now, id),
+            Err(CloseError::NoSuchConnection)
+        );
+        let (state, sent) = match written {
+            true => (State::SynReceived, vec![]),
+            false => (State::FinWait1, vec!["F. 1(0) ack 1"]),
+        };
+        assert_eq!(peer.stack.state(id), Some(state));
+        assert_eq!(peer.out(), sent);
+        peer.tell(".", 1, 1, b"");
+        assert_eq!(peer.stack.state(id), Some(State::FinWait1));
+        let (sent, last) = match written {
+            true => (vec!["FP. 1(3) ack 1"], 5),
+            false => (vec![], 2),
+        };
+        assert_eq!(peer.out(), sent);
+        peer.tell("F.", 1, last, b"");
+        assert_eq!(peer.out(), [format!(". {last}(0) ack 2")]);
+        assert_eq!(peer.stack.state(id), Some(State::TimeWait));
+        let established = peer
+            .stack
+            .counters()
+            .transitions(State::SynReceived, State::Established);
+        assert_eq!(established, u64::from(written), "round ESTABLISHED");
+        peer.wait(Duration::from_secs(61));
+        assert_eq!(peer.stack.endpoints().count(), 0);
+    }
+}
 
+#[test]
+fn a_reset_ends_an_orphan_that_closed_in_syn_received() {
     let mut peer = Peer::new(|_| {});
     let id = peer.connecting();
     peer.tell("S", 0, 0, b"");
@@ -348,4 +373,5 @@ fn closing_in_syn_received_lets_the_handshake_finish_and_then_sends_fin() {
     peer.out();
     peer.tell("R", 1, 0, b"");
     assert_eq!(peer.stack.state(id), None);
+    assert_eq!(peer.stack.next_deadline(), None);
 }

@@ -123,7 +123,7 @@ impl<R: Ring> Stack<R> {
             Slot::SynSent(open) => match open.end {
                 Some(reason) => return Err(CloseError::Ended(reason)),
                 None if open.fin_queued => return Err(CloseError::Closing),
-                None => open.fin_queued = true,
+                None => calls::close_crossed(open, &mut cx),
             },
             Slot::HalfOpen(_) | Slot::TimeWait(_, None) | Slot::Listener(_) => {
                 return Err(CloseError::NoSuchConnection);
@@ -175,12 +175,19 @@ impl<R: Ring> Stack<R> {
                 self.release(now, id, live);
             }
             Slot::SynSent(open) if open.released => return Err(CloseError::NoSuchConnection),
-            // SYN-RECEIVED: FIN follows once the SYN is acknowledged. §3.10.4 would send it at once; this way SYN and FIN are never
-            // outstanding together, and a lost SYN-ACK is sent again.
-            Slot::SynSent(open) if open.state() == State::SynReceived && !too_many_orphans => {
+            Slot::SynSent(open) if open.crossed.is_some() && open.end.is_none() => {
+                if too_many_orphans {
+                    cx.counters.orphans_reset += 1;
+                    self.drop_open(now, id, Cause::CloseCall);
+                    return Ok(());
+                }
+                calls::close_crossed(open, &mut cx);
                 open.released = true;
-                open.fin_queued = true;
+                // Nobody waits for it any more: bounded as every orphan is.
+                open.give_up_at = open.give_up_at.min(now + cx.tcp.orphan_timeout);
+                open.retry_at = open.retry_at.min(open.give_up_at);
                 self.orphans += 1;
+                self.settle(now, id);
             }
             Slot::SynSent(_) => self.drop_open(now, id, Cause::CloseCall),
             Slot::HalfOpen(_) | Slot::TimeWait(_, None) | Slot::Listener(_) => {
@@ -235,14 +242,7 @@ impl<R: Ring> Stack<R> {
 
     /// §3.10.4, SYN-SENT: "Delete the TCB"; in the SYN-RECEIVED of a simultaneous open the peer is told.
     fn drop_open(&mut self, now: Instant, id: EndpointId, why: Cause) {
-        if let Some((Slot::SynSent(open), cx)) = self.at(now, id)
-            && let (Some(half), None) = (&open.crossed, open.end)
-        {
-            cx.replies.push(crate::tcp::transmit::Reply::reset(
-                half.pair,
-                half.snd_nxt(),
-            ));
-        }
+        self.reset_crossed(now, id);
         self.fail_open(now, id, EndReason::Aborted, why);
         self.endpoints.remove(id.key());
     }

@@ -56,7 +56,7 @@ impl<R: Ring> Stack<R> {
         match error.kind {
             IcmpErrorKind::Soft(cause) => self.note_soft_error(id, cause),
             IcmpErrorKind::HardDuringOpen(cause) => match self.endpoints.get(id.key()) {
-                Some(Slot::SynSent(_)) => {
+                Some(Slot::SynSent(open)) if !open.finishing => {
                     // RFC 9293 §3.9.2.2 SHLD-26, RFC 5927 §5.2: while opening, a hard error is one.
                     let reason = if cause == IcmpCause::Port || cause == IcmpCause::Protocol {
                         EndReason::Refused
@@ -81,7 +81,10 @@ impl<R: Ring> Stack<R> {
                 let position = conn.send.position_of(seq);
                 position >= conn.send.una as i64 && position < conn.send.nxt as i64
             }
-            Some(Slot::SynSent(open)) => seq == open.iss && open.sent_at.is_some(),
+            Some(Slot::SynSent(open)) => {
+                let syn = seq == open.iss && open.sent_at.is_some();
+                syn || (seq == open.iss + 1 && open.fin_sent())
+            }
             Some(Slot::HalfOpen(half)) => seq == half.iss,
             Some(Slot::TimeWait(..) | Slot::Listener(_)) | None => false,
         }

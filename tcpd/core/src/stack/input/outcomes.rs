@@ -76,9 +76,15 @@ impl<R: Ring> Stack<R> {
                 self.establish_crossed(now, id, seg)
             }
             ControlFlow::Continue(half_open::Outcome::Reset) => {
-                // MUST-11: an active open is refused, it does not go back to LISTEN.
+                // MUST-11: an active open is refused, it does not go back to LISTEN. In FIN-WAIT-1 it was no open any more.
+                let finishing = matches!(self.endpoints.get(id.key()), Some(Slot::SynSent(open)) if open.finishing);
+                let reason = if finishing {
+                    EndReason::Reset
+                } else {
+                    EndReason::Refused
+                };
                 self.counters.resets_in += 1;
-                self.fail_open(now, id, EndReason::Refused, Cause::ResetArrived);
+                self.fail_open(now, id, reason, Cause::ResetArrived);
                 ControlFlow::Continue(())
             }
             ControlFlow::Break(reason) => {

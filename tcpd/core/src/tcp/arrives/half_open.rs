@@ -4,11 +4,11 @@ use std::ops::ControlFlow;
 
 use crate::tcp::arrives::closed;
 use crate::tcp::drop_reason::DropReason;
+use crate::tcp::endpoint::Context;
 use crate::tcp::endpoint::half_open::HalfOpen;
-use crate::tcp::endpoint::{Context, timestamp_value};
 use crate::tcp::segment::Segment;
 use crate::tcp::transmit::Reply;
-use crate::wire::{Flags, Timestamps};
+use crate::wire::Flags;
 
 /// What an acceptable segment makes of SYN-RECEIVED; the stack carries it out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,11 +19,12 @@ pub(crate) enum Outcome {
     Established,
 }
 
-/// The steps for SYN-RECEIVED. `window` is what the SYN-ACK offered, bytes.
+/// The steps for SYN-RECEIVED. `window` is what the SYN-ACK offered, bytes. `in_fin_wait_1`: the user has closed meanwhile.
 pub(crate) fn check(
     half: &mut HalfOpen,
     seg: &Segment<'_>,
     window: u32,
+    in_fin_wait_1: bool,
     cx: &mut Context<'_>,
 ) -> ControlFlow<DropReason, Outcome> {
     let rcv_nxt = half.rcv_nxt();
@@ -75,7 +76,12 @@ pub(crate) fn check(
     if !seg.has(Flags::ACK) {
         return ControlFlow::Break(DropReason::NoAck);
     }
-    if seg.ack != half.snd_nxt() {
+    if seg.ack != half.iss + 1 && seg.ack != half.snd_nxt() {
+        if in_fin_wait_1 {
+            // §3.5.1 group 3: a synchronised state answers with an ACK.
+            challenge(half, window, cx);
+            return ControlFlow::Break(DropReason::AckOfUnsent);
+        }
         if let Some(reset) = closed::reset_for(half.pair, seg) {
             cx.replies.push(reset);
         }
@@ -98,16 +104,6 @@ fn challenge(half: &mut HalfOpen, window: u32, cx: &mut Context<'_>) {
     let jitter = cx.random.below(u64::from(interval.max(1))) as u32;
     half.challenge_after = now.wrapping_add(interval).wrapping_add(jitter).max(1);
     cx.counters.challenge_acks += 1;
-    let field = (window >> half.agreed.receive_shift()).min(u32::from(u16::MAX)) as u16;
-    let timestamps = half.agreed.timestamps.then(|| Timestamps {
-        value: timestamp_value(half.ts_offset, cx.now),
-        echo: half.ts_recent,
-    });
-    cx.replies.push(Reply::ack(
-        half.pair,
-        half.snd_nxt(),
-        half.rcv_nxt(),
-        field,
-        timestamps,
-    ));
+    let answer = Reply::of_half_open(half, half.snd_nxt(), window, cx.now);
+    cx.replies.push(answer);
 }

@@ -3,6 +3,7 @@
 use crate::tcp::buffer::Ring;
 use crate::tcp::calls::abort;
 use crate::tcp::endpoint::connection::Connection;
+use crate::tcp::endpoint::syn_sent::SynSent;
 use crate::tcp::endpoint::{Cause, Context, EndReason, Owner, State};
 use crate::tcp::send_space::Fin;
 use crate::tcp::timers::Timer;
@@ -44,6 +45,27 @@ pub(crate) fn shutdown_write<R: Ring>(
     conn.send.fin = Fin::Queued;
     cx.transition(&mut conn.state, next, Cause::CloseCall);
     Ok(())
+}
+
+/// CLOSE of the sending side in the SYN-RECEIVED of a simultaneous open. A passive one has no user who could close it before ACCEPT.
+///
+/// RFC 9293 §3.10.4: "If no SENDs have been issued and there is no pending data to send, then form a FIN segment and send it, and
+/// enter FIN-WAIT-1 state; otherwise, queue for processing after entering ESTABLISHED state." The first is the one way round
+/// ESTABLISHED; our SYN stays unacknowledged meanwhile, and is sent again together with the FIN.
+pub(crate) fn close_crossed<R>(open: &mut SynSent<R>, cx: &mut Context<'_>) {
+    open.fin_queued = true;
+    let mut state = open.state();
+    let Some(half) = &mut open.crossed else {
+        return;
+    };
+    if open.written > 0 || open.finishing {
+        return;
+    }
+    cx.transition(&mut state, State::FinWait1, Cause::CloseCall);
+    open.finishing = true;
+    // Behind a closed window FIN waits like text, and is probed once our SYN is acknowledged.
+    half.fin_sent = half.window > 0;
+    open.fin_due = half.fin_sent;
 }
 
 /// The user reads no more: what is unread, and what still comes, is acknowledged and thrown away, as Linux does.

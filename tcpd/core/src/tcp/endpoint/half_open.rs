@@ -23,6 +23,8 @@ pub(crate) struct HalfOpen {
     pub(crate) synack_due: bool,
     /// It stands in the transmit queue.
     pub(crate) queued: bool,
+    /// Our FIN was sent though our SYN is not acknowledged (§3.10.4, CLOSE in SYN-RECEIVED); only after a simultaneous open.
+    pub(crate) fin_sent: bool,
     pub(crate) ts_recent: u32,
     pub(crate) ts_offset: u32,
     /// Not before this, in milliseconds, another challenge ACK.
@@ -74,8 +76,9 @@ impl HalfOpen {
         self.irs + 1
     }
 
+    /// SND.NXT: behind our SYN, and behind our FIN if it was sent.
     pub(crate) fn snd_nxt(&self) -> SequenceNumber {
-        self.iss + 1
+        self.iss + 1 + u32::from(self.fin_sent)
     }
 
     pub(crate) fn timestamp_state(&self, now: Instant) -> Option<TimestampState> {

@@ -22,8 +22,10 @@ pub(crate) struct SynSent<R> {
     /// The user closed its sending side already (§3.10.4: queued until ESTABLISHED).
     pub(crate) fin_queued: bool,
     pub(crate) reading_closed: bool,
-    /// The user let go in SYN-RECEIVED: the handshake goes on, and FIN follows it.
+    /// The user let go in SYN-RECEIVED: the handshake goes on without it.
     pub(crate) released: bool,
+    /// The user closed in SYN-RECEIVED with nothing to send: FIN-WAIT-1, though our SYN is not acknowledged (§3.10.4).
+    pub(crate) finishing: bool,
     /// The shift offered, unless scaling is off.
     pub(crate) shift: Option<u8>,
     pub(crate) timestamps: bool,
@@ -32,6 +34,8 @@ pub(crate) struct SynSent<R> {
     pub(crate) retransmissions: u8,
     /// SYN (or SYN-ACK, once crossed) is to be sent.
     pub(crate) syn_due: bool,
+    /// FIN is to be sent, after the SYN-ACK if that is due as well.
+    pub(crate) fin_due: bool,
     pub(crate) queued: bool,
     pub(crate) event_queued: bool,
     pub(crate) changes: Changes,
@@ -61,9 +65,15 @@ impl<R> SynSent<R> {
         }
     }
 
+    /// Whether FIN has taken its number.
+    pub(crate) fn fin_sent(&self) -> bool {
+        self.crossed.is_some_and(|half| half.fin_sent)
+    }
+
     pub(crate) fn state(&self) -> State {
         match (self.end, &self.crossed) {
             (Some(_), _) => State::Closed,
+            (None, Some(_)) if self.finishing => State::FinWait1,
             (None, Some(_)) => State::SynReceived,
             (None, None) => State::SynSent,
         }

@@ -2,8 +2,10 @@
 
 use std::collections::VecDeque;
 
-use crate::tcp::endpoint::Pair;
+use crate::tcp::endpoint::half_open::HalfOpen;
 use crate::tcp::endpoint::time_wait::TimeWait;
+use crate::tcp::endpoint::{Pair, timestamp_value};
+use crate::time::Instant;
 use crate::wire::{Flags, SequenceNumber, Timestamps};
 
 /// How many may wait: a device that takes nothing must not make the queue grow.
@@ -56,6 +58,21 @@ impl Reply {
             window,
             timestamps,
         }
+    }
+
+    /// The ACK of a half-open entry, at `seq`; `window` in bytes is scaled as agreed.
+    pub(crate) fn of_half_open(
+        half: &HalfOpen,
+        seq: SequenceNumber,
+        window: u32,
+        now: Instant,
+    ) -> Self {
+        let field = (window >> half.agreed.receive_shift()).min(u32::from(u16::MAX)) as u16;
+        let timestamps = half.agreed.timestamps.then(|| Timestamps {
+            value: timestamp_value(half.ts_offset, now),
+            echo: half.ts_recent,
+        });
+        Self::ack(half.pair, seq, half.rcv_nxt(), field, timestamps)
     }
 
     /// The ACK that TIME-WAIT sends; `offset` is that of the pair's timestamp clock, `clock` its value now.
