@@ -99,6 +99,7 @@ pub struct Stack<R> {
     counters: Counters,
     observer: Box<dyn Observer>,
     random: Generator,
+    chance: Secret,
     initial: InitialSequence,
     ports: Ports,
     path_mtu: PathMtu,
@@ -132,6 +133,7 @@ impl<R: Ring> Stack<R> {
             counters: Counters::new(),
             observer: Box::new(Silent),
             random: Generator::from_seed(seed),
+            chance: secret.derive("jitter"),
             initial: InitialSequence::new(&secret),
             ports: Ports::new(&secret, config.ports.clone()),
             path_mtu: PathMtu::new(path_mtu::DEFAULT_CAPACITY, path_mtu::DEFAULT_FLOOR_V4),
@@ -184,7 +186,7 @@ impl<R: Ring> Stack<R> {
             gso_max: self.config.gso_max,
             counters: &mut self.counters,
             observer: &mut *self.observer,
-            random: &mut self.random,
+            chance: &self.chance,
             replies: &mut self.replies,
         };
         Some((slot, context))

@@ -7,7 +7,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use crate::random::Generator;
+use crate::random::Secret;
 use crate::tcp::config::{Limits, TcpConfig};
 use crate::tcp::counters::Counters;
 use crate::tcp::id::EndpointId;
@@ -19,6 +19,7 @@ use crate::wire::{FlowTuple, IpAddresses};
 
 pub(crate) mod connection;
 pub(crate) mod half_open;
+pub(crate) mod limiters;
 mod state;
 pub(crate) mod syn_sent;
 #[cfg(test)]
@@ -234,7 +235,8 @@ pub(crate) struct Context<'a> {
     pub(crate) gso_max: u32,
     pub(crate) counters: &'a mut Counters,
     pub(crate) observer: &'a mut dyn Observer,
-    pub(crate) random: &'a mut Generator,
+    /// Key of the jitter of limiters.
+    pub(crate) chance: &'a Secret,
     /// Segments that belong to no connection's own stream: RST, and ACKs of the compact shapes.
     pub(crate) replies: &'a mut Replies,
 }
@@ -254,34 +256,13 @@ impl Context<'_> {
     }
 }
 
-/// Lets through at most one challenge ACK an interval, with jitter, so that what it lets through tells an attacker nothing
-/// (RFC 5961 §7, CVE-2016-5696). One for each connection, none for all.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct ChallengeLimiter {
-    next: Instant,
-}
-
-impl ChallengeLimiter {
-    pub(crate) const fn new() -> Self {
-        Self {
-            next: Instant::ZERO,
-        }
-    }
-
-    pub(crate) fn allow(
-        &mut self,
-        now: Instant,
-        interval: Duration,
-        random: &mut Generator,
-    ) -> bool {
-        if now < self.next {
-            return false;
-        }
-        let nanos = u64::try_from(interval.as_nanos())
-            .unwrap_or(u64::MAX)
-            .max(1);
-        self.next = now + interval + Duration::from_nanos(random.below(nanos));
-        true
+impl Context<'_> {
+    /// A time in `0..most` that nobody can foretell: a keyed hash of the pair and the time. A generator shared by all would let one
+    /// connection see what happens on another in the numbers it draws (RFC 5961 §7, CVE-2016-5696).
+    pub(crate) fn jitter(&self, pair: &Pair, most: Duration) -> Duration {
+        let nanos = u64::try_from(most.as_nanos()).unwrap_or(u64::MAX);
+        let hash = self.chance.hash((pair.flow(), self.now.as_nanos()));
+        Duration::from_nanos(((u128::from(hash) * u128::from(nanos)) >> 64) as u64)
     }
 }
 

@@ -135,12 +135,15 @@ impl SendSpace {
         self.una + u64::from(self.wnd)
     }
 
-    /// Where a segment without text stands: at SND.NXT. Behind a closed window a probe has taken SND.NXT beyond what the peer
-    /// accepts; what stands at SND.UNA is where the peer expects it.
+    /// Where a segment without text stands: at SND.NXT, as far as the peer's window reaches (as Linux has it). A probe has taken SND.NXT
+    /// beyond a closed window, and a peer may shrink its window over what is in flight (MUST-34): it refuses what stands beyond, and our
+    /// acknowledgments with it. A scaled window is rounded down (RFC 7323 §2.3), so less than its unit beyond is no shrinking.
     pub(crate) fn textless_position(&self) -> u64 {
-        match self.wnd {
-            0 => self.una,
-            _ => self.nxt,
+        let edge = self.window_edge();
+        if self.wnd > 0 && self.nxt.saturating_sub(edge) < 1 << self.shift {
+            self.nxt
+        } else {
+            self.nxt.min(edge)
         }
     }
 

@@ -5,6 +5,7 @@ use crate::tcp::endpoint::Context;
 use crate::tcp::endpoint::connection::Connection;
 use crate::tcp::timers::Timer;
 
+mod challenge_ack;
 mod delayed_ack;
 mod idle;
 mod keep_alive;
@@ -24,6 +25,7 @@ pub(crate) fn dispatch<R: Ring>(conn: &mut Connection<R>, timer: Timer, cx: &mut
     match timer {
         Timer::Retransmission => retransmission::expire(conn, cx),
         Timer::ZeroWindow => zero_window::expire(conn, cx),
+        Timer::ChallengeAck => challenge_ack::expire(conn, cx),
         Timer::DelayedAck => delayed_ack::expire(conn),
         Timer::KeepAlive => keep_alive::expire(conn, cx),
         Timer::User => user::expire(conn, cx),

@@ -19,6 +19,8 @@ pub enum Timer {
     ZeroWindow,
     /// When to acknowledge what no other segment has acknowledged yet (§3.8.6.3).
     DelayedAck,
+    /// When to send the challenge ACK that its limiter held back (RFC 5961 §7).
+    ChallengeAck,
     /// When to send the next keepalive probe (§3.8.4).
     KeepAlive,
     /// When the user's patience with unacknowledged data ends (§3.8.3, §3.10.8).
@@ -33,11 +35,12 @@ pub enum Timer {
 
 impl Timer {
     /// Every timer.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Handshake,
         Self::Retransmission,
         Self::ZeroWindow,
         Self::DelayedAck,
+        Self::ChallengeAck,
         Self::KeepAlive,
         Self::User,
         Self::Idle,
@@ -53,6 +56,7 @@ impl Timer {
             Self::Retransmission => "retransmission",
             Self::ZeroWindow => "zero-window",
             Self::DelayedAck => "delayed-ack",
+            Self::ChallengeAck => "challenge-ack",
             Self::KeepAlive => "keep-alive",
             Self::User => "user",
             Self::Idle => "idle",

@@ -168,6 +168,7 @@ fn segment<R: Ring>(
     conn.intents.duplicate_acks = 0;
     conn.acked_to = conn.receive.nxt;
     conn.timers.stop(Timer::DelayedAck);
+    conn.timers.stop(Timer::ChallengeAck);
     conn.tally.segments_out += 1;
     Outgoing {
         seq: conn.send.sequence_of(position),

@@ -36,7 +36,7 @@ fn timed_out(timer: Timer) -> EndReason {
         Timer::KeepAlive => EndReason::KeepaliveTimeout,
         Timer::User | Timer::Idle => EndReason::UserTimeout,
         Timer::Orphan => EndReason::FinWaitTimeout,
-        Timer::DelayedAck | Timer::TimeWait => EndReason::Closed,
+        Timer::DelayedAck | Timer::ChallengeAck | Timer::TimeWait => EndReason::Closed,
     }
 }
 

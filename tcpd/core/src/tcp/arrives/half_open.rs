@@ -47,7 +47,12 @@ pub(crate) fn check(
         if seg.has(Flags::RST) {
             return ControlFlow::Break(DropReason::ResetOutsideWindow);
         }
-        challenge(half, window, cx);
+        // What takes no number is answered once in the life of the entry: two ends that disagree must fall silent, and SYN-ACK goes
+        // out again by itself.
+        if seg.len() > 0 || half.challenge_after == 0 || cx.limits.challenge_ack_interval.is_zero()
+        {
+            challenge(half, window, cx);
+        }
         return ControlFlow::Break(DropReason::OutsideWindow);
     }
     // PAWS; the value is taken over only once the ACK is known to be good.
@@ -100,9 +105,9 @@ fn challenge(half: &mut HalfOpen, window: u32, cx: &mut Context<'_>) {
         cx.counters.challenge_acks_limited += 1;
         return;
     }
-    let interval = cx.limits.challenge_ack_interval.as_millis() as u32;
-    let jitter = cx.random.below(u64::from(interval.max(1))) as u32;
-    half.challenge_after = now.wrapping_add(interval).wrapping_add(jitter).max(1);
+    let interval = cx.limits.challenge_ack_interval;
+    let wait = interval + cx.jitter(&half.pair, interval);
+    half.challenge_after = now.wrapping_add(wait.as_millis() as u32).max(1);
     cx.counters.challenge_acks += 1;
     let answer = Reply::of_half_open(half, half.snd_nxt(), window, cx.now);
     cx.replies.push(answer);

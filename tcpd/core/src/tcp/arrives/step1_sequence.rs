@@ -72,7 +72,9 @@ fn is_acceptable<R: Ring>(conn: &Connection<R>, seg: &Segment<'_>) -> bool {
     )
 }
 
-/// `start` and `length` of a segment against RCV.NXT and RCV.WND.
+/// `start` and `length` of a segment against RCV.NXT and RCV.WND. A FIN has a length: at a closed window it is refused and comes again, as
+/// §3.10.7.4 has it (Linux takes it in). Its sender goes on trying, as with text (MUST-37), and a user who does not read would not
+/// learn of it anyhow before what stands in front of it.
 fn acceptable(start: i64, length: u32, nxt: u64, window: u64) -> bool {
     let (first, window) = (start - nxt as i64, window as i64);
     let last = first + i64::from(length) - 1;
@@ -123,15 +125,25 @@ fn acknowledgment_counts<R: Ring>(conn: &Connection<R>, seg: &Segment<'_>) -> bo
     seg.has(Flags::ACK) && (end == nxt || end + 1 == nxt || seg.start == nxt)
 }
 
-/// §3.10.7.4: "If an incoming segment is not acceptable, an acknowledgment should be sent in reply". What takes sequence
-/// numbers is always answered: a peer that probes or retransmits waits for it. The rest is limited.
+/// RFC 9293 §3.10.7.4 first: "If an incoming segment is not acceptable, an acknowledgment should be sent in reply". What takes sequence
+/// numbers is always answered: a peer that probes or retransmits waits for it. So is keepalive, and a window probe without text: the
+/// number before RCV.NXT with a good acknowledgment, which is beyond guessing, and which the answer to it can never look like. The
+/// rest is limited (RFC 5961 §7).
 fn answer<R: Ring>(conn: &mut Connection<R>, seg: &Segment<'_>, cx: &mut Context<'_>) {
     if conn.state == State::Closed {
         return;
     }
-    if seg.len() > 0 {
+    if seg.len() > 0 || is_probe(conn, seg) {
         conn.intents.ack = true;
     } else {
         conn.dataless_answer(cx);
     }
+}
+
+/// SHLD-27 (§3.8.4): SEG.SEQ = SND.NXT − 1 without text.
+fn is_probe<R: Ring>(conn: &Connection<R>, seg: &Segment<'_>) -> bool {
+    let ack = conn.send.position_of(seg.ack);
+    seg.start + 1 == conn.receive.nxt as i64
+        && seg.has(Flags::ACK)
+        && (conn.send.una as i64..=conn.send.nxt as i64).contains(&ack)
 }

@@ -34,16 +34,17 @@ pub(crate) fn check<R: Ring>(
         return ControlFlow::Break(DropReason::NoAck);
     }
     let ack = conn.send.position_of(seg.ack);
-    in_bounds(conn, ack, cx)?;
+    in_bounds(conn, ack, seg, cx)?;
+    conn.outside_window.agreed();
     conn.probes_unanswered = 0;
 
     if ack > conn.send.una as i64 {
         newly_acknowledged(conn, ack as u64, seg, cx);
-        window(conn, seg, cx);
+        window(conn, seg);
         after_fin(conn, cx);
     } else if ack == conn.send.una as i64 {
         let duplicate = is_duplicate(conn, seg);
-        window(conn, seg, cx);
+        window(conn, seg);
         if duplicate {
             duplicate_acknowledgment(conn, cx);
         }
@@ -59,14 +60,23 @@ pub(crate) fn is_new<R: Ring>(conn: &Connection<R>, seg: &Segment<'_>) -> bool {
 
 /// RFC 5961 §5, RFC 9293 §3.10.7.4 MAY-12: SND.UNA − MAX.SND.WND =< SEG.ACK =< SND.NXT, and never below what was sent at all
 /// (CVE-2023-52881).
-fn in_bounds<R: Ring>(conn: &mut Connection<R>, ack: i64, cx: &mut Context<'_>) -> Step {
+fn in_bounds<R: Ring>(
+    conn: &mut Connection<R>,
+    ack: i64,
+    seg: &Segment<'_>,
+    cx: &mut Context<'_>,
+) -> Step {
     if ack > conn.send.nxt as i64 {
         conn.dataless_answer(cx);
         return ControlFlow::Break(DropReason::AckOfUnsent);
     }
     let oldest = (conn.send.una as i64 - i64::from(conn.send.max_wnd)).max(0);
     if ack < oldest {
-        conn.challenge_ack(cx);
+        if seg.len() > 0 {
+            conn.challenge_ack(cx);
+        } else {
+            conn.dataless_answer(cx);
+        }
         return ControlFlow::Break(DropReason::AckTooOld);
     }
     ControlFlow::Continue(())
@@ -181,7 +191,7 @@ fn scaled_window<R: Ring>(conn: &Connection<R>, seg: &Segment<'_>) -> u32 {
 
 /// SND.WND, unless an older segment than the last update tells it. Any value is taken: a window may shrink below what is in flight
 /// (RFC 9293 §3.8.6 MUST-34).
-fn window<R: Ring>(conn: &mut Connection<R>, seg: &Segment<'_>, cx: &mut Context<'_>) {
+fn window<R: Ring>(conn: &mut Connection<R>, seg: &Segment<'_>) {
     let offered = scaled_window(conn, seg);
     let send = &mut conn.send;
     let newer =
@@ -195,11 +205,9 @@ fn window<R: Ring>(conn: &mut Connection<R>, seg: &Segment<'_>, cx: &mut Context
         conn.probes = 0;
         conn.timers.stop(Timer::ZeroWindow);
     } else if send.wnd == 0 && conn.timers.is_running(Timer::ZeroWindow) {
-        // A peer that answers a probe keeps the connection open for ever (MUST-36, MUST-37).
+        // A peer that answers a probe keeps the connection open for ever (MUST-36, MUST-37), as far as it is ours to say. A user
+        // timeout goes on: see there.
         conn.retries = 0;
-        if let Some(patience) = conn.options.user_timeout {
-            conn.timers.set(Timer::User, cx.now + patience);
-        }
     }
 }
 

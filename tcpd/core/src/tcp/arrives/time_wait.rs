@@ -43,6 +43,10 @@ pub(crate) fn check(old: &TimeWait, seg: &Segment<'_>, ignore_reset: bool) -> Ou
     if !seg.has(Flags::ACK) {
         return Outcome::Drop(DropReason::NoAck);
     }
+    if seg.len() == 0 {
+        // A pure ACK tells nothing and must not be answered, whatever its timestamp, or two in TIME-WAIT would talk for ever.
+        return Outcome::Drop(DropReason::TimeWaitDuplicate);
+    }
     if let Some(timestamps) = seg.timestamps
         && old.timestamps
         && (timestamps.value.wrapping_sub(old.ts_recent) as i32) < 0
@@ -52,10 +56,6 @@ pub(crate) fn check(old: &TimeWait, seg: &Segment<'_>, ignore_reset: bool) -> Ou
     // The FIN is recognised by its number: the last one the peer ever used.
     if seg.has(Flags::FIN) && seg.seq + seg.len() == old.rcv_nxt {
         return Outcome::Again;
-    }
-    if seg.len() == 0 {
-        // A pure ACK tells nothing and must not be answered, or two in TIME-WAIT would talk for ever.
-        return Outcome::Drop(DropReason::TimeWaitDuplicate);
     }
     Outcome::Acknowledge(DropReason::TimeWaitDuplicate)
 }

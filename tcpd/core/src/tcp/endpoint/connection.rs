@@ -7,9 +7,8 @@ use crate::tcp::config::{ConnectionOptions, TcpConfig};
 use crate::tcp::congestion::NewReno;
 use crate::tcp::drop_reason::DropReason;
 use crate::tcp::endpoint::half_open::Agreed;
-use crate::tcp::endpoint::{
-    ChallengeLimiter, Changes, EndReason, Owner, Pair, State, TimestampState,
-};
+use crate::tcp::endpoint::limiters::{AnswerLimiter, ChallengeLimiter};
+use crate::tcp::endpoint::{Changes, EndReason, Owner, Pair, State, TimestampState};
 use crate::tcp::receive_space::ReceiveSpace;
 use crate::tcp::recovery::Recovery;
 use crate::tcp::rtt::{RtoBounds, RttEstimator};
@@ -127,8 +126,8 @@ pub(crate) struct Connection<R> {
     pub(crate) peer_mss: u16,
     pub(crate) our_mss: u16,
     pub(crate) challenge: ChallengeLimiter,
-    /// The same for ACKs that answer segments outside the window without text.
-    pub(crate) outside_window: ChallengeLimiter,
+    /// For ACKs that answer segments outside the window without text.
+    pub(crate) outside_window: AnswerLimiter,
     pub(crate) soft_error: Option<EndReason>,
     pub(crate) created: Instant,
     /// When the last segment came.
@@ -216,7 +215,7 @@ impl<R: Ring> Connection<R> {
             peer_mss: opening.peer_mss,
             our_mss,
             challenge: ChallengeLimiter::new(),
-            outside_window: ChallengeLimiter::new(),
+            outside_window: AnswerLimiter::new(),
             soft_error: None,
             created: now,
             heard_at: now,

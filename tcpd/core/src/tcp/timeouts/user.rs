@@ -1,4 +1,10 @@
 //! The user timeout (§3.10.8): sent text has been unacknowledged for as long as the user puts up with.
+//!
+//! It counts from the last progress of SND.UNA, and an answered zero-window probe is none. MUST-37 (§3.8.6.1) keeps TCP from giving up a
+//! peer that answers probes, and without a user timeout nothing does, for ever. But the user who sets one has said: "If data is not
+//! successfully delivered to the destination within the timeout period, the TCP endpoint will abort the connection" (§3.10.1; §3.10.8
+//! makes no exception for any state; RFC 5482 §1 counts what stays unacknowledged). A peer that shuts its window for ever
+//! would otherwise hold that user's text for ever (RFC 6429 leaves such an end to the application). Linux does the same.
 
 use crate::tcp::buffer::Ring;
 use crate::tcp::endpoint::connection::Connection;

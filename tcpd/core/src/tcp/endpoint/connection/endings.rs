@@ -3,6 +3,7 @@
 use crate::tcp::buffer::Ring;
 use crate::tcp::endpoint::connection::{Connection, Intents};
 use crate::tcp::endpoint::{Cause, Changes, Context, EndReason, State};
+use crate::tcp::timers::Timer;
 use crate::tcp::transmit::Reply;
 
 impl<R: Ring> Connection<R> {
@@ -30,32 +31,36 @@ impl<R: Ring> Connection<R> {
         }
     }
 
-    /// Tells the peer that the connection is gone: <SEQ=SND.NXT><CTL=RST> (§3.10.5). Behind a closed window a probe
-    /// has taken SND.NXT beyond what the peer accepts, and a RST must stand at RCV.NXT (§3.10.7.4, RFC 5961 §3.2): at SND.UNA.
+    /// Tells the peer that the connection is gone: <SEQ=SND.NXT><CTL=RST> (§3.10.5), where the peer's window lets it stand: a RST
+    /// counts at RCV.NXT only (§3.10.7.4, RFC 5961 §3.2).
     pub(crate) fn reset_peer(&mut self, cx: &mut Context<'_>) {
         let seq = self.send.sequence_of(self.send.textless_position());
         cx.replies.push(Reply::reset(self.pair, seq));
     }
 
     /// The ACK that answers a segment which takes no sequence number and lies outside of the window, or acknowledges what was never
-    /// sent. Two peers that disagree would answer each other's as fast as they can, so there is a limit: a twenty-fifth of the
-    /// challenge ACK's interval (20 ms), short enough for keepalive.
+    /// sent: a few, a twenty-fifth of the challenge ACK's interval (20 ms) apart.
     pub(crate) fn dataless_answer(&mut self, cx: &mut Context<'_>) {
         let interval = cx.limits.challenge_ack_interval / 25;
-        if self.outside_window.allow(cx.now, interval, cx.random) {
+        if self.outside_window.allow(&self.pair, interval, cx) {
             self.intents.ack = true;
         }
     }
 
-    /// RFC 5961: an ACK that tells where we stand, at most one an interval.
+    /// RFC 5961: an ACK that tells where we stand, at most one an interval. Beyond that it is late, not lost: the RST may be a true one,
+    /// sent before its sender had all our text, and a peer that is gone must hear from us to say it again where it counts.
     pub(crate) fn challenge_ack(&mut self, cx: &mut Context<'_>) {
         let interval = cx.limits.challenge_ack_interval;
-        if self.challenge.allow(cx.now, interval, cx.random) {
-            cx.counters.challenge_acks += 1;
-            self.tally.challenge_acks += 1;
-            self.intents.ack = true;
-        } else {
-            cx.counters.challenge_acks_limited += 1;
+        match self.challenge.allow(&self.pair, interval, cx) {
+            Ok(()) => {
+                cx.counters.challenge_acks += 1;
+                self.tally.challenge_acks += 1;
+                self.intents.ack = true;
+            }
+            Err(later) => {
+                cx.counters.challenge_acks_limited += 1;
+                self.timers.set(Timer::ChallengeAck, later);
+            }
         }
     }
 }
