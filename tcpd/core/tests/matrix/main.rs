@@ -1,0 +1,46 @@
+//! The matrix: every state × every event, played for IPv4 and IPv6 and written down.
+//!
+//! * [`states`] puts a stack into each state, through real calls and segments; [`events`] makes each event happen;
+//!   [`reaction`] says what came of it, [`table`] writes it down.
+//! * `snapshots/` holds what was written: a table a state, a line an event, and an index. No cell is empty: one that cannot happen
+//!   says why, and a timer that cannot run is tried to be armed first.
+//! * In the tables numbers are relative to those before the event: `snd.una`, `snd.nxt`, `rcv.nxt`, `irs`, `edge` = RCV.NXT + RCV.WND;
+//!   where nothing is known of a side, its numbers are `x` (the peer's) and `y` (ours). `win` stands where the window was or is closed.
+//!
+//! Who changes a reaction on purpose: `INSTA_UPDATE=always cargo test -p tcpd-core --test matrix`, then read the diff.
+
+mod events;
+mod numbers;
+mod reaction;
+mod states;
+mod table;
+mod world;
+
+use tcpd_core::stack::State;
+
+#[test]
+fn every_cell_reacts_as_its_table_says() {
+    for state in State::ALL {
+        insta::assert_snapshot!(state.name(), table::of_state(state));
+    }
+    insta::assert_snapshot!("index", table::index());
+}
+
+/// That a timer cannot run in a state is shown for each timer event by trying; here every other event has tried, too.
+#[test]
+fn no_event_arms_a_timer_that_cannot_run_in_its_state() {
+    for cell in table::cells() {
+        let Ok(reaction) = &cell.reaction else {
+            continue;
+        };
+        for &timer in &reaction.running {
+            assert!(
+                events::may_run(timer, reaction.next),
+                "{}: the {} timer runs in {}",
+                cell.name(),
+                timer.name(),
+                reaction.next
+            );
+        }
+    }
+}

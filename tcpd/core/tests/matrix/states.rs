@@ -1,0 +1,491 @@
+//! Puts a stack into each state, through real calls and segments.
+
+use std::time::Duration;
+
+use tcpd_core::stack::State;
+use tcpd_core::wire::SequenceNumber;
+
+use crate::world::{Family, RING, Setup, World};
+
+/// Why a cell cannot be played.
+pub(crate) type Impossible = &'static str;
+
+/// A state, or a variant of one that may answer otherwise.
+pub(crate) struct Situation {
+    /// The RFC's state.
+    pub(crate) state: State,
+    /// What tells it from the other variants of that state; empty where there is one only.
+    pub(crate) variant: &'static str,
+    /// What is true in it.
+    pub(crate) says: &'static str,
+    build: fn(&mut World) -> Result<(), Impossible>,
+}
+
+impl Situation {
+    /// As the tables name it: `FIN-WAIT-2/orphan`.
+    pub(crate) fn name(&self) -> String {
+        if self.variant.is_empty() {
+            self.state.name().to_owned()
+        } else {
+            format!("{}/{}", self.state, self.variant)
+        }
+    }
+
+    /// A stack in this situation.
+    pub(crate) fn build(&self, family: Family, setup: Setup) -> Result<World, Impossible> {
+        let mut world = World::new(family, setup);
+        (self.build)(&mut world)?;
+        world.quiet();
+        if self.state != State::Closed && self.state != State::Listen {
+            world.id = world.find().expect("the pair is known");
+        }
+        let state = world.stack.state(world.id).unwrap_or(State::Closed);
+        assert_eq!(state, self.state, "{} was not reached", self.name());
+        Ok(world)
+    }
+}
+
+const fn situation(
+    state: State,
+    variant: &'static str,
+    says: &'static str,
+    build: fn(&mut World) -> Result<(), Impossible>,
+) -> Situation {
+    Situation {
+        state,
+        variant,
+        says,
+        build,
+    }
+}
+
+/// All of them, in the RFC's order.
+pub(crate) static SITUATIONS: [Situation; 26] = [
+    situation(State::Closed, "", "nothing is known of the pair", closed),
+    situation(
+        State::Closed,
+        "held",
+        "reset by the peer; the user has not let go of the name",
+        closed_held,
+    ),
+    situation(State::Listen, "", "a listener, its queue empty", listen),
+    situation(
+        State::Listen,
+        "full",
+        "a listener whose queue is full",
+        listen_full,
+    ),
+    situation(State::SynSent, "", "SYN is out", syn_sent),
+    situation(
+        State::SynReceived,
+        "passive",
+        "from LISTEN: the compact entry; SYN-ACK is out",
+        syn_received,
+    ),
+    situation(
+        State::SynReceived,
+        "full",
+        "from LISTEN, and meanwhile the listener's queue is full",
+        syn_received_full,
+    ),
+    situation(
+        State::SynReceived,
+        "active",
+        "from SYN-SENT: the SYNs have crossed; SYN-ACK is out",
+        syn_received_active,
+    ),
+    situation(
+        State::Established,
+        "",
+        "nothing unacknowledged, nothing unread",
+        established,
+    ),
+    situation(
+        State::Established,
+        "unacked",
+        "ten bytes of ours are unacknowledged",
+        established_unacked,
+    ),
+    situation(
+        State::Established,
+        "window-0",
+        "our receive window is closed: the ring is full of unread text",
+        established_window_0,
+    ),
+    situation(
+        State::FinWait1,
+        "",
+        "the user shut down writing; FIN is unacknowledged",
+        fin_wait_1,
+    ),
+    situation(
+        State::FinWait1,
+        "orphan",
+        "the user closed and let go; FIN is unacknowledged",
+        fin_wait_1_orphan,
+    ),
+    situation(
+        State::FinWait1,
+        "unsent",
+        "the user shut down writing while the peer's window is closed: FIN waits",
+        fin_wait_1_unsent,
+    ),
+    situation(
+        State::FinWait2,
+        "",
+        "the user shut down writing and reads on",
+        fin_wait_2,
+    ),
+    situation(
+        State::FinWait2,
+        "orphan",
+        "the user closed and let go",
+        fin_wait_2_orphan,
+    ),
+    situation(
+        State::CloseWait,
+        "",
+        "the peer's FIN is acknowledged",
+        close_wait,
+    ),
+    situation(
+        State::CloseWait,
+        "unacked",
+        "the peer's FIN is acknowledged; ten bytes of ours are not",
+        close_wait_unacked,
+    ),
+    situation(
+        State::Closing,
+        "",
+        "the user shut down writing; both FINs crossed",
+        closing,
+    ),
+    situation(
+        State::Closing,
+        "orphan",
+        "the user closed and let go; both FINs crossed",
+        closing_orphan,
+    ),
+    situation(
+        State::LastAck,
+        "",
+        "the user shut down writing after the peer's FIN",
+        last_ack,
+    ),
+    situation(
+        State::LastAck,
+        "orphan",
+        "the user closed and let go after the peer's FIN",
+        last_ack_orphan,
+    ),
+    situation(
+        State::TimeWait,
+        "",
+        "the user still holds the name; a listener is there",
+        time_wait,
+    ),
+    situation(
+        State::TimeWait,
+        "orphan",
+        "the user has let go: the compact entry alone; a listener is there",
+        time_wait_orphan,
+    ),
+    situation(
+        State::TimeWait,
+        "no-listener",
+        "the user has let go; nobody listens on the port",
+        time_wait_no_listener,
+    ),
+    situation(
+        State::TimeWait,
+        "crossed",
+        "reached through CLOSING, the user has let go",
+        time_wait_crossed,
+    ),
+];
+
+const NOTHING_ARRIVED: Impossible = "no text can have arrived before ESTABLISHED";
+const LET_GO: Impossible = "the user has let go: a CLOSE with unread text resets instead";
+const NO_TIMESTAMPS: Impossible = "timestamps are agreed on SYNs only, and none has come";
+const EMPTY_RING: Impossible = "the ring is full of unread text by definition: see the other cells";
+
+fn nothing_known(world: &World) -> Result<(), Impossible> {
+    if world.setup.unread {
+        return Err(NOTHING_ARRIVED);
+    }
+    if world.setup.timestamps {
+        return Err(NO_TIMESTAMPS);
+    }
+    Ok(())
+}
+
+fn closed(world: &mut World) -> Result<(), Impossible> {
+    nothing_known(world)
+}
+
+fn closed_held(world: &mut World) -> Result<(), Impossible> {
+    if world.setup.timestamps {
+        return Err("the connection is gone, and what was agreed with it");
+    }
+    open(world);
+    world.close_listener();
+    let (nxt, rcv) = world.next();
+    world.tell("R", rcv, nxt, b"");
+    world.quiet();
+    Ok(())
+}
+
+fn listen(world: &mut World) -> Result<(), Impossible> {
+    nothing_known(world)?;
+    world.listen(1);
+    world.id = world.listener.endpoint();
+    Ok(())
+}
+
+fn listen_full(world: &mut World) -> Result<(), Impossible> {
+    listen(world)?;
+    world.fill_queue();
+    Ok(())
+}
+
+fn syn_sent(world: &mut World) -> Result<(), Impossible> {
+    nothing_known(world)?;
+    world.connect();
+    Ok(())
+}
+
+fn syn_received(world: &mut World) -> Result<(), Impossible> {
+    if world.setup.unread {
+        return Err(NOTHING_ARRIVED);
+    }
+    world.listen(1);
+    world.tell("S", world.isn, SequenceNumber(0), b"");
+    world.quiet();
+    Ok(())
+}
+
+fn syn_received_full(world: &mut World) -> Result<(), Impossible> {
+    syn_received(world)?;
+    world.fill_queue();
+    Ok(())
+}
+
+fn syn_received_active(world: &mut World) -> Result<(), Impossible> {
+    if world.setup.unread {
+        return Err(NOTHING_ARRIVED);
+    }
+    world.connect();
+    world.quiet();
+    world.tell("S", world.isn, SequenceNumber(0), b"");
+    Ok(())
+}
+
+/// ESTABLISHED as most connections are: opened by the peer, accepted, used in both directions, and idle.
+fn open(world: &mut World) {
+    world.listen(1);
+    world.tell("S", world.isn, SequenceNumber(0), b"");
+    world.quiet();
+    world.id = world.find().expect("a half-open entry");
+    let (nxt, rcv) = world.next();
+    world.tell(".", rcv, nxt, b"");
+    world.id = world
+        .stack
+        .accept(world.now, world.listener)
+        .expect("accepted");
+    for _ in 0..2 {
+        send(world, 1000);
+        let (nxt, rcv) = world.next();
+        world.tell(".", rcv, nxt, b"");
+    }
+    arrive(world, 200);
+    let read = world
+        .stack
+        .receive_into(world.now, world.id, &mut [0; 1000]);
+    assert_eq!(read, Ok(200));
+    world.pass(Duration::from_secs(2));
+    if world.setup.unread {
+        arrive(world, 10);
+        world.pass(Duration::from_secs(2));
+    }
+    if world.setup.peer_window_closed {
+        world.window = 0;
+        let (nxt, rcv) = world.next();
+        world.tell(".", rcv, nxt, b"");
+    }
+    world.quiet();
+}
+
+/// The user writes.
+pub(crate) fn send(world: &mut World, count: usize) {
+    let sent = world.stack.send(world.now, world.id, &vec![b's'; count]);
+    assert_eq!(sent, Ok(count));
+    world.transmitted();
+}
+
+/// Text from the peer, in order.
+pub(crate) fn arrive(world: &mut World, count: usize) {
+    let (nxt, rcv) = world.next();
+    world.tell("P.", rcv, nxt, &vec![b'r'; count]);
+    world.transmitted();
+}
+
+fn established(world: &mut World) -> Result<(), Impossible> {
+    open(world);
+    Ok(())
+}
+
+fn established_unacked(world: &mut World) -> Result<(), Impossible> {
+    open(world);
+    send(world, 10);
+    Ok(())
+}
+
+fn established_window_0(world: &mut World) -> Result<(), Impossible> {
+    if world.setup.unread || world.setup.acknowledgment_owed {
+        return Err(EMPTY_RING);
+    }
+    open(world);
+    for _ in 0..RING / 1024 {
+        arrive(world, 1024);
+    }
+    world.pass(Duration::from_secs(2));
+    assert_eq!(world.status().expect("a connection").rcv_wnd, 0);
+    Ok(())
+}
+
+fn shut_down_writing(world: &mut World) {
+    world
+        .stack
+        .shutdown_write(world.now, world.id)
+        .expect("writing was open");
+}
+
+fn close(world: &mut World) -> Result<(), Impossible> {
+    if world.setup.unread {
+        return Err(LET_GO);
+    }
+    world
+        .stack
+        .close(world.now, world.id)
+        .expect("the user held it");
+    Ok(())
+}
+
+fn fin_wait_1(world: &mut World) -> Result<(), Impossible> {
+    open(world);
+    shut_down_writing(world);
+    Ok(())
+}
+
+fn fin_wait_1_orphan(world: &mut World) -> Result<(), Impossible> {
+    open(world);
+    close(world)
+}
+
+fn fin_wait_1_unsent(world: &mut World) -> Result<(), Impossible> {
+    world.setup.peer_window_closed = true;
+    fin_wait_1(world)
+}
+
+/// The peer acknowledges our FIN, which has left by then, though it be as a probe.
+fn acknowledge_fin(world: &mut World) {
+    world.quiet();
+    if world.setup.peer_window_closed {
+        world.pass(Duration::from_secs(2));
+    }
+    let (nxt, rcv) = world.next();
+    world.tell(".", rcv, nxt, b"");
+    world.quiet();
+}
+
+fn fin_wait_2(world: &mut World) -> Result<(), Impossible> {
+    fin_wait_1(world)?;
+    acknowledge_fin(world);
+    Ok(())
+}
+
+fn fin_wait_2_orphan(world: &mut World) -> Result<(), Impossible> {
+    fin_wait_1_orphan(world)?;
+    acknowledge_fin(world);
+    Ok(())
+}
+
+/// The peer's FIN, which acknowledges nothing new.
+fn fin_arrives(world: &mut World) {
+    world.quiet();
+    let status = world.status().expect("a connection");
+    world.tell("F.", status.rcv_nxt, status.snd_una, b"");
+}
+
+fn close_wait(world: &mut World) -> Result<(), Impossible> {
+    open(world);
+    fin_arrives(world);
+    if !world.setup.acknowledgment_owed {
+        world.pass(Duration::from_secs(2));
+    }
+    Ok(())
+}
+
+fn close_wait_unacked(world: &mut World) -> Result<(), Impossible> {
+    if world.setup.acknowledgment_owed {
+        return Err("what is unacknowledged of ours carried the ACK already");
+    }
+    close_wait(world)?;
+    send(world, 10);
+    Ok(())
+}
+
+fn closing(world: &mut World) -> Result<(), Impossible> {
+    fin_wait_1(world)?;
+    fin_arrives(world);
+    Ok(())
+}
+
+fn closing_orphan(world: &mut World) -> Result<(), Impossible> {
+    fin_wait_1_orphan(world)?;
+    fin_arrives(world);
+    Ok(())
+}
+
+fn last_ack(world: &mut World) -> Result<(), Impossible> {
+    close_wait(world)?;
+    shut_down_writing(world);
+    Ok(())
+}
+
+fn last_ack_orphan(world: &mut World) -> Result<(), Impossible> {
+    close_wait(world)?;
+    close(world)
+}
+
+/// A second passes, so that one sees when 2MSL start anew.
+fn a_second_later(world: &mut World) {
+    world.pass(Duration::from_secs(1));
+}
+
+fn time_wait(world: &mut World) -> Result<(), Impossible> {
+    fin_wait_2(world)?;
+    fin_arrives(world);
+    a_second_later(world);
+    Ok(())
+}
+
+fn time_wait_orphan(world: &mut World) -> Result<(), Impossible> {
+    fin_wait_2_orphan(world)?;
+    fin_arrives(world);
+    a_second_later(world);
+    Ok(())
+}
+
+fn time_wait_no_listener(world: &mut World) -> Result<(), Impossible> {
+    time_wait_orphan(world)?;
+    world.close_listener();
+    Ok(())
+}
+
+fn time_wait_crossed(world: &mut World) -> Result<(), Impossible> {
+    closing_orphan(world)?;
+    acknowledge_fin(world);
+    a_second_later(world);
+    Ok(())
+}
