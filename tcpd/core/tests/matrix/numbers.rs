@@ -38,12 +38,15 @@ impl Numbers {
         let known = status.as_ref().filter(|_| theirs_known);
         let rcv = known.map_or(x, |status| status.rcv_nxt);
         // The compact shapes offer what a connection of theirs would.
-        let compact = matches!(situation.state, State::SynReceived | State::TimeWait);
+        let opening = situation.variant == "opening";
+        let compact = opening || matches!(situation.state, State::SynReceived | State::TimeWait);
         let edge = known
             .filter(|_| !compact)
             .map_or(rcv + RING, |status| status.rcv_adv);
         let current_ack = match situation.state {
             State::SynSent | State::SynReceived => nxt,
+            // Our SYN and no more.
+            _ if opening => una + 1,
             _ => una,
         };
         Self {

@@ -60,7 +60,7 @@ const fn situation(
 }
 
 /// All of them, in the RFC's order.
-pub(crate) static SITUATIONS: [Situation; 26] = [
+pub(crate) static SITUATIONS: [Situation; 27] = [
     situation(State::Closed, "", "nothing is known of the pair", closed),
     situation(
         State::Closed,
@@ -129,6 +129,12 @@ pub(crate) static SITUATIONS: [Situation; 26] = [
         "unsent",
         "the user shut down writing while the peer's window is closed: FIN waits",
         fin_wait_1_unsent,
+    ),
+    situation(
+        State::FinWait1,
+        "opening",
+        "the user shut down writing in SYN-RECEIVED: our SYN and our FIN are unacknowledged",
+        fin_wait_1_opening,
     ),
     situation(
         State::FinWait2,
@@ -385,6 +391,13 @@ fn fin_wait_1_orphan(world: &mut World) -> Result<(), Impossible> {
 fn fin_wait_1_unsent(world: &mut World) -> Result<(), Impossible> {
     world.setup.peer_window_closed = true;
     fin_wait_1(world)
+}
+
+fn fin_wait_1_opening(world: &mut World) -> Result<(), Impossible> {
+    syn_received_active(world)?;
+    world.quiet();
+    shut_down_writing(world);
+    Ok(())
 }
 
 /// The peer acknowledges our FIN, which has left by then, though it be as a probe.

@@ -61,6 +61,8 @@ pub(crate) struct Setup {
     pub(crate) keep_alive: bool,
     /// The user gave a user timeout shorter than the retransmission timeout.
     pub(crate) user_timeout: bool,
+    /// The user gave an idle timeout of 15 s.
+    pub(crate) idle_timeout: bool,
     /// The peer closed its window before anything new was sent.
     pub(crate) peer_window_closed: bool,
     /// What is to be acknowledged later is left so.
@@ -74,6 +76,7 @@ impl Setup {
         unread: false,
         keep_alive: false,
         user_timeout: false,
+        idle_timeout: false,
         peer_window_closed: false,
         acknowledgment_owed: false,
     };
@@ -189,6 +192,7 @@ impl World {
                 .setup
                 .user_timeout
                 .then_some(Duration::from_millis(100)),
+            idle_timeout: self.setup.idle_timeout.then_some(Duration::from_secs(15)),
             mss_max: 1000,
             nodelay: true,
             ..ConnectionOptions::default()

@@ -73,7 +73,7 @@ fn arm(timer: Timer, world: &mut World) {
         Timer::Retransmission | Timer::ZeroWindow | Timer::User if sends => states::send(world, 10),
         Timer::DelayedAck if reads => states::arrive(world, 10),
         // From now on, not from the handshake on.
-        Timer::KeepAlive => {
+        Timer::KeepAlive | Timer::Idle => {
             let options = world.options();
             world.stack.set_options(world.now, world.id, options).ok();
         }
@@ -93,14 +93,18 @@ fn never(situation: &Situation, timer: Timer) -> Option<Impossible> {
         (_, Closed) => Some("never armed: nothing is left that could wait"),
         (_, Listen) => Some("never armed: a listener waits for ever"),
         (Timer::Handshake, SynSent | SynReceived) => None,
-        (Timer::Handshake, _) => Some("never armed: our SYN is acknowledged"),
         (Timer::TimeWait, TimeWait) => None,
         (Timer::TimeWait, _) => Some("never armed: both FINs are not through yet"),
         (_, TimeWait) => Some("never armed: only the 2MSL timer runs here"),
+        (Timer::Handshake, FinWait1) if variant == "opening" => None,
+        (_, FinWait1) if variant == "opening" => {
+            Some("never armed: the handshake timer does it all")
+        }
         (_, SynSent | SynReceived) => Some("never armed: the handshake timer does it all"),
+        (Timer::Handshake, _) => Some("never armed: our SYN is acknowledged"),
         (Timer::Orphan, _) if orphan => None,
         (Timer::Orphan, _) => Some("never armed: the user holds the connection"),
-        (Timer::KeepAlive, _) => None,
+        (Timer::KeepAlive | Timer::Idle, _) => None,
         (_, FinWait2) if timer != Timer::DelayedAck => {
             Some("never armed: all we sent is acknowledged, FIN included")
         }
@@ -153,6 +157,10 @@ const KEPT_ALIVE: Setup = Setup {
     keep_alive: true,
     ..Setup::NONE
 };
+const IDLE: Setup = Setup {
+    idle_timeout: true,
+    ..Setup::NONE
+};
 const WINDOW_CLOSED: Setup = Setup {
     peer_window_closed: true,
     ..Setup::NONE
@@ -181,6 +189,7 @@ pub(super) const EVENTS: &[Event] = &[
     event("timer-keep-alive", Timer::KeepAlive, KEPT_ALIVE),
     until_the_end("timer-keep-alive-last", Timer::KeepAlive, KEPT_ALIVE),
     event("timer-user", Timer::User, IMPATIENT),
+    event("timer-idle", Timer::Idle, IDLE),
     event("timer-orphan", Timer::Orphan, Setup::NONE),
     event("timer-time-wait", Timer::TimeWait, Setup::NONE),
 ];
