@@ -12,9 +12,11 @@ pub mod configured_services;
 pub mod control_loop;
 pub mod control_socket;
 pub mod entropy;
+pub mod kept_secret;
 pub mod logging;
 pub mod notify;
 pub mod orders;
+pub mod private_directory;
 pub mod privileges;
 pub mod process;
 pub mod process_title;
@@ -25,13 +27,15 @@ mod stack_config;
 mod stack_loop;
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use tcpd_core::random::Secret;
-use tcpd_core::stack::Stack;
+use tcpd_core::stack::{Stack, StackConfig};
 use tcpd_core::time::Instant;
 
+use self::bridge::BridgeConfig;
 use self::channel::{OrderSender, ReportReceiver, ReportSender};
 use self::config::Config;
 use self::control_loop::{ControlLoop, Setup};
@@ -121,8 +125,13 @@ impl Prepared {
         let (interface, offload, mtu) = (device.name().to_owned(), device.offloads(), device.mtu());
         let links =
             Links::new().map_err(|error| Failure::system("cannot make a channel", &error))?;
-        let stack = start_stack_thread(&config, Box::new(device), mtu, links.for_stack)?;
-        let spawner = start_spawner(&config.control.socket)?;
+        let private = private_directory::beside(&config.control.socket);
+        let (secret, quiet_time) = numbers(&config, &private)?;
+        let mut stack = stack_config::stack_config(&config, mtu);
+        stack.quiet_time = quiet_time;
+        let bridge = stack_config::bridge_config(&config);
+        let stack = start_stack_thread((stack, secret), bridge, Box::new(device), links.for_stack)?;
+        let spawner = start_spawner(&private)?;
         let services = configured_services::enabled(&config.services);
         let uid = rustix::process::geteuid().as_raw();
         let supervisor = Supervisor::new(services, spawner, config.control.socket.clone(), uid);
@@ -177,17 +186,35 @@ impl Links {
     }
 }
 
+/// The secret for the numbers that connections begin with, and for how long none may begin (RFC 9293 §3.4.3): as configured, but at
+/// least one MSL where the numbers given before are lost.
+fn numbers(config: &Config, private: &Path) -> Result<(Secret, Option<Duration>), Failure> {
+    let failed = |what: &'static str| move |error: io::Error| Failure::system(what, &error);
+    private_directory::make(private).map_err(failed("the private directory"))?;
+    let kept = kept_secret::keep(private).map_err(failed("no random bytes"))?;
+    let file = private.join(kept_secret::NAME);
+    let mut quiet_time = config.tcp.quiet_time;
+    if let Some(why) = &kept.lost {
+        quiet_time = quiet_time.max(config.tcp.msl);
+        tracing::warn!(
+            file = %file.display(),
+            "the kept secret is not used: {why}. The numbers of earlier connections are unknown, so none is opened for {quiet_time:?}"
+        );
+    }
+    if let Some(error) = &kept.not_kept {
+        tracing::warn!(file = %file.display(), "the secret cannot be kept for the next daemon: {error}");
+    }
+    Ok((kept.secret, (!quiet_time.is_zero()).then_some(quiet_time)))
+}
+
 fn start_stack_thread(
-    config: &Config,
+    (stack, secret): (StackConfig, Secret),
+    bridge: BridgeConfig,
     device: Box<dyn Device>,
-    mtu: u16,
     links: ForStack,
 ) -> Result<JoinHandle<()>, Failure> {
     let entropy = |error: io::Error| Failure::system("no random bytes", &error);
-    let secret = Secret::new(entropy::random_bytes().map_err(entropy)?);
     let seed = u64::from_ne_bytes(entropy::random_bytes().map_err(entropy)?);
-    let stack = stack_config::stack_config(config, mtu);
-    let bridge = stack_config::bridge_config(config);
     let body = move || {
         let reports = links.reports.clone();
         let stack = Stack::new(stack, secret, seed, clock::now());
@@ -210,15 +237,14 @@ fn start_stack_thread(
     thread.map_err(|error| Failure::system("cannot start the stack thread", &error))
 }
 
-/// The spawner meets us in a directory of our own beside the socket.
-fn start_spawner(socket: &Path) -> Result<SpawnerHandle, Failure> {
-    let private: PathBuf = socket.parent().unwrap_or(Path::new("/")).join("private");
+/// The spawner meets us in the private directory.
+fn start_spawner(private: &Path) -> Result<SpawnerHandle, Failure> {
     let failed = |error: io::Error| {
         Failure::system(
             format!("cannot start the spawner ({})", private.display()),
             &error,
         )
     };
-    let launcher = Launcher::this_program(&private).map_err(failed)?;
+    let launcher = Launcher::this_program(private).map_err(failed)?;
     SpawnerHandle::start(launcher).map_err(failed)
 }

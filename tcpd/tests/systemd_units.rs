@@ -137,6 +137,17 @@ fn the_socket_unit_listens_where_the_programs_look_for_the_daemon() {
     assert!(unit.lines().any(|line| line == "SocketMode=0666"), "{unit}");
 }
 
+#[test]
+fn what_a_restarted_daemon_must_find_again_outlives_a_stop_of_the_service() {
+    let unit = repository_file("systemd/tcpd.service");
+    for wanted in ["RuntimeDirectory=tcpd", "RuntimeDirectoryPreserve=yes"] {
+        assert!(
+            unit.lines().any(|line| line == wanted),
+            "no {wanted}: {unit}"
+        );
+    }
+}
+
 /// A root directory with the installed files of tcpd and nothing else, removed at the end.
 struct StagedRoot(PathBuf);
 

@@ -1,6 +1,6 @@
 //! A daemon of a test's own: started in the namespace the test is in, ended with it.
 
-use std::fs::File;
+use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
 
@@ -19,8 +19,10 @@ pub(crate) const HOST_V6: &str = "fd00:7463:7064::1";
 
 /// A running daemon. Dropping it kills it and takes its directory away.
 pub(crate) struct Daemon {
-    child: Child,
-    directory: PathBuf,
+    pub(super) child: Child,
+    pub(super) directory: PathBuf,
+    /// `--set` flags.
+    pub(super) set: Vec<String>,
 }
 
 impl Daemon {
@@ -33,28 +35,25 @@ impl Daemon {
     pub(crate) fn start_with(config: &str, set: &[&str]) -> Daemon {
         let directory = std::env::temp_dir().join(format!("tcpd-test-{}", std::process::id()));
         std::fs::create_dir_all(&directory).expect("a directory of our own");
-        let file = directory.join("tcpd.toml");
-        std::fs::write(&file, config).expect("write the configuration");
-        let log = File::create(directory.join("log")).expect("create the log");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tcpd"));
-        command.arg("run").arg("--config").arg(&file);
-        command.arg("--set").arg(format!(
-            "control.socket={}",
-            directory.join("sock").display()
-        ));
-        command.args(["--set", "log.to=stderr"]);
-        for set in set {
-            command.args(["--set", set]);
+        std::fs::write(directory.join("tcpd.toml"), config).expect("write the configuration");
+        let set: Vec<String> = set.iter().copied().map(str::to_owned).collect();
+        let child = spawn(&directory, &set);
+        Daemon {
+            child,
+            directory,
+            set,
         }
-        let child = command.stderr(log).spawn().expect("start tcpd");
-        let mut daemon = Daemon { child, directory };
+        .answering()
+    }
+
+    pub(super) fn answering(mut self) -> Daemon {
         wait_for("daemon that answers", 20, || {
-            if let Some(status) = daemon.child.try_wait().expect("look at the daemon") {
-                panic!("tcpd ended at once: {status}\n{}", daemon.log());
+            if let Some(status) = self.child.try_wait().expect("look at the daemon") {
+                panic!("tcpd ended at once: {status}\n{}", self.log());
             }
-            Control::connect_to(&daemon.socket()).ok()?.ping().ok()
+            Control::connect_to(&self.socket()).ok()?.ping().ok()
         });
-        daemon
+        self
     }
 
     /// Its control socket.
@@ -117,4 +116,24 @@ impl Drop for Daemon {
         self.child.wait().ok();
         std::fs::remove_dir_all(&self.directory).ok();
     }
+}
+
+pub(super) fn spawn(directory: &Path, set: &[String]) -> Child {
+    let log = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(directory.join("log"))
+        .expect("create the log");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tcpd"));
+    command.arg("run").arg("--config");
+    command.arg(directory.join("tcpd.toml"));
+    command.arg("--set").arg(format!(
+        "control.socket={}",
+        directory.join("sock").display()
+    ));
+    command.args(["--set", "log.to=stderr"]);
+    for set in set {
+        command.args(["--set", set]);
+    }
+    command.stderr(log).spawn().expect("start tcpd")
 }

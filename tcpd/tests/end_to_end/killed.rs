@@ -4,7 +4,6 @@ use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener};
 use std::process::{Child, Command, Stdio};
 use std::thread::{self, ScopedJoinHandle};
-use std::time::Duration;
 
 use libtcpclient::protocol::SOCKET_VARIABLE;
 use libtcpclient::protocol::status::{TcpState, TimerRow};
@@ -15,11 +14,11 @@ use tcpd::sandbox::process::die_with_parent;
 use crate::common::daemon::{Daemon, HOST_V4, STACK_V4};
 use crate::common::deadline::wait_for;
 use crate::common::namespace::in_namespace;
+use crate::common::pair::{PATIENCE, connect};
 use crate::common::pattern::{Pattern, expect_pattern, write_pattern};
 
 const MIB: usize = 1 << 20;
 const CHUNK: usize = 64 << 10;
-const PATIENCE: Duration = Duration::from_secs(30);
 /// Set in a client process: where it connects to.
 const PEER: &str = "TCPD_TEST_CLIENT_PEER";
 
@@ -87,18 +86,6 @@ fn wait_to_be_killed() -> ! {
     loop {
         thread::park();
     }
-}
-
-/// A connection of the session to the kernel; both ends fail rather than hang.
-fn connect(session: &Session) -> (TcpStream, std::net::TcpStream) {
-    let listener = TcpListener::bind((HOST_V4, 0)).expect("the kernel listens");
-    let at = listener.local_addr().expect("its address");
-    let ours = Builder::new().session(session).connect(at);
-    let ours = ours.expect("connect through tcpd");
-    let (theirs, _) = listener.accept().expect("the kernel accepts");
-    theirs.set_read_timeout(Some(PATIENCE)).expect("a timeout");
-    theirs.set_write_timeout(Some(PATIENCE)).expect("a timeout");
-    (ours, theirs)
 }
 
 #[test]

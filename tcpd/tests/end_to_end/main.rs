@@ -5,8 +5,10 @@ mod common {
     pub(crate) mod daemon;
     pub(crate) mod deadline;
     pub(crate) mod namespace;
+    pub(crate) mod pair;
     pub(crate) mod pattern;
     pub(crate) mod rerun;
+    pub(crate) mod restart;
 }
 
 mod capture;
@@ -15,3 +17,4 @@ mod idle;
 mod killed;
 mod lifecycle;
 mod programs;
+mod restart;

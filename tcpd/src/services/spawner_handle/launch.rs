@@ -5,10 +5,8 @@
 //! either is over, it kills what is left of the process and makes `accept` return by connecting to it.
 
 use std::ffi::OsString;
-use std::fs::DirBuilder;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -19,6 +17,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use crate::daemon::entropy::random_bytes;
+use crate::daemon::private_directory;
 use crate::daemon::process::inherit_only_standard_descriptors;
 use crate::daemon::process_title::padded_argv0;
 use crate::services::link::{Hello, LINK_VARIABLE, NONCE_VARIABLE, Nonce, Order, Report};
@@ -163,27 +162,15 @@ impl Launcher {
     }
 }
 
-/// A directory that nobody but us can enter.
+/// The directory, where it is short enough to have a socket in it.
 fn prepare_private_directory(directory: &Path) -> io::Result<()> {
-    let refuse = |what: &str| io::Error::other(format!("{}: {what}", directory.display()));
     if directory.as_os_str().len() + SOCKET_IN_DIRECTORY.len() > MAX_SOCKET_PATH {
-        return Err(refuse("the path is too long for a socket"));
+        let path = directory.display();
+        return Err(io::Error::other(format!(
+            "{path}: the path is too long for a socket"
+        )));
     }
-    match DirBuilder::new().mode(0o700).create(directory) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-            Err(refuse(&error.to_string()))
-        }
-        _ => {
-            let found = directory.symlink_metadata()?;
-            if !found.is_dir()
-                || found.uid() != rustix::process::geteuid().as_raw()
-                || found.mode() & 0o077 != 0
-            {
-                return Err(refuse("must be a directory of this user with mode 0700"));
-            }
-            Ok(())
-        }
-    }
+    private_directory::make(directory)
 }
 
 /// `accept` that returns also when the other process dies or takes longer than `limit`.
