@@ -16,7 +16,7 @@ mod states;
 mod table;
 mod world;
 
-use tcpd_core::stack::State;
+use tcpd_core::stack::{State, Timer};
 
 #[test]
 fn every_cell_reacts_as_its_table_says() {
@@ -24,6 +24,17 @@ fn every_cell_reacts_as_its_table_says() {
         insta::assert_snapshot!(state.name(), table::of_state(state));
     }
     insta::assert_snapshot!("index", table::index());
+}
+
+#[test]
+fn every_timer_there_is_goes_off_in_the_matrix() {
+    for timer in Timer::ALL {
+        assert!(
+            events::all().any(|event| matches!(event.action, events::Action::Timer { timer: one, .. } if one == timer)),
+            "no event for the {} timer",
+            timer.name()
+        );
+    }
 }
 
 /// That a timer cannot run in a state is shown for each timer event by trying; here every other event has tried, too.

@@ -72,6 +72,13 @@ fn arm(timer: Timer, world: &mut World) {
     match timer {
         Timer::Retransmission | Timer::ZeroWindow | Timer::User if sends => states::send(world, 10),
         Timer::DelayedAck if reads => states::arrive(world, 10),
+        // The first is answered, the second is held back.
+        Timer::ChallengeAck if status.state.is_synchronised() => {
+            for _ in 0..2 {
+                world.tell("S", status.rcv_nxt, status.snd_nxt, b"");
+                world.transmitted();
+            }
+        }
         // From now on, not from the handshake on.
         Timer::KeepAlive | Timer::Idle => {
             let options = world.options();
@@ -104,8 +111,8 @@ fn never(situation: &Situation, timer: Timer) -> Option<Impossible> {
         (Timer::Handshake, _) => Some("never armed: our SYN is acknowledged"),
         (Timer::Orphan, _) if orphan => None,
         (Timer::Orphan, _) => Some("never armed: the user holds the connection"),
-        (Timer::KeepAlive | Timer::Idle, _) => None,
-        (_, FinWait2) if timer != Timer::DelayedAck => {
+        (Timer::KeepAlive | Timer::Idle | Timer::ChallengeAck, _) => None,
+        (Timer::Retransmission | Timer::ZeroWindow | Timer::User, FinWait2) => {
             Some("never armed: all we sent is acknowledged, FIN included")
         }
         (Timer::Retransmission, FinWait1) if variant == "unsent" => {
@@ -189,6 +196,7 @@ pub(super) const EVENTS: &[Event] = &[
     event("timer-keep-alive", Timer::KeepAlive, KEPT_ALIVE),
     until_the_end("timer-keep-alive-last", Timer::KeepAlive, KEPT_ALIVE),
     event("timer-user", Timer::User, IMPATIENT),
+    event("timer-challenge-ack", Timer::ChallengeAck, Setup::NONE),
     event("timer-idle", Timer::Idle, IDLE),
     event("timer-orphan", Timer::Orphan, Setup::NONE),
     event("timer-time-wait", Timer::TimeWait, Setup::NONE),
