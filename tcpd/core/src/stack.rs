@@ -42,6 +42,7 @@ pub mod path_mtu;
 pub mod ports;
 mod settle;
 mod slot;
+mod syn_cookies;
 mod timeouts;
 pub mod token_bucket;
 
@@ -58,7 +59,7 @@ pub use crate::tcp::calls::status::Status;
 pub use crate::tcp::calls::{
     AbortError, CloseError, NoSuchConnection, OpenError, ReceiveError, SendError,
 };
-pub use crate::tcp::config::{ConnectionOptions, KeepAlive, Limits, Nagle, TcpConfig};
+pub use crate::tcp::config::{BacklogFull, ConnectionOptions, KeepAlive, Limits, Nagle, TcpConfig};
 pub use crate::tcp::counters::Counters;
 pub use crate::tcp::endpoint::{Cause, Changes, EndReason, State};
 pub use crate::tcp::id::{EndpointId, ListenerId, ParseIdError};
@@ -78,6 +79,7 @@ use output::Output;
 use path_mtu::PathMtu;
 use ports::Ports;
 use slot::Slot;
+use syn_cookies::SynCookies;
 
 /// A TCP/IP stack. See the module's text for how it is driven.
 pub struct Stack<R> {
@@ -101,6 +103,7 @@ pub struct Stack<R> {
     random: Generator,
     chance: Secret,
     initial: InitialSequence,
+    cookies: SynCookies,
     ports: Ports,
     path_mtu: PathMtu,
     icmp: Icmp,
@@ -135,6 +138,7 @@ impl<R: Ring> Stack<R> {
             random: Generator::from_seed(seed),
             chance: secret.derive("jitter"),
             initial: InitialSequence::new(&secret),
+            cookies: SynCookies::new(&secret),
             ports: Ports::new(&secret, config.ports.clone()),
             path_mtu: PathMtu::new(path_mtu::DEFAULT_CAPACITY, path_mtu::DEFAULT_FLOOR_V4),
             icmp: Icmp::new(config.icmp),

@@ -1,20 +1,22 @@
 //! From a completed handshake to a connection in ESTABLISHED.
 
 use std::ops::ControlFlow;
+use std::time::Duration;
 
 use crate::stack::slot::Slot;
-use crate::stack::{EndpointId, Stack, ip_output};
+use crate::stack::{BacklogFull, EndpointId, ListenOptions, Stack, ip_output};
 use crate::tcp::arrives::{self, Step};
 use crate::tcp::buffer::Ring;
 use crate::tcp::calls;
 use crate::tcp::drop_reason::DropReason;
 use crate::tcp::endpoint::connection::{Connection, Opening, Rings};
 use crate::tcp::endpoint::half_open::{Agreed, HalfOpen};
-use crate::tcp::endpoint::{Cause, Changes, Owner, State, TimestampState};
+use crate::tcp::endpoint::{Cause, Changes, Owner, Pair, State, TimestampState};
 use crate::tcp::segment::Segment;
 use crate::tcp::send_space::Fin;
 use crate::tcp::timeouts;
 use crate::tcp::timers::Timer;
+use crate::tcp::transmit::Reply;
 use crate::time::Instant;
 use crate::wire::{SequenceNumber, TcpSegment};
 
@@ -50,24 +52,69 @@ impl<R: Ring> Stack<R> {
         let Some(Slot::HalfOpen(half)) = self.endpoints.get(id.key()) else {
             return ControlFlow::Break(DropReason::NoConnection);
         };
-        let listener_id = half.listener;
-        let Some(Slot::Listener(listener)) = self.endpoints.get_mut(listener_id.key()) else {
-            return ControlFlow::Break(DropReason::NoConnection);
+        let pair = half.pair;
+        let options = match self.room_at(half.listener) {
+            Ok(options) => options,
+            Err(reason) => {
+                if self.resets_at(reason) {
+                    self.remove_half_open(now, id, State::Closed, Cause::TurnedAway);
+                }
+                return self.turn_away(pair, seg.ack, reason);
+            }
         };
-        if listener.is_full() {
-            // As in Linux: the ACK is dropped, SYN-ACK goes out again when its timer says so, and the peer answers again.
-            listener.refused += 1;
-            return ControlFlow::Break(DropReason::AcceptQueueFull);
-        }
-        if self.connections >= self.config.limits.connections {
-            listener.refused += 1;
-            return ControlFlow::Break(DropReason::ConnectionLimit);
-        }
-        let options = listener.options;
         let Some(half) = self.take_half_open(id) else {
             return ControlFlow::Break(DropReason::NoConnection);
         };
-        let lost = half.retransmissions > 0;
+        let rtt = (half.retransmissions == 0).then(|| now.duration_since(half.sent_at));
+        self.establish_half_open(now, id, &half, &options, rtt, seg)
+    }
+
+    /// What the connections of a listener start with, if there is room for one more.
+    pub(super) fn room_at(&mut self, listener: EndpointId) -> Result<ListenOptions, DropReason> {
+        let Some(Slot::Listener(listener)) = self.endpoints.get_mut(listener.key()) else {
+            return Err(DropReason::NoConnection);
+        };
+        let reason = if listener.is_full() {
+            DropReason::AcceptQueueFull
+        } else if self.connections >= self.config.limits.connections {
+            DropReason::ConnectionLimit
+        } else {
+            return Ok(listener.options);
+        };
+        listener.refused += 1;
+        Err(reason)
+    }
+
+    fn resets_at(&self, reason: DropReason) -> bool {
+        reason == DropReason::AcceptQueueFull && self.config.tcp.backlog_full == BacklogFull::Reset
+    }
+
+    /// There is no room for the connection that an ACK of `ack` completes. The ACK is dropped: SYN-ACK goes out again when its timer
+    /// says so (a cookie's peer sends its text again), and the peer answers again. Or it hears of it.
+    pub(super) fn turn_away(
+        &mut self,
+        pair: Pair,
+        ack: SequenceNumber,
+        reason: DropReason,
+    ) -> Step {
+        if self.resets_at(reason) {
+            self.replies.push(Reply::reset(pair, ack));
+        }
+        ControlFlow::Break(reason)
+    }
+
+    /// From SYN-RECEIVED to ESTABLISHED: `half`, which is out of the table of half-open entries, gives its slot `id` to a connection. `rtt`:
+    /// of SYN-ACK and its ACK, if that can be told.
+    pub(super) fn establish_half_open(
+        &mut self,
+        now: Instant,
+        id: EndpointId,
+        half: &HalfOpen,
+        options: &ListenOptions,
+        rtt: Option<Duration>,
+        seg: Segment<'_>,
+    ) -> Step {
+        let listener_id = half.listener;
         let opening = Opening {
             pair: half.pair,
             state: State::SynReceived,
@@ -76,8 +123,8 @@ impl<R: Ring> Stack<R> {
             agreed: half.agreed,
             timestamps: half.timestamp_state(now),
             peer_mss: half.peer_mss,
-            rtt: (!lost).then(|| now.duration_since(half.sent_at)),
-            syn_was_lost: lost,
+            rtt,
+            syn_was_lost: half.retransmissions > 0,
             owner: Owner::Listener(listener_id),
             tag: options.tag,
             reuse: options.reuse,
@@ -90,7 +137,7 @@ impl<R: Ring> Stack<R> {
         self.bound.bind(&half.pair, options.reuse);
         self.connections += 1;
         let conn = Connection::open(opening, &self.config.tcp, now);
-        let step = self.put_established(now, id, conn, &PeerSyn::of_half_open(&half, now), seg);
+        let step = self.put_established(now, id, conn, &PeerSyn::of_half_open(half, now), seg);
         self.offer(listener_id, id);
         self.settle(now, id);
         step

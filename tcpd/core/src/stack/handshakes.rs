@@ -66,25 +66,26 @@ impl<R: Ring> Stack<R> {
         if reopened.is_none() && self.quiet_until(now).is_some() {
             return ControlFlow::Break(DropReason::QuietTime);
         }
+        // RFC 4987 §3.6. A pair that leaves TIME-WAIT gets an entry in any case: its ISS has to follow the old connection's (RFC 6191).
+        if reopened.is_none() && self.config.tcp.syn_cookies && self.is_flooded(listener_id) {
+            return self.answer_with_cookie(now, listener_id, pair, tcp);
+        }
+        let iss = match reopened {
+            Some(old) => self.initial.isn_after(now, &pair.flow(), old.snd_nxt),
+            None => self.passive_iss(now, listener_id, &pair, tcp),
+        };
         let Some(Slot::Listener(listener)) = self.endpoints.get_mut(listener_id.key()) else {
             return ControlFlow::Break(DropReason::NoConnection);
         };
         listener.half_open += 1;
         let shift = offered_shift(&listener.options.connection, &self.config.tcp);
-        let half = self.half_open_for(
-            now,
-            listener_id,
-            pair,
-            tcp,
-            shift,
-            reopened.map(|old| old.snd_nxt),
-        );
+        let half = self.half_open_for(now, listener_id, pair, tcp, shift, iss);
         self.evict_half_open(now);
         self.insert_half_open(now, half);
         ControlFlow::Continue(())
     }
 
-    /// The entry for a SYN: what it offers, and our ISS.
+    /// The entry for a SYN: what it offers, what we answer.
     pub(super) fn half_open_for(
         &self,
         now: Instant,
@@ -92,13 +93,8 @@ impl<R: Ring> Stack<R> {
         pair: Pair,
         tcp: &TcpSegment<'_>,
         shift: Option<u8>,
-        after: Option<SequenceNumber>,
+        iss: SequenceNumber,
     ) -> HalfOpen {
-        let flow = pair.flow();
-        let iss = match after {
-            Some(last) => self.initial.isn_after(now, &flow, last),
-            None => self.initial.isn(now, &flow),
-        };
         HalfOpen {
             pair,
             iss,
@@ -115,7 +111,7 @@ impl<R: Ring> Stack<R> {
                 .options
                 .timestamps
                 .map_or(0, |timestamps| timestamps.value),
-            ts_offset: self.initial.timestamp_offset(&flow),
+            ts_offset: self.initial.timestamp_offset(&pair.flow()),
             challenge_after: 0,
             sent_at: now,
             listener,
@@ -138,7 +134,7 @@ impl<R: Ring> Stack<R> {
         self.settle(now, id);
     }
 
-    /// The oldest make way: a flood costs its own entries first.
+    /// Without cookies the oldest make way: a flood costs its own entries first.
     fn evict_half_open(&mut self, now: Instant) {
         while self.half_open.len() >= self.config.limits.half_open.max(1) {
             let endpoints = &self.endpoints;

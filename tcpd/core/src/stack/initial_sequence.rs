@@ -10,7 +10,7 @@ use crate::time::Instant;
 use crate::wire::{FlowTuple, SequenceNumber};
 
 /// One tick of M (RFC 9293 §3.4.1).
-const TICK_NANOS: u64 = 4_000;
+pub(super) const TICK_NANOS: u64 = 4_000;
 /// How far ahead of a dead incarnation's last number its successor starts, when its clock did not get there by itself: beyond any window
 /// the old one had without scaling, as Linux has it.
 const INCARNATION_GAP: u32 = 65_535 + 2;

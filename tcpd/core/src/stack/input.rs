@@ -138,7 +138,7 @@ impl<R: Ring> Stack<R> {
         let seg = Segment::new(&tcp, meta.segment_size);
         match self.flows.find(&self.endpoints, &pair) {
             Some(id) => self.segment_arrives(now, id, &tcp, seg),
-            None => self.stranger_arrives(now, pair, &tcp, &seg),
+            None => self.stranger_arrives(now, pair, &tcp, seg),
         }
     }
 
@@ -148,27 +148,27 @@ impl<R: Ring> Stack<R> {
         now: Instant,
         pair: Pair,
         tcp: &TcpSegment<'_>,
-        seg: &Segment<'_>,
+        seg: Segment<'_>,
     ) -> Step {
         let Some(listener) = self.listeners.find(pair.local, pair.local_port) else {
-            let reason = if closed::reset_for(pair, seg).is_none() {
+            let reason = if closed::reset_for(pair, &seg).is_none() {
                 DropReason::ResetForNoConnection
             } else {
                 DropReason::NoConnection
             };
-            return self.refuse_with_reset(now, pair, seg, reason);
+            return self.refuse_with_reset(now, pair, &seg, reason);
         };
-        match arrives::listen::check(seg) {
+        match arrives::listen::check(&seg) {
             ControlFlow::Continue(()) => self.open_passively(now, listener, pair, tcp, None),
             ControlFlow::Break(DropReason::ListenAck) => {
-                self.refuse_with_reset(now, pair, seg, DropReason::ListenAck)
+                self.acknowledges_listener(now, listener, pair, tcp, seg)
             }
             ControlFlow::Break(reason) => ControlFlow::Break(reason),
         }
     }
 
     /// A RST for what belongs to nothing (§3.5.2), within its rate.
-    fn refuse_with_reset(
+    pub(super) fn refuse_with_reset(
         &mut self,
         now: Instant,
         pair: Pair,

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use crate::stack::{ConnectionOptions, OpenError};
 use crate::tcp::id::{EndpointId, ListenerId};
+use crate::time::Instant;
 
 /// How a passive OPEN is to be (§3.10.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +73,8 @@ pub(crate) struct Listener {
     pub(crate) half_open: u32,
     pub(crate) accepted: u64,
     pub(crate) refused: u64,
+    /// When a SYN was answered with a cookie last.
+    pub(crate) cookie_sent_at: Option<Instant>,
     /// An event for it stands in the queue.
     pub(crate) event_queued: bool,
 }

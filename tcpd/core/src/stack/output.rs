@@ -214,6 +214,10 @@ impl<R: Ring> Stack<R> {
             self.build_reply(&reply);
             return Some(Ready::Bare(reply.pair));
         }
+        if let Some(half) = self.replies.pop_syn_ack() {
+            self.build_syn_ack(now, &half);
+            return Some(Ready::Bare(half.pair));
+        }
         while let Some(&id) = self.sendable.front() {
             if let Some(ready) = self.build_for(now, id) {
                 // The next one in turn.

@@ -19,6 +19,10 @@ pub struct TcpConfig {
     pub syn_time: Duration,
     /// How often SYN-ACK is sent again before a half-open entry is given up.
     pub syn_ack_retries: u8,
+    /// Whether SYNs that find no room for a half-open entry are answered with SYN cookies (RFC 4987 §3.6); otherwise the oldest entry makes way.
+    pub syn_cookies: bool,
+    /// What becomes of a handshake whose last ACK finds the listener's queue full.
+    pub backlog_full: BacklogFull,
     /// R1: after how many retransmissions the path is suspected (RFC 9293 §3.8.3 SHLD-10: at least 3).
     pub r1: u8,
     /// R2 of data: after how many retransmissions the connection is given up (RFC 9293 §3.8.3 SHLD-11: at least 100 s).
@@ -64,6 +68,8 @@ impl Default for TcpConfig {
             rto_max: Duration::from_secs(60),
             syn_time: Duration::from_secs(180),
             syn_ack_retries: 5,
+            syn_cookies: true,
+            backlog_full: BacklogFull::Drop,
             r1: 3,
             r2: 15,
             delayed_ack: Duration::from_millis(40),
@@ -83,6 +89,15 @@ impl Default for TcpConfig {
             hop_limit: 64,
         }
     }
+}
+
+/// What is made of the last ACK of a handshake while the listener's queue is full. SYNs are dropped in any case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BacklogFull {
+    /// It is dropped: SYN-ACK goes out again by its timer, the peer answers again, and there may be room by then.
+    Drop,
+    /// RST: the peer learns at once that nobody will serve it.
+    Reset,
 }
 
 /// When a segment shorter than the MSS has to wait (§3.7.4).
@@ -120,8 +135,11 @@ impl Default for KeepAlive {
 /// How much of everything there may be.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Half-open passive entries; beyond it the oldest goes.
+    /// Half-open passive entries; beyond it SYNs are answered with cookies, or the oldest goes (`syn_cookies`).
     pub half_open: usize,
+    /// Of these the entries that one listener may have before its SYNs are answered with cookies, so that a flood of one port leaves
+    /// room for the others. Without cookies it means nothing.
+    pub half_open_per_listener: usize,
     /// Entries in TIME-WAIT; beyond it the oldest goes.
     pub time_wait: usize,
     /// Connections (SYN-SENT and synchronised ones, without TIME-WAIT).
@@ -142,6 +160,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             half_open: 65_536,
+            half_open_per_listener: 32_768,
             time_wait: 262_144,
             connections: 1 << 20,
             orphans: 8_192,

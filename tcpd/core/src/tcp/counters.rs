@@ -59,6 +59,12 @@ counters! {
     half_open_timeouts,
     /// Half-open entries that made way for newer ones.
     half_open_evicted,
+    /// SYNs answered with a cookie, without an entry (RFC 4987).
+    syn_cookies_sent,
+    /// Connections made from a cookie that came back.
+    syn_cookies_accepted,
+    /// ACKs to a listener that bring no valid cookie back, while some are about.
+    syn_cookies_refused,
     /// TIME-WAIT entries that made way for newer ones.
     time_wait_evicted,
     /// TIME-WAIT entries reopened by a new SYN (RFC 6191).
@@ -89,7 +95,7 @@ counters! {
     keep_alive_probes,
     /// Connections reset because too many had no user any more.
     orphans_reset,
-    /// Segments of their own (RST, ACK of TIME-WAIT) lost because too many were waiting.
+    /// Segments of their own (RST, ACK of TIME-WAIT, SYN-ACK with a cookie) lost because too many were waiting.
     replies_lost,
     /// Packets the stack sent to itself.
     loopback_packets,

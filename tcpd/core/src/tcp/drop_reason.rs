@@ -85,6 +85,8 @@ drop_reasons! {
     ListenReset = "listen-reset",
     /// An ACK to a listener, with nothing to acknowledge: answered with RST.
     ListenAck = "listen-ack",
+    /// Text to a listener that lately sent SYN cookies, and brings none back: it may have overtaken the segment that does.
+    NoCookie = "no-cookie",
     /// Neither RST, ACK nor SYN to a listener.
     ListenNoSyn = "listen-no-syn",
     /// A SYN while the listener's queue of established connections is full.

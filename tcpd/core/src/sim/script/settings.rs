@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use super::ScriptError;
 use super::syntax::{Script, Setting};
-use crate::stack::{IpCidr, Nagle, StackConfig};
+use crate::stack::{BacklogFull, IpCidr, Nagle, StackConfig};
 
 /// What a script's settings come to.
 pub(super) struct Settings {
@@ -41,6 +41,12 @@ const STACK: &[(&str, Apply)] = &[
     ("syn_time", |c, v| set(&mut c.tcp.syn_time, duration(v))),
     ("syn_ack_retries", |c, v| {
         set(&mut c.tcp.syn_ack_retries, v.parse().ok())
+    }),
+    ("syn_cookies", |c, v| {
+        set(&mut c.tcp.syn_cookies, v.parse().ok())
+    }),
+    ("backlog_full", |c, v| {
+        set(&mut c.tcp.backlog_full, backlog_full(v))
     }),
     ("r1", |c, v| set(&mut c.tcp.r1, v.parse().ok())),
     ("r2", |c, v| set(&mut c.tcp.r2, v.parse().ok())),
@@ -93,6 +99,9 @@ const STACK: &[(&str, Apply)] = &[
     ("half_open", |c, v| {
         set(&mut c.limits.half_open, v.parse().ok())
     }),
+    ("half_open_per_listener", |c, v| {
+        set(&mut c.limits.half_open_per_listener, v.parse().ok())
+    }),
     ("time_wait", |c, v| {
         set(&mut c.limits.time_wait, v.parse().ok())
     }),
@@ -127,6 +136,14 @@ fn nagle(value: &str) -> Option<Nagle> {
         "off" => Some(Nagle::Off),
         "classic" => Some(Nagle::Classic),
         "minshall" => Some(Nagle::Minshall),
+        _ => None,
+    }
+}
+
+fn backlog_full(value: &str) -> Option<BacklogFull> {
+    match value {
+        "drop" => Some(BacklogFull::Drop),
+        "reset" => Some(BacklogFull::Reset),
         _ => None,
     }
 }

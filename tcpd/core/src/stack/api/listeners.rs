@@ -31,6 +31,7 @@ impl<R: Ring> Stack<R> {
             half_open: 0,
             accepted: 0,
             refused: 0,
+            cookie_sent_at: None,
             event_queued: false,
         };
         let id = EndpointId::from(self.endpoints.insert(Slot::Listener(Box::new(listener))));
@@ -77,7 +78,7 @@ impl<R: Ring> Stack<R> {
     }
 
     /// Counts and reports a transition that happens outside of a connection.
-    pub(super) fn transition(
+    pub(in crate::stack) fn transition(
         &mut self,
         now: Instant,
         id: EndpointId,

@@ -49,8 +49,7 @@ impl<R: Ring> Stack<R> {
         };
         let (pair, shift, iss) = (open.pair, open.shift, open.iss);
         let nobody = EndpointId::from_bits(0);
-        let mut half = self.half_open_for(now, nobody, pair, tcp, shift, None);
-        half.iss = iss;
+        let mut half = self.half_open_for(now, nobody, pair, tcp, shift, iss);
         half.synack_due = false;
         let Some((Slot::SynSent(open), mut cx)) = self.at(now, id) else {
             return;

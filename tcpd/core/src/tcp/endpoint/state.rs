@@ -50,6 +50,10 @@ pub enum Cause {
     SynAckArrived,
     /// Our SYN was acknowledged.
     SynAcknowledged,
+    /// A SYN cookie came back (RFC 4987): what its SYN said is known again.
+    CookieReturned,
+    /// The listener's queue was full, and the configuration says that the peer shall hear of it.
+    TurnedAway,
     /// A CLOSE call, or the owner went away.
     CloseCall,
     /// The peer's FIN arrived in order.
@@ -86,6 +90,8 @@ impl Cause {
             Self::SynArrived => "syn-arrived",
             Self::SynAckArrived => "syn-ack-arrived",
             Self::SynAcknowledged => "syn-acknowledged",
+            Self::CookieReturned => "cookie-returned",
+            Self::TurnedAway => "turned-away",
             Self::CloseCall => "close-call",
             Self::FinArrived => "fin-arrived",
             Self::FinAcknowledged => "fin-acknowledged",

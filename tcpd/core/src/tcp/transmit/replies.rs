@@ -1,4 +1,4 @@
-//! Segments that belong to no connection's stream: RST, and the ACKs of the compact shapes. A bounded queue of values.
+//! Segments that belong to no connection's stream: RST, the ACKs of the compact shapes, SYN-ACKs with cookies. A bounded queue of values.
 
 use std::collections::VecDeque;
 
@@ -95,6 +95,8 @@ impl Reply {
 #[derive(Debug, Default)]
 pub(crate) struct Replies {
     queue: VecDeque<Reply>,
+    /// SYN-ACKs of which nothing else is kept (SYN cookies).
+    syn_acks: VecDeque<HalfOpen>,
     /// How many found it full.
     pub(crate) lost: u64,
 }
@@ -108,8 +110,20 @@ impl Replies {
         }
     }
 
+    pub(crate) fn push_syn_ack(&mut self, half: HalfOpen) {
+        if self.syn_acks.len() < MOST {
+            self.syn_acks.push_back(half);
+        } else {
+            self.lost += 1;
+        }
+    }
+
+    pub(crate) fn pop_syn_ack(&mut self) -> Option<HalfOpen> {
+        self.syn_acks.pop_front()
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
-        self.queue.is_empty()
+        self.queue.is_empty() && self.syn_acks.is_empty()
     }
 
     pub(crate) fn pop(&mut self) -> Option<Reply> {
