@@ -71,6 +71,7 @@ fn unreachable(peer: &Peer, code: u8, mtu: u16, seq: u32) -> Vec<u8> {
     packet
 }
 
+/// RFC 9293 §3.9.2.2 MUST-54, SHLD-26, RFC 5927 §4, §5.2: an error acts on the connection that it quotes, if the number is outstanding.
 #[test]
 fn port_unreachable_refuses_an_open_and_is_soft_later() {
     let mut peer = Peer::new(|_| {});

@@ -8,6 +8,7 @@ use crate::wire::{self, LEFT, RIGHT, Wire};
 use tcpd_core::stack::{ConnectOptions, EndReason, ListenOptions, OpenError, State, Timer};
 use tcpd_core::wire::Timestamps;
 
+/// RFC 9293 §3.8.3 MUST-22, MUST-23: R2 of a SYN, and what follows it.
 #[test]
 fn syn_is_retried_for_at_least_three_minutes_and_then_times_out() {
     let mut peer = Peer::new(|_| {});
@@ -392,6 +393,7 @@ fn a_stack_talks_to_itself_and_a_socket_to_itself() {
     assert_eq!(wire.right.state(own), Some(State::TimeWait));
 }
 
+/// RFC 9293 §3.9.1.1 MUST-46: an OPEN to an address that is no host's is an error.
 #[test]
 fn what_nobody_can_be_connected_to_is_refused() {
     let mut peer = Peer::new(|_| {});

@@ -225,6 +225,7 @@ fn the_urgent_pointer_is_noted_and_its_bytes_stay_in_line() {
     );
 }
 
+/// RFC 9293 §3.1 MUST-3.
 #[test]
 fn one_bit_flipped_anywhere_changes_nothing() {
     let mut peer = Peer::new(|_| {});

@@ -185,6 +185,7 @@ fn a_server_that_restarts_finds_its_port_in_use_unless_it_shares() {
     wire.right.listen(wire.now, options).expect("free again");
 }
 
+/// RFC 9293 §3.9.1.1 MUST-43: a passive OPEN may name a local address.
 #[test]
 fn listeners_conflict_where_their_addresses_overlap() {
     let mut wire = Wire::new();

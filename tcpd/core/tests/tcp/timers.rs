@@ -6,6 +6,7 @@ use tcpd_core::stack::{ConnectionOptions, EndReason, KeepAlive, State, Timer};
 
 use crate::peer::Peer;
 
+/// RFC 9293 §3.8.2 MUST-19, §3.8.3 MUST-20 (c): exponential backoff, and the end at R2.
 #[test]
 fn a_lost_segment_is_sent_again_at_doubling_intervals_until_r2() {
     let mut peer = Peer::new(|config| config.tcp.r2 = 5);
@@ -23,6 +24,7 @@ fn a_lost_segment_is_sent_again_at_doubling_intervals_until_r2() {
     );
 }
 
+/// RFC 9293 §3.8.3 SHLD-11.
 #[test]
 fn the_default_r2_is_at_least_a_hundred_seconds() {
     let mut peer = Peer::new(|_| {});
@@ -34,6 +36,7 @@ fn the_default_r2_is_at_least_a_hundred_seconds() {
     assert_eq!(peer.stack.state(id), Some(State::Closed));
 }
 
+/// RFC 9293 §3.8.1 MUST-18: Karn's rule.
 #[test]
 fn what_was_sent_twice_is_not_timed() {
     let mut peer = Peer::new(|_| {});
@@ -68,6 +71,7 @@ fn after_a_lost_syn_the_first_data_waits_three_seconds() {
     assert_eq!(status.cwnd, status.mss_send, "one segment");
 }
 
+/// RFC 9293 §3.8.4 MUST-25, MUST-27, MUST-29, SHLD-12: off by default, the interval as asked for, no text, and more than one probe.
 #[test]
 fn an_idle_connection_is_probed_and_given_up_when_nobody_answers() {
     let mut peer = Peer::new(|_| {});

@@ -71,6 +71,7 @@ fn probes_without_any_answer_end_the_connection() {
     );
 }
 
+/// RFC 9293 §3.4 MUST-66.
 #[test]
 fn at_a_zero_window_acks_and_resets_are_still_processed() {
     let mut peer = Peer::new(|config| config.tcp.receive_ring = 1024);
@@ -198,6 +199,7 @@ fn minshall_lets_a_long_streams_tail_go_and_classic_nagle_does_not() {
     }
 }
 
+/// RFC 9293 §3.1 MUST-1, REC-1: the window is unsigned, and 32 bits wide once it is scaled.
 #[test]
 fn a_window_of_a_gigabyte_is_used_without_a_negative_one() {
     let mut peer = Peer::new(|config| {

@@ -168,6 +168,7 @@ impl Seen {
         let (addresses, number, traffic_class, payload) = read_ip(bytes)?;
         let upper = match number {
             protocol::TCP => {
+                // RFC 9293 §3.1 MUST-2: held for every packet of every script.
                 if !checksum::verify_transport(&addresses, number, payload) {
                     return Err("its TCP checksum is wrong".into());
                 }
@@ -256,12 +257,14 @@ fn read_options(mut bytes: &[u8]) -> Result<Vec<TcpOption>, String> {
             continue;
         }
         if kind == 0 {
+            // RFC 9293 §3.1 MUST-69: held for every packet of every script.
             if bytes.iter().any(|&byte| byte != 0) {
-                return Err("its options are not padded with zeros (RFC 9293 MUST-69)".into());
+                return Err("its options are not padded with zeros".into());
             }
             break;
         }
         let length = usize::from(bytes.get(1).copied().unwrap_or(0));
+        // RFC 9293 §3.1 MUST-68.
         if length < 2 || length > bytes.len() {
             return Err(format!("its option {kind} has the length {length}"));
         }

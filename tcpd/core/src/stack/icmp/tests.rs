@@ -109,6 +109,7 @@ fn an_echo_comes_back_with_its_data_and_its_dscp() {
     );
 }
 
+/// RFC 9293 §3.9.2.2 MUST-55: source quench among others.
 #[test]
 fn what_is_ignored_has_a_name() {
     let echo = Echo {
@@ -164,6 +165,7 @@ fn what_is_ignored_has_a_name() {
     );
 }
 
+/// RFC 9293 §3.9.2.2 MUST-56, SHLD-26: soft and hard, message by message.
 #[test]
 fn the_decision_table_of_icmp_errors_for_ipv4() {
     use IcmpCause::*;
@@ -232,6 +234,7 @@ fn the_decision_table_of_icmp_errors_for_ipv4() {
     assert_eq!(kind(problem), Soft(ParameterProblem));
 }
 
+/// RFC 9293 §3.9.2.2 MUST-56, SHLD-26, RFC 5461 §2: the same for ICMPv6.
 #[test]
 fn the_decision_table_of_icmp_errors_for_ipv6() {
     use IcmpCause::*;

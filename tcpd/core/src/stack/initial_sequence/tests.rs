@@ -20,6 +20,7 @@ fn generator(key: u8) -> InitialSequence {
     InitialSequence::new(&Secret::new([key; 16]))
 }
 
+/// RFC 9293 §3.4.1 MUST-8, RFC 6528 §3: a tick every 4 µs.
 #[test]
 fn the_isn_of_one_pair_grows_with_the_clock() {
     let (generator, start) = (generator(1), Instant::from_secs(5));
@@ -34,6 +35,7 @@ fn the_isn_of_one_pair_grows_with_the_clock() {
     );
 }
 
+/// RFC 9293 §3.4.1 MUST-9, SHLD-1, RFC 6528 §3: the offset depends on the pair and on a secret.
 #[test]
 fn isns_of_different_pairs_and_secrets_have_no_linear_relation() {
     let now = Instant::from_secs(5);

@@ -18,6 +18,7 @@ fn judge(source: &str, destination: &str, origin: Origin) -> Result<(), AddressR
     own().judge(&addresses, origin)
 }
 
+/// RFC 9293 §3.9.2.3 MUST-63.
 #[test]
 fn every_refused_source_has_its_name() {
     use AddressRefusal::*;
@@ -60,6 +61,7 @@ fn every_refused_source_has_its_name() {
     }
 }
 
+/// RFC 9293 §3.9.2.3 MUST-57.
 #[test]
 fn every_refused_destination_has_its_name() {
     use AddressRefusal::*;
@@ -100,6 +102,7 @@ fn our_own_address_is_a_source_only_inside() {
     assert_eq!(judge("198.18.0.2", "198.18.0.2", Origin::Loopback), Ok(()));
 }
 
+/// RFC 9293 §3.9.1.1 MUST-46.
 #[test]
 fn connections_are_opened_to_single_hosts_only() {
     let own = own();
@@ -120,6 +123,7 @@ fn connections_are_opened_to_single_hosts_only() {
     }
 }
 
+/// RFC 9293 §3.9.1.1 MUST-44.
 #[test]
 fn the_source_address_is_the_one_on_the_destination_s_network() {
     let own = own();

@@ -53,6 +53,7 @@ fn a_port_is_not_given_twice_in_a_row_to_one_remote_end() {
     }
 }
 
+/// RFC 6056 §3.3.3: where the search begins depends on the remote end and on a secret.
 #[test]
 fn remote_ends_start_at_unrelated_ports_spread_over_the_range() {
     let mut ports = ports(32_768..=60_999);

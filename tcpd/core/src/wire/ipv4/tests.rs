@@ -74,6 +74,7 @@ fn a_packet_with_ttl_one_or_zero_is_accepted() {
     }
 }
 
+/// RFC 9293 §3.9.2 MUST-50.
 #[test]
 fn options_are_skipped_and_source_routes_reported() {
     assert!(

@@ -5,6 +5,7 @@ fn parse(bytes: &[u8]) -> TcpOptions {
     TcpOptions::parse(bytes)
 }
 
+/// RFC 9293 §3.1 MUST-7.
 #[test]
 fn lengths_zero_one_and_overrun_end_the_list_and_keep_what_came_before() {
     let good = TcpOptions {
@@ -42,6 +43,7 @@ fn a_known_option_of_wrong_length_says_nothing_and_is_skipped() {
     }
 }
 
+/// RFC 9293 §3.1 MUST-6, §3.2 MUST-64: the MSS option begins at an odd offset.
 #[test]
 fn unknown_and_experimental_options_are_skipped_by_length() {
     assert_eq!(
@@ -50,6 +52,7 @@ fn unknown_and_experimental_options_are_skipped_by_length() {
     );
 }
 
+/// RFC 9293 §3.1 MUST-4.
 #[test]
 fn end_of_list_hides_what_follows() {
     assert_eq!(parse(&[1, 0, 2, 4, 5, 0xb4]), TcpOptions::default());
@@ -61,6 +64,7 @@ fn the_last_of_two_options_counts_and_a_large_shift_is_kept_raw() {
     assert_eq!(parse(&[3, 3, 255]).window_scale, Some(255));
 }
 
+/// RFC 9293 §3.1 MUST-68: what has a body has its length.
 #[test]
 fn a_linux_syn_is_emitted_byte_for_byte() {
     let options = TcpOptions {
@@ -84,6 +88,7 @@ fn a_linux_syn_is_emitted_byte_for_byte() {
     );
 }
 
+/// RFC 9293 §3.1 MUST-7.
 #[test]
 fn every_kind_length_and_position_is_survived() {
     for kind in 0..=255u8 {
