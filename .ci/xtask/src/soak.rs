@@ -1,4 +1,5 @@
-//! `cargo xtask soak`: the simulation of `tcpd/core/tests/simulation.rs` for as many seeds as one likes, then long transfers over a real TUN.
+//! `cargo xtask soak`: the simulation of `tcpd/core/tests/simulation.rs` for as many seeds as one likes, a long SYN flood, then long transfers
+//! over a real TUN.
 
 use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,6 +16,9 @@ pub(crate) struct Soak {
     /// The first seed
     #[arg(long, default_value_t = 1)]
     from: u64,
+    /// Afterwards: a SYN flood of so many seconds of virtual time, as the tests of the core do with 2; 0 for none
+    #[arg(long, value_name = "SECONDS", default_value_t = 150)]
+    flood: u64,
     /// Afterwards: so many MiB each way over a real TUN, compared byte by byte, as the end-to-end tests do with 100; 0 for none
     #[arg(long, value_name = "MEBIBYTES", default_value_t = 1024)]
     transfers: usize,
@@ -46,22 +50,31 @@ pub(crate) fn run(arguments: &Soak) -> anyhow::Result<()> {
         totals.packets.load(Ordering::Relaxed),
         totals.aborted.load(Ordering::Relaxed)
     );
-    match broken {
-        Some(broken) => bail!("{broken}"),
-        None if arguments.transfers == 0 => Ok(()),
-        None => transfers(arguments.transfers),
+    if let Some(broken) = broken {
+        bail!("{broken}");
     }
+    let flood = ["tcpd-core", "tcp", "flood::"];
+    longer(flood, "TCPD_FLOOD_SECONDS", arguments.flood)?;
+    let bulk = ["tcpd", "end_to_end", "bulk_"];
+    longer(bulk, "TCPD_BULK_MEBIBYTES", arguments.transfers as u64)
 }
 
-/// The end-to-end tests of bulk transfer, with more bytes.
-fn transfers(mebibytes: usize) -> anyhow::Result<()> {
+/// The tests of a package and binary with this name, with a `variable` that makes them longer; not at all when it would be 0.
+fn longer([package, binary, name]: [&str; 3], variable: &str, value: u64) -> anyhow::Result<()> {
+    if value == 0 {
+        return Ok(());
+    }
+    println!("{name} with {variable}={value}");
     let status = Command::new(env!("CARGO"))
-        .args(["test", "--package", "tcpd", "--test", "end_to_end", "bulk_"])
-        .env("TCPD_BULK_MEBIBYTES", mebibytes.to_string())
+        .args(["test", "--package", package, "--test", binary, name])
+        .env(variable, value.to_string())
         .current_dir(crate::root())
         .status()
         .context("cargo test")?;
-    anyhow::ensure!(status.success(), "the bulk transfers failed: {status}");
+    anyhow::ensure!(
+        status.success(),
+        "{name} failed with {variable}={value}: {status}"
+    );
     Ok(())
 }
 

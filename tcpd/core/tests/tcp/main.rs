@@ -8,6 +8,7 @@ mod wire;
 mod acknowledging;
 mod closing;
 mod data;
+mod flood;
 mod limits;
 mod loss;
 mod opening;
