@@ -33,6 +33,7 @@ pub mod icmp;
 pub mod initial_sequence;
 mod input;
 mod inspect;
+mod invariants;
 pub mod ip_input;
 pub mod ip_output;
 mod limits;
@@ -114,6 +115,9 @@ pub struct Stack<R> {
     /// SYN-SENT and synchronised ones without TIME-WAIT.
     connections: usize,
     orphans: usize,
+    /// Events until the invariants are checked again, and from then on, where assertions are compiled in.
+    until_check: usize,
+    check_interval: usize,
 }
 
 impl<R: Ring> Stack<R> {
@@ -148,6 +152,8 @@ impl<R: Ring> Stack<R> {
             time_wait: AgeQueue::default(),
             connections: 0,
             orphans: 0,
+            until_check: 0,
+            check_interval: invariants::INTERVAL,
             config,
         }
     }

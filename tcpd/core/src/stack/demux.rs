@@ -62,13 +62,18 @@ impl FlowTable {
         }
     }
 
+    /// How many endpoints stand in it.
+    pub(crate) fn len(&self) -> usize {
+        self.table.len()
+    }
+
     fn is<R>(endpoints: &Endpoints<R>, id: EndpointId, pair: &Pair) -> bool {
         endpoints.get(id.key()).and_then(Slot::pair) == Some(pair)
     }
 }
 
 /// Who has bound a local address and port, besides listeners: what the kernel calls a bind bucket.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct PortUse {
     /// Connections, TIME-WAIT included.
     pub(crate) all: u32,
@@ -85,6 +90,10 @@ pub(crate) struct BoundPorts {
 impl BoundPorts {
     pub(crate) fn get(&self, local: IpAddr, port: u16) -> PortUse {
         self.ports.get(&(local, port)).copied().unwrap_or_default()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = ((IpAddr, u16), PortUse)> + '_ {
+        self.ports.iter().map(|(&key, &used)| (key, used))
     }
 
     pub(crate) fn bind(&mut self, pair: &Pair, reuse: bool) {

@@ -136,7 +136,8 @@ impl<R: Ring> Stack<R> {
         };
         self.bound.bind(&half.pair, options.reuse);
         self.connections += 1;
-        let conn = Connection::open(opening, &self.config.tcp, now);
+        let mut conn = Connection::open(opening, &self.config.tcp, now);
+        conn.queued = half.queued;
         let step = self.put_established(now, id, conn, &PeerSyn::of_half_open(half, now), seg);
         self.offer(listener_id, id);
         self.settle(now, id);

@@ -44,6 +44,14 @@ impl EventQueue {
         self.queue.push_back(Entry::Endpoint(id));
     }
 
+    /// The endpoints that stand in it, in turn.
+    pub(crate) fn waiting(&self) -> impl Iterator<Item = EndpointId> + '_ {
+        self.queue.iter().filter_map(|entry| match entry {
+            Entry::Endpoint(id) => Some(*id),
+            Entry::Gone(..) => None,
+        })
+    }
+
     pub(crate) fn push_gone(&mut self, id: EndpointId, changes: Changes) {
         self.queue.push_back(Entry::Gone(id, changes));
     }

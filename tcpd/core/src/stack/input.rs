@@ -59,6 +59,9 @@ impl<R: Ring> Stack<R> {
                 self.observer.dropped(now, reason, packet);
             }
         }
+        if cfg!(debug_assertions) {
+            self.check_now_and_then();
+        }
     }
 
     fn ip_arrives(

@@ -160,6 +160,16 @@ impl ListenerTable {
             .is_some_and(|listeners| listeners.iter().any(|(options, _)| options.covers(address)))
     }
 
+    /// Who listens on `port`, on whatever address.
+    pub(crate) fn entries_of(&self, port: u16) -> &[(ListenOptions, EndpointId)] {
+        self.ports.get(&port).map_or(&[], Vec::as_slice)
+    }
+
+    /// How many listeners there are.
+    pub(crate) fn len(&self) -> usize {
+        self.ports.values().map(Vec::len).sum()
+    }
+
     pub(crate) fn insert(&mut self, options: ListenOptions, id: EndpointId) {
         self.ports
             .entry(options.port)

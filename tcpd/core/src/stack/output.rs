@@ -118,7 +118,11 @@ enum Ready {
 impl<R: Ring> Stack<R> {
     /// The next packet or super-segment for the device; `None` when there is nothing to send now.
     pub fn poll_transmit(&mut self, now: Instant) -> Option<Transmit<'_, R>> {
-        let ready = self.next_for_device(now)?;
+        let ready = self.next_for_device(now);
+        if cfg!(debug_assertions) {
+            self.check_now_and_then();
+        }
+        let ready = ready?;
         self.counters.segments_out += 1;
         let (id, length) = match &ready {
             Ready::Of(id, _, out) => (Some(*id), out.length),
@@ -253,8 +257,8 @@ impl<R: Ring> Stack<R> {
                 Some(Ready::Of(id, pair, out))
             }
             Slot::HalfOpen(half) => {
-                half.queued = false;
                 if !std::mem::take(&mut half.synack_due) {
+                    half.queued = false;
                     return None;
                 }
                 let half = *half;
@@ -276,7 +280,13 @@ impl<R: Ring> Stack<R> {
                 open.queued = false;
                 None
             }
-            Slot::TimeWait(..) | Slot::Listener(_) => None,
+            Slot::TimeWait(_, rest) => {
+                if let Some(conn) = rest {
+                    conn.queued = false;
+                }
+                None
+            }
+            Slot::Listener(_) => None,
         }
     }
 }

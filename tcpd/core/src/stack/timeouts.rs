@@ -10,12 +10,19 @@ use crate::time::Instant;
 impl<R: Ring> Stack<R> {
     /// Does what has come due by `now`.
     pub fn on_deadline(&mut self, now: Instant) {
+        if cfg!(debug_assertions) {
+            // What the user called last.
+            self.check_now_and_then();
+        }
         while let Some(index) = self.deadlines.expire(now) {
             if let Some(&id) = self.deadline_owners.get(index as usize) {
                 self.expire(now, id);
             }
         }
         self.run_loopback(now);
+        if cfg!(debug_assertions) {
+            self.check_now_and_then();
+        }
     }
 
     fn expire(&mut self, now: Instant, id: EndpointId) {

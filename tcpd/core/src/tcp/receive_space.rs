@@ -243,6 +243,18 @@ impl ReceiveSpace {
             self.fin.is_none_or(|fin| self.nxt <= fin + 1),
             "RCV.NXT beyond the FIN"
         );
+        assert!(
+            self.fin
+                .is_none_or(|fin| self.out_of_order.end().unwrap_or(0) <= fin),
+            "bytes beyond the FIN"
+        );
+        assert!(
+            self.out_of_order
+                .as_slice()
+                .windows(2)
+                .all(|pair| pair[0].end < pair[1].start),
+            "ranges that touch or are out of order"
+        );
     }
 }
 

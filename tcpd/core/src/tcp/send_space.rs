@@ -213,6 +213,17 @@ impl SendSpace {
             "more written than the ring holds"
         );
         assert!(self.mss > 0, "an MSS of nothing");
+        assert!(
+            self.wnd <= self.max_wnd,
+            "SND.WND {} above the largest ever offered, {}",
+            self.wnd,
+            self.max_wnd
+        );
+        assert!(self.small_end <= self.nxt, "a short segment not yet sent");
+        assert!(
+            self.fin == Fin::Queued || self.nxt <= self.written,
+            "a FIN was sent that nobody asked for"
+        );
         if let Some(resend) = self.resend {
             assert!(
                 self.una <= resend.next && resend.next < resend.end && resend.end <= self.nxt,

@@ -44,7 +44,9 @@ pub(crate) fn config(address: IpAddr) -> StackConfig {
 pub(crate) fn stack(config: StackConfig, seed: u64, now: Instant) -> TestStack {
     let mut key = [7; 16];
     key[..8].copy_from_slice(&seed.to_le_bytes());
-    Stack::new(config, Secret::new(key), seed, now)
+    let mut stack = Stack::new(config, Secret::new(key), seed, now);
+    stack.check_every_event();
+    stack
 }
 
 impl Wire {

@@ -89,12 +89,13 @@ impl<'s> Runner<'s> {
             3 => (1 << 31) - anywhere % 2_000,
             _ => anywhere,
         });
-        let stack = Stack::new(
+        let mut stack = Stack::new(
             settings.stack,
             Secret::new(key),
             generator.next_u64(),
             start,
         );
+        stack.check_every_event();
         Runner {
             script,
             stack,

@@ -13,11 +13,12 @@ use crate::tcp::receive_space::ReceiveSpace;
 use crate::tcp::recovery::Recovery;
 use crate::tcp::rtt::{RtoBounds, RttEstimator};
 use crate::tcp::send_space::SendSpace;
-use crate::tcp::timers::{Timer, Timers};
+use crate::tcp::timers::Timers;
 use crate::time::Instant;
 use crate::wire::SequenceNumber;
 
 mod endings;
+mod invariants;
 
 /// Where the bytes are.
 #[derive(Debug)]
@@ -243,64 +244,6 @@ impl<R: Ring> Connection<R> {
     /// Adds to what the user is to be told.
     pub(crate) fn changed(&mut self, changes: Changes) {
         self.changes |= changes;
-    }
-
-    /// What must hold after every event.
-    pub(crate) fn assert_invariants(&self) {
-        self.send.assert_invariants(self.rings.send.capacity());
-        self.receive.assert_invariants();
-        assert_eq!(
-            self.receive.capacity,
-            self.rings.receive.capacity(),
-            "the ring grew behind the window's back"
-        );
-        assert!(
-            self.end.is_none() || matches!(self.state, State::Closed | State::TimeWait),
-            "ended in {}",
-            self.state
-        );
-        match self.state {
-            State::Closed | State::TimeWait => {}
-            State::Established => assert!(!self.send.fin_sent() && !self.receive.is_finished()),
-            State::CloseWait => assert!(!self.send.fin_sent() && self.receive.is_finished()),
-            State::FinWait1 => {
-                assert!(!self.send.fin_acknowledged() && !self.receive.is_finished())
-            }
-            State::FinWait2 => assert!(self.send.fin_acknowledged() && !self.receive.is_finished()),
-            State::Closing | State::LastAck => {
-                assert!(!self.send.fin_acknowledged() && self.receive.is_finished());
-            }
-            State::Listen | State::SynSent | State::SynReceived => {
-                panic!("{} is no connection's state", self.state)
-            }
-        }
-    }
-}
-
-impl<R: Ring> Connection<R> {
-    /// What must hold when it has nothing to send now: a timer sees to whatever is unacknowledged or unsent, or nothing would ever set
-    /// the connection going again.
-    pub(crate) fn assert_not_stalled(&self) {
-        if matches!(self.state, State::Closed | State::TimeWait) {
-            return;
-        }
-        let watched = self.timers.is_running(Timer::Retransmission)
-            || self.timers.is_running(Timer::ZeroWindow);
-        assert!(
-            watched || !(self.send.has_unacknowledged() || self.send.has_unsent()),
-            "stalled in {}: {:?} {:?}",
-            self.state,
-            self.send,
-            self.timers
-        );
-        let owed = self.receive.nxt > self.acked_to;
-        assert!(
-            !owed || self.timers.is_running(Timer::DelayedAck),
-            "an acknowledgment was forgotten in {}",
-            self.state
-        );
-        let ends = !self.is_orphan() || self.timers.is_running(Timer::Orphan);
-        assert!(ends, "an orphan in {} that nothing ends", self.state);
     }
 }
 
