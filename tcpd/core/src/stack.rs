@@ -44,6 +44,7 @@ pub mod ports;
 mod settle;
 mod slot;
 mod syn_cookies;
+mod time_wait;
 mod timeouts;
 pub mod token_bucket;
 
