@@ -10,7 +10,7 @@
 //!
 //! The cost of a segment does not depend on the number of connections: one hash, one slot, one node in the wheel of deadlines.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use slotmap::SlotMap;
 
@@ -38,6 +38,7 @@ pub mod ip_input;
 pub mod ip_output;
 mod limits;
 mod listener;
+mod orphans;
 mod output;
 pub mod path_mtu;
 pub mod ports;
@@ -82,6 +83,7 @@ use path_mtu::PathMtu;
 use ports::Ports;
 use slot::Slot;
 use syn_cookies::SynCookies;
+use time_wait::SetAside;
 
 /// A TCP/IP stack. See the module's text for how it is driven.
 pub struct Stack<R> {
@@ -113,9 +115,12 @@ pub struct Stack<R> {
     flow_labels: Secret,
     half_open: AgeQueue,
     time_wait: AgeQueue,
+    /// TIME-WAIT entries whose pair a half-open entry has for now.
+    set_aside: BTreeMap<EndpointId, SetAside>,
     /// SYN-SENT and synchronised ones without TIME-WAIT.
     connections: usize,
-    orphans: usize,
+    /// Those of them whose user has let go.
+    orphans: AgeQueue,
     /// Events until the invariants are checked again, and from then on, where assertions are compiled in.
     until_check: usize,
     check_interval: usize,
@@ -151,8 +156,9 @@ impl<R: Ring> Stack<R> {
             flow_labels: secret.derive("flow labels"),
             half_open: AgeQueue::default(),
             time_wait: AgeQueue::default(),
+            set_aside: BTreeMap::new(),
             connections: 0,
-            orphans: 0,
+            orphans: AgeQueue::default(),
             until_check: 0,
             check_interval: invariants::INTERVAL,
             config,

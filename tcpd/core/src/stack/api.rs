@@ -16,6 +16,7 @@ use crate::stack::{
 };
 use crate::tcp::buffer::Ring;
 use crate::tcp::calls;
+use crate::tcp::config::TcpConfig;
 use crate::tcp::endpoint::connection::Rings;
 use crate::tcp::endpoint::syn_sent::SynSent;
 use crate::tcp::endpoint::{Cause, Changes, EndReason, Owner, Pair, State};
@@ -37,7 +38,8 @@ pub struct ConnectOptions {
     pub local_port: u16,
     /// The peer.
     pub remote: SocketAddr,
-    /// Whether the own port may be one that others have bound, and a pair in TIME-WAIT may be taken over.
+    /// Whether the own port may be one that others have bound. A pair in TIME-WAIT is taken over after a second, if its timestamps tell
+    /// old segments from new ones; else it is [`OpenError::AddressInUse`].
     pub reuse: bool,
     /// The owner's cookie, reported back.
     pub tag: u64,

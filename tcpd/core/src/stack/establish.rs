@@ -65,6 +65,7 @@ impl<R: Ring> Stack<R> {
         let Some(half) = self.take_half_open(id) else {
             return ControlFlow::Break(DropReason::NoConnection);
         };
+        self.forget_time_wait(now, id);
         let rtt = (half.retransmissions == 0).then(|| now.duration_since(half.sent_at));
         self.establish_half_open(now, id, &half, &options, rtt, seg)
     }

@@ -156,6 +156,7 @@ impl<R: Ring> Stack<R> {
         if let Some(half) = self.take_half_open(id) {
             self.flows.remove(id, &half.pair);
             self.endpoints.remove(id.key());
+            self.return_to_time_wait(now, id);
         }
     }
 

@@ -228,8 +228,8 @@ impl<R: Ring> Stack<R> {
                 self.after_half_open(now, id, seg, outcome)
             }
             Slot::TimeWait(old, _) => {
-                let (pair, ignore) = (old.pair, cx.tcp.time_wait_ignores_reset);
-                let outcome = time_wait::check(old, &seg, ignore);
+                let pair = old.pair;
+                let outcome = time_wait::check(old, &seg, cx.tcp);
                 self.after_time_wait(now, id, pair, tcp, outcome)
             }
             Slot::Listener(_) => ControlFlow::Break(DropReason::NoConnection),

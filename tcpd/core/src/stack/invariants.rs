@@ -8,6 +8,7 @@
 //! | half-open entry | yes | – | yes | half-open, its listener's |
 //! | connection | yes | yes | as its timers say | connections, orphans |
 //! | TIME-WAIT | yes | yes | yes | TIME-WAIT |
+//! | TIME-WAIT set aside for a half-open entry | – | yes | – | – |
 //! | CLOSED, its user has yet to let go | – | – | – | – |
 //!
 //! [`Connection::assert_invariants`] says what is true of one TCB. Checking a stack costs as much as it has endpoints; so, where
@@ -66,7 +67,7 @@ impl<R: Ring> Stack<R> {
                 Slot::TimeWait(..) => self.check_time_wait(id, &mut census),
             }
         }
-        self.check_tables(&census);
+        self.check_tables(&mut census);
         self.check_gauges(&census);
         self.check_queues(census);
     }
@@ -284,7 +285,7 @@ impl<R: Ring> Stack<R> {
         self.deadlines.deadline(id.index()).filter(|_| *owner == id)
     }
 
-    fn check_tables(&self, census: &Census) {
+    fn check_tables(&self, census: &mut Census) {
         assert_eq!(
             self.flows.len(),
             census.flows,
@@ -300,6 +301,14 @@ impl<R: Ring> Stack<R> {
             census.listeners,
             "the listener table holds what is no listener"
         );
+        for (half, aside) in &self.set_aside {
+            assert!(
+                matches!(self.endpoints.get(half.key()), Some(Slot::HalfOpen(_))),
+                "TIME-WAIT set aside for {half}, which is no half-open entry"
+            );
+            census.states[State::TimeWait.index()] += 1;
+            census.bind(aside.pair(), aside.reuse());
+        }
         let ports: BTreeMap<_, _> = self.bound.iter().collect();
         assert_eq!(ports, census.ports, "ports taken and connections differ");
         for (listener, &count) in &census.half_open_of {
@@ -312,7 +321,7 @@ impl<R: Ring> Stack<R> {
 
     fn check_gauges(&self, census: &Census) {
         assert_eq!(self.connections, census.connections, "connections");
-        assert_eq!(self.orphans, census.orphans, "orphans");
+        assert_eq!(self.orphans.len(), census.orphans, "orphans");
         assert_eq!(self.half_open.len(), census.half_open, "half-open entries");
         assert_eq!(self.time_wait.len(), census.time_wait, "TIME-WAIT entries");
         let limits = &self.config.limits;

@@ -147,7 +147,7 @@ impl<R: Ring> Stack<R> {
         self.deadlines.cancel(id.index());
         self.connections -= 1;
         if owner == Owner::Nobody {
-            self.orphans -= 1;
+            self.orphans.gone();
         }
     }
 }

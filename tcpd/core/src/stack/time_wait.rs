@@ -1,13 +1,39 @@
 //! TIME-WAIT in the stack: the compact entry takes the connection's place, holds its pair and port for 2MSL, and makes way at the limit.
 
+use std::ops::ControlFlow;
+
 use crate::stack::slot::Slot;
 use crate::stack::{EndpointId, Stack};
+use crate::tcp::arrives::Step;
 use crate::tcp::buffer::Ring;
+use crate::tcp::drop_reason::DropReason;
 use crate::tcp::endpoint::connection::Connection;
 use crate::tcp::endpoint::time_wait::TimeWait;
 use crate::tcp::endpoint::{Cause, Owner, Pair, State};
 use crate::tcp::transmit::Reply;
 use crate::time::Instant;
+use crate::wire::TcpSegment;
+
+/// An entry that waits for the end of a handshake.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SetAside {
+    /// The name it had.
+    id: EndpointId,
+    old: TimeWait,
+    /// When it would have ended.
+    ends: Instant,
+}
+
+impl SetAside {
+    /// Whose pair it is; its port stays bound.
+    pub(super) fn pair(&self) -> &Pair {
+        &self.old.pair
+    }
+
+    pub(super) fn reuse(&self) -> bool {
+        self.old.reuse
+    }
+}
 
 impl<R: Ring> Stack<R> {
     /// A connection in TIME-WAIT: the compact entry takes its place. What is unread stays with it for a user who has
@@ -31,18 +57,23 @@ impl<R: Ring> Stack<R> {
         }
         self.connections -= 1;
         if owner == Owner::Nobody {
-            self.orphans -= 1;
+            self.orphans.gone();
             if !changes.is_empty() {
                 self.events.push_gone(id, changes);
             }
         }
+        // RFC 9293 §3.6.1 MUST-13: 2MSL, and no less but at the limit.
+        self.enter_time_wait(now, id, now + self.config.tcp.msl * 2);
+        self.tell(id);
+    }
+
+    /// The entry stands in its slot, the flow table and the port table: from now on it ages.
+    fn enter_time_wait(&mut self, now: Instant, id: EndpointId, ends: Instant) {
         let endpoints = &self.endpoints;
         self.time_wait.push(id, |id| {
             matches!(endpoints.get(id.key()), Some(Slot::TimeWait(..)))
         });
-        // RFC 9293 §3.6.1 MUST-13: 2MSL, and no less but at the limit.
-        self.arm_exactly(id, now + self.config.tcp.msl * 2);
-        self.tell(id);
+        self.arm_exactly(id, ends);
         self.evict_time_wait(now);
     }
 
@@ -61,18 +92,18 @@ impl<R: Ring> Stack<R> {
 
     /// TIME-WAIT is over. A user who has not let go keeps the rest, in CLOSED.
     pub(super) fn end_time_wait(&mut self, now: Instant, id: EndpointId, why: Cause) {
-        let Some((slot, mut cx)) = self.at(now, id) else {
-            return;
+        if let Some(old) = self.take_time_wait(id) {
+            self.time_wait_is_over(now, id, &old, why);
+        }
+    }
+
+    /// Takes the entry out of slot, flow table and wheel; its port stays bound.
+    fn take_time_wait(&mut self, id: EndpointId) -> Option<TimeWait> {
+        let Some(Slot::TimeWait(old, rest)) = self.endpoints.get_mut(id.key()) else {
+            return None;
         };
-        let Slot::TimeWait(old, rest) = slot else {
-            return;
-        };
-        let (pair, reuse) = (old.pair, old.reuse);
-        let mut state = State::TimeWait;
-        cx.transition(&mut state, State::Closed, why);
-        let rest = rest.take();
-        self.flows.remove(id, &pair);
-        self.bound.unbind(&pair, reuse);
+        let (old, rest) = (*old, rest.take());
+        self.flows.remove(id, &old.pair);
         self.deadlines.cancel(id.index());
         self.time_wait.gone();
         match rest {
@@ -85,6 +116,64 @@ impl<R: Ring> Stack<R> {
             None => {
                 self.endpoints.remove(id.key());
             }
+        }
+        Some(old)
+    }
+
+    fn time_wait_is_over(&mut self, now: Instant, id: EndpointId, old: &TimeWait, why: Cause) {
+        self.bound.unbind(&old.pair, old.reuse);
+        self.counters.transition(State::TimeWait, State::Closed);
+        self.observer
+            .transition(now, id, State::TimeWait, State::Closed, why);
+    }
+
+    /// A newer SYN for the pair of an entry (RFC 9293 §3.6.1 MAY-2, RFC 6191): a half-open entry takes its place, and it is set aside
+    /// until the handshake is over.
+    pub(super) fn reopen(
+        &mut self,
+        now: Instant,
+        id: EndpointId,
+        listener: EndpointId,
+        tcp: &TcpSegment<'_>,
+    ) -> Step {
+        let ends = self.deadlines.deadline(id.index()).unwrap_or(now);
+        let Some(old) = self.take_time_wait(id) else {
+            return ControlFlow::Break(DropReason::NoConnection);
+        };
+        let step = self.open_passively(now, listener, old.pair, tcp, Some(old));
+        let aside = SetAside { id, old, ends };
+        match self.flows.find(&self.endpoints, &old.pair) {
+            Some(half) => {
+                self.counters.time_wait_reopened += 1;
+                self.set_aside.insert(half, aside);
+            }
+            None => self.resume_time_wait(now, aside),
+        }
+        step
+    }
+
+    /// The handshake of `half` came to nothing. RFC 9293 §3.6.1 MAY-2 (2): "returns to TIME-WAIT state if the SYN turns out to be an
+    /// old duplicate"; for as long as it would have lasted.
+    pub(super) fn return_to_time_wait(&mut self, now: Instant, half: EndpointId) {
+        if let Some(aside) = self.set_aside.remove(&half) {
+            self.resume_time_wait(now, aside);
+        }
+    }
+
+    fn resume_time_wait(&mut self, now: Instant, aside: SetAside) {
+        let SetAside { id, old, ends } = aside;
+        if ends <= now {
+            return self.time_wait_is_over(now, id, &old, Cause::TwoMslOver);
+        }
+        let id = EndpointId::from(self.endpoints.insert(Slot::TimeWait(old, None)));
+        self.flows.insert(&self.endpoints, id);
+        self.enter_time_wait(now, id, ends);
+    }
+
+    /// The handshake of `half` is complete: the old incarnation is over.
+    pub(super) fn forget_time_wait(&mut self, now: Instant, half: EndpointId) {
+        if let Some(aside) = self.set_aside.remove(&half) {
+            self.time_wait_is_over(now, aside.id, &aside.old, Cause::Reopened);
         }
     }
 

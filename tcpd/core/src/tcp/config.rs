@@ -144,7 +144,7 @@ pub struct Limits {
     pub time_wait: usize,
     /// Connections (SYN-SENT and synchronised ones, without TIME-WAIT).
     pub connections: usize,
-    /// Connections whose user is gone; a further one is reset instead.
+    /// Connections whose user is gone; beyond it the one let go first is given up (RST, but in FIN-WAIT-2).
     pub orphans: usize,
     /// The largest backlog of a listener; a larger wish is cut to it.
     pub backlog_max: u32,

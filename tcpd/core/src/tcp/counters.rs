@@ -93,7 +93,7 @@ counters! {
     zero_window_probes,
     /// Keepalive probes sent.
     keep_alive_probes,
-    /// Connections reset because too many had no user any more.
+    /// Connections without a user given up because there were too many of them, the oldest first.
     orphans_reset,
     /// Segments of their own (RST, ACK of TIME-WAIT, SYN-ACK with a cookie) lost because too many were waiting.
     replies_lost,

@@ -174,16 +174,18 @@ impl ReceiveSpace {
     }
 
     /// Remembers where the peer's FIN stands. The first FIN counts: one elsewhere is refused, as is one below bytes that
-    /// have arrived.
-    pub(crate) fn note_fin(&mut self, position: u64) -> bool {
+    /// have arrived. Only a FIN in order displaces an early one behind it that was never reached: the peer has nothing else to
+    /// send, and would repeat its FIN for ever. `in_order`: its segment begins at RCV.NXT.
+    pub(crate) fn note_fin(&mut self, position: u64, in_order: bool) -> bool {
         match self.fin {
-            Some(known) => known == position,
-            None if position < self.nxt
+            Some(known) if known == position => true,
+            Some(known) if !in_order || known < position => false,
+            _ if position < self.nxt
                 || self.out_of_order.end().is_some_and(|end| end > position) =>
             {
                 false
             }
-            None => {
+            _ => {
                 self.fin = Some(position);
                 true
             }

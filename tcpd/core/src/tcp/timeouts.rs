@@ -17,6 +17,7 @@ mod zero_window;
 pub(crate) use delayed_ack::start as start_delayed_ack;
 pub(crate) use idle::start as start_idle_timeout;
 pub(crate) use keep_alive::start as start_keep_alive;
+pub(crate) use orphan::give_up as give_up_orphan;
 pub(crate) use user::start as start_user_timeout;
 
 /// `timer` of `conn` went off. SYN-SENT, half-open entries and TIME-WAIT have their one timer in the stack's wheel and are

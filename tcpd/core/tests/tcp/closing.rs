@@ -264,26 +264,54 @@ fn an_orphan_facing_a_zero_window_is_given_up() {
 }
 
 #[test]
-fn too_many_orphans_are_reset() {
-    let mut peer = Peer::new(|config| config.limits.orphans = 1);
+fn of_too_many_orphans_the_one_let_go_first_is_given_up_and_its_peer_told() {
+    let mut peer = Peer::new(|config| config.limits.orphans = 2);
     let listener = peer.listen();
-    let mut ids = Vec::new();
-    for port in [1, 2] {
+    let (mut ids, mut numbers) = (Vec::new(), Vec::new());
+    for port in 1..=4 {
         peer.port = port;
         peer.tell("S", 0, 0, b"");
         peer.out();
         peer.tell(".", 1, 1, b"");
         ids.push(peer.stack.accept(peer.now, listener).expect("accepted"));
+        numbers.push(peer.iss);
     }
-    peer.stack.close(peer.now, ids[0]).expect("close");
-    peer.stack.close(peer.now, ids[1]).expect("close");
-    let out = peer.out();
+    let counted = |peer: &Peer| peer.stack.counters().orphans_reset;
+    for id in &ids[..2] {
+        peer.stack.close(peer.now, *id).expect("close");
+    }
+    assert_eq!(peer.out().len(), 2, "two FINs");
+    // The second one has delivered everything.
+    (peer.port, peer.iss) = (2, numbers[1]);
+    peer.tell(".", 1, 2, b"");
+    assert_eq!(peer.stack.state(ids[1]), Some(State::FinWait2));
+    assert_eq!(counted(&peer), 0);
+
+    peer.stack.close(peer.now, ids[2]).expect("close");
+    peer.iss = numbers[0];
+    assert_eq!(peer.out()[0], "R 2(0)");
+    assert_eq!((peer.stack.state(ids[0]), counted(&peer)), (None, 1));
+
+    peer.stack.close(peer.now, ids[3]).expect("close");
+    peer.iss = numbers[3];
+    assert_eq!(peer.out(), ["F. 1(0) ack 1"], "quiet in FIN-WAIT-2");
+    assert_eq!((peer.stack.state(ids[1]), counted(&peer)), (None, 2));
+    let given_up = |from| peer.stack.counters().transitions(from, State::Closed);
     assert_eq!(
-        out.iter().filter(|text| text.starts_with('R')).count(),
-        1,
-        "{out:?}"
+        (given_up(State::FinWait1), given_up(State::FinWait2)),
+        (1, 1)
     );
-    assert_eq!(peer.stack.state(ids[1]), None);
+    assert_eq!(peer.stack.state(ids[3]), Some(State::FinWait1));
+}
+
+#[test]
+fn where_no_orphan_is_allowed_closing_resets() {
+    let mut peer = Peer::new(|config| config.limits.orphans = 0);
+    let id = peer.established();
+    peer.stack.close(peer.now, id).expect("close");
+    assert_eq!(peer.out(), ["R 1(0)"]);
+    assert_eq!(peer.stack.state(id), None);
+    assert_eq!(peer.stack.counters().orphans_reset, 1);
 }
 
 #[test]

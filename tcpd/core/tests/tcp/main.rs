@@ -15,6 +15,7 @@ mod opening;
 mod owner;
 mod resets;
 mod time_wait;
+mod time_wait_reuse;
 mod timers;
 mod two_stacks;
 mod windows;

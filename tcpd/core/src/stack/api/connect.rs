@@ -56,19 +56,20 @@ impl<R: Ring> Stack<R> {
             endpoints: &self.endpoints,
             flows: &self.flows,
             deadlines: &self.deadlines,
-            time_wait: self.config.tcp.msl * 2,
+            tcp: &self.config.tcp,
         };
         let listeners = &self.listeners;
         let remote = SocketAddr::new(pair.remote, pair.remote_port);
         let taken = |port| {
-            listeners.is_taken(pair.local, port)
+            // Chance must not connect a socket with itself (RFC 9293 §3.5, MUST-10); who names both ports means it.
+            (pair.local == pair.remote && port == pair.remote_port)
+                || listeners.is_taken(pair.local, port)
                 || !pairs.is_free(
                     now,
                     &Pair {
                         local_port: port,
                         ..*pair
                     },
-                    false,
                 )
         };
         self.ports
@@ -86,21 +87,21 @@ impl<R: Ring> Stack<R> {
         };
         let takes_over = reuse && self.time_wait_of(pair).is_some();
         let listening = self.listeners.is_taken(pair.local, pair.local_port);
-        if listening || !(shared || takes_over) || !self.pair_is_free(now, pair, reuse) {
+        if listening || !(shared || takes_over) || !self.pair_is_free(now, pair) {
             return Err(OpenError::AddressInUse);
         }
         Ok(())
     }
 
     /// Whether a new connection may have `pair`.
-    fn pair_is_free(&self, now: Instant, pair: &Pair, reuse: bool) -> bool {
+    fn pair_is_free(&self, now: Instant, pair: &Pair) -> bool {
         let pairs = Pairs {
             endpoints: &self.endpoints,
             flows: &self.flows,
             deadlines: &self.deadlines,
-            time_wait: self.config.tcp.msl * 2,
+            tcp: &self.config.tcp,
         };
-        pairs.is_free(now, pair, reuse)
+        pairs.is_free(now, pair)
     }
 
     fn open_actively(&mut self, now: Instant, pair: Pair, options: &ConnectOptions) -> EndpointId {
@@ -167,12 +168,13 @@ struct Pairs<'a, R> {
     endpoints: &'a SlotMap<SlotKey, Slot<R>>,
     flows: &'a FlowTable,
     deadlines: &'a Deadlines,
-    time_wait: Duration,
+    tcp: &'a TcpConfig,
 }
 
 impl<R> Pairs<'_, R> {
-    /// Free, or in TIME-WAIT and to be taken over: with `reuse`, or when timestamps tell old segments from new ones.
-    fn is_free(&self, now: Instant, pair: &Pair, reuse: bool) -> bool {
+    /// Free, or in TIME-WAIT and to be taken over: only where timestamps tell old segments from new ones, and never within a
+    /// second (RFC 6191 §2 is about a SYN of the peer; the same reasoning lets our own SYN replace the pair, as Linux has it).
+    fn is_free(&self, now: Instant, pair: &Pair) -> bool {
         let Some(id) = self.flows.find(self.endpoints, pair) else {
             return true;
         };
@@ -182,7 +184,7 @@ impl<R> Pairs<'_, R> {
         let entered = self
             .deadlines
             .deadline(id.index())
-            .map_or(Instant::ZERO, |ends| ends - self.time_wait);
-        reuse || (old.timestamps && now.duration_since(entered) > TIME_WAIT_REUSE_AGE)
+            .map_or(now, |ends| ends - self.tcp.msl * 2);
+        old.timestamps && self.tcp.timestamps && now.duration_since(entered) > TIME_WAIT_REUSE_AGE
     }
 }

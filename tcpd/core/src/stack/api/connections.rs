@@ -157,7 +157,6 @@ impl<R: Ring> Stack<R> {
     /// # Errors
     /// [`CloseError::NoSuchConnection`], also when it was let go before.
     pub fn close(&mut self, now: Instant, id: EndpointId) -> Result<(), CloseError> {
-        let too_many_orphans = self.orphans >= self.config.limits.orphans;
         let (slot, mut cx) = self.at(now, id).ok_or(CloseError::NoSuchConnection)?;
         match slot {
             Slot::Connection(conn) | Slot::TimeWait(_, Some(conn)) => {
@@ -165,29 +164,19 @@ impl<R: Ring> Stack<R> {
                     return Err(CloseError::NoSuchConnection);
                 }
                 let live = !matches!(conn.state, State::Closed | State::TimeWait);
-                if live && too_many_orphans {
-                    cx.counters.orphans_reset += 1;
-                    conn.owner = Owner::Nobody;
-                    calls::abort(conn, &mut cx);
-                } else {
-                    calls::close(conn, &mut cx);
-                }
+                calls::close(conn, &mut cx);
                 self.release(now, id, live);
             }
             Slot::SynSent(open) if open.released => return Err(CloseError::NoSuchConnection),
             Slot::SynSent(open) if open.crossed.is_some() && open.end.is_none() => {
-                if too_many_orphans {
-                    cx.counters.orphans_reset += 1;
-                    self.drop_open(now, id, Cause::CloseCall);
-                    return Ok(());
-                }
                 calls::close_crossed(open, &mut cx);
                 open.released = true;
                 // Nobody waits for it any more: bounded as every orphan is.
                 open.give_up_at = open.give_up_at.min(now + cx.tcp.orphan_timeout);
                 open.retry_at = open.retry_at.min(open.give_up_at);
-                self.orphans += 1;
+                self.became_orphan(id);
                 self.settle(now, id);
+                self.evict_orphans(now);
             }
             Slot::SynSent(_) => self.drop_open(now, id, Cause::CloseCall),
             Slot::HalfOpen(_) | Slot::TimeWait(_, None) | Slot::Listener(_) => {
@@ -231,13 +220,14 @@ impl<R: Ring> Stack<R> {
     /// Lets go of a connection whose owner is nobody from now on. `became_orphan`: it was alive and its user's before.
     pub(super) fn release(&mut self, now: Instant, id: EndpointId, became_orphan: bool) {
         if became_orphan {
-            self.orphans += 1;
+            self.became_orphan(id);
         }
         match self.endpoints.get_mut(id.key()) {
             Some(Slot::TimeWait(_, rest)) => *rest = None,
             Some(Slot::Connection(_)) => self.settle(now, id),
             Some(Slot::SynSent(_) | Slot::HalfOpen(_) | Slot::Listener(_)) | None => {}
         }
+        self.evict_orphans(now);
     }
 
     /// §3.10.4, SYN-SENT: "Delete the TCB"; in the SYN-RECEIVED of a simultaneous open the peer is told.

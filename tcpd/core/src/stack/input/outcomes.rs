@@ -146,15 +146,10 @@ impl<R: Ring> Stack<R> {
                     self.acknowledge_in_time_wait(now, id);
                     return ControlFlow::Break(DropReason::SynChallenged);
                 };
-                let Some((_, old)) = self.time_wait_of(&pair) else {
-                    return ControlFlow::Break(DropReason::NoConnection);
-                };
                 if self.listener_is_full(listener) {
                     return ControlFlow::Break(DropReason::ListenQueueFull);
                 }
-                self.counters.time_wait_reopened += 1;
-                self.end_time_wait(now, id, Cause::Reopened);
-                self.open_passively(now, listener, pair, tcp, Some(old))
+                self.reopen(now, id, listener, tcp)
             }
         }
     }

@@ -43,7 +43,8 @@ pub(crate) fn check<R: Ring>(
 /// Remembers an early FIN, and cuts what lies beyond the known one.
 fn note_fin<R: Ring>(conn: &mut Connection<R>, seg: &mut Segment<'_>) {
     let end = seg.payload_end().max(0) as u64;
-    if seg.has(Flags::FIN) && !conn.receive.note_fin(end) {
+    let in_order = seg.start <= conn.receive.nxt as i64;
+    if seg.has(Flags::FIN) && !conn.receive.note_fin(end, in_order) {
         seg.flags = seg.flags.without(Flags::FIN);
     }
     if let Some(fin) = conn.receive.fin

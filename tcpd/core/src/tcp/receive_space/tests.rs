@@ -85,9 +85,12 @@ fn a_drained_byte_opens_no_window_but_half_the_buffer_does() {
 fn an_early_fin_waits_for_its_turn_and_another_elsewhere_is_refused() {
     let mut space = space(4096, 0);
     space.store(100, 200, LIMIT);
-    assert!(!space.note_fin(150), "a FIN below bytes that arrived");
-    assert!(space.note_fin(200));
-    assert!(!space.note_fin(300));
+    assert!(
+        !space.note_fin(150, false),
+        "a FIN below bytes that arrived"
+    );
+    assert!(space.note_fin(200, false));
+    assert!(!space.note_fin(300, false));
     assert!(!space.take_fin());
     space.store(0, 100, LIMIT);
     assert!(space.take_fin());

@@ -1,6 +1,7 @@
 use std::net::IpAddr;
 
 use super::{Outcome, check};
+use crate::tcp::config::TcpConfig;
 use crate::tcp::drop_reason::DropReason;
 use crate::tcp::endpoint::Pair;
 use crate::tcp::endpoint::time_wait::TimeWait;
@@ -36,7 +37,7 @@ fn outcome(flags: Flags, seq: u32, timestamp: Option<u32>, payload: &[u8]) -> Ou
         payload,
         ..TcpSegment::default()
     };
-    check(&old(), &Segment::new(&tcp, None), true)
+    check(&mut old(), &Segment::new(&tcp, None), &TcpConfig::default())
 }
 
 #[test]
@@ -70,8 +71,39 @@ fn a_syn_is_judged_by_timestamp_first_and_number_second() {
     assert_eq!(outcome(Flags::SYN, 50, Some(8), b""), Reopen);
     assert_eq!(outcome(Flags::SYN, 150, Some(6), b""), old);
     assert_eq!(outcome(Flags::SYN, 150, Some(7), b""), Reopen);
-    assert_eq!(outcome(Flags::SYN, 100, Some(7), b""), old);
-    assert_eq!(outcome(Flags::SYN, 101, None, b""), Reopen);
-    assert_eq!(outcome(Flags::SYN, 100, None, b""), old);
+    // The last number seen is 99, the FIN's.
+    assert_eq!(outcome(Flags::SYN, 100, Some(7), b""), Reopen);
+    assert_eq!(outcome(Flags::SYN, 99, Some(7), b""), old);
+    assert_eq!(outcome(Flags::SYN, 100, None, b""), Reopen);
+    assert_eq!(outcome(Flags::SYN, 99, None, b""), old);
     assert_eq!(outcome(Flags::SYN | Flags::ACK, 101, None, b""), old);
+}
+
+#[test]
+fn timestamps_that_only_the_new_connection_would_have_are_enough() {
+    let syn = |timestamps: bool, value: Option<u32>| {
+        let mut old = TimeWait {
+            timestamps: false,
+            ..old()
+        };
+        let tcp = TcpSegment {
+            seq: SequenceNumber(50),
+            flags: Flags::SYN,
+            options: TcpOptions {
+                timestamps: value.map(|value| Timestamps { value, echo: 0 }),
+                ..TcpOptions::default()
+            },
+            ..TcpSegment::default()
+        };
+        let config = TcpConfig {
+            timestamps,
+            ..TcpConfig::default()
+        };
+        check(&mut old, &Segment::new(&tcp, None), &config)
+    };
+    assert_eq!(syn(true, Some(0)), Outcome::Reopen);
+    let refused = Outcome::Acknowledge(DropReason::SynChallenged);
+    assert_eq!(syn(true, None), refused);
+    // We would not send the option, so it would not be enabled.
+    assert_eq!(syn(false, Some(0)), refused);
 }
