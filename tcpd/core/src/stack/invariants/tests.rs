@@ -1,7 +1,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use crate::random::Secret;
-use crate::stack::{ConnectOptions, IpCidr, ListenOptions, Stack, StackConfig};
+use crate::stack::{ConnectOptions, EndpointId, IpCidr, ListenOptions, Stack, StackConfig};
 use crate::tcp::buffer::HeapRing;
 use crate::time::Instant;
 
@@ -76,7 +76,7 @@ fn a_wheel_that_forgot_an_endpoint_is_noticed() {
 fn gauges_ports_and_queues_that_do_not_add_up_are_noticed() {
     let text = complaint(|stack| stack.connections += 1);
     assert!(text.contains("connections"), "{text}");
-    let text = complaint(|stack| stack.orphans += 1);
+    let text = complaint(|stack| stack.orphans.push(EndpointId::from_bits(1), |_| true));
     assert!(text.contains("orphans"), "{text}");
     let text = complaint(|stack| stack.bound = super::super::BoundPorts::default());
     assert!(text.contains("ports taken"), "{text}");
