@@ -212,6 +212,9 @@ impl<R: Ring> Stack<R> {
         // The first one may have waited for the end of the quiet time.
         if syn_sent.sent_at.is_some() {
             syn_sent.retransmissions = syn_sent.retransmissions.saturating_add(1);
+            if syn_sent.retransmissions == self.config.tcp.r1 {
+                syn_sent.changes |= Changes::TROUBLE;
+            }
         }
         let timeout = handshake_timeout(syn_sent.retransmissions, &self.config.tcp);
         syn_sent.retry_at = (now + timeout).min(syn_sent.give_up_at);

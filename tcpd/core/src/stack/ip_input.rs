@@ -164,8 +164,10 @@ impl OwnAddresses {
         if self.contains(destination) {
             return Some(destination);
         }
+        // Of equal ones `max_by_key` takes the last, and the first is preferred.
         let on_link = family
             .clone()
+            .rev()
             .filter(|own| own.contains(destination))
             .max_by_key(|own| own.prefix);
         on_link.or(family.clone().next()).map(|own| own.addr)

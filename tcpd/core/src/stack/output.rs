@@ -18,6 +18,8 @@ use crate::wire::{Flags, PartialChecksum, SuperSegment, tcp};
 mod headers;
 mod loopback;
 
+use headers::IpWishes;
+
 /// Packets the stack sends to itself in one call of [`Stack::poll_transmit`], at most: the owner gets its turn in between.
 const LOOPBACK_BATCH: usize = 64;
 /// How many whole packets (ICMP) may wait for the device.
@@ -242,7 +244,7 @@ impl<R: Ring> Stack<R> {
                 if out.is_none() {
                     conn.queued = false;
                 }
-                let (pair, flow_label) = (conn.pair, conn.flow_label);
+                let (pair, flow_label, dscp) = (conn.pair, conn.flow_label, conn.options.dscp);
                 let earliest = conn.timers.earliest().map(|(_, at)| at);
                 if cfg!(debug_assertions) {
                     conn.assert_invariants();
@@ -253,7 +255,7 @@ impl<R: Ring> Stack<R> {
                 self.arm(id, earliest);
                 debug_assert!(self.is_armed(id, earliest), "the wheel forgot {id}");
                 let out = out?;
-                self.build_segment(&pair, flow_label, &out);
+                self.build_segment(&pair, IpWishes { flow_label, dscp }, &out);
                 Some(Ready::Of(id, pair, out))
             }
             Slot::HalfOpen(half) => {

@@ -11,8 +11,8 @@ pub mod status;
 
 pub(crate) use abort::abort;
 pub(crate) use close::{close, close_crossed, shutdown_read, shutdown_write};
-pub(crate) use receive::{consumed, receive_into};
-pub(crate) use send::{committed, send};
+pub(crate) use receive::{consumed, receive_into, urgent};
+pub(crate) use send::{committed, send, send_urgent};
 
 pub use abort::AbortError;
 pub use close::CloseError;

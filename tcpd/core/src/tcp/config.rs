@@ -179,7 +179,8 @@ pub struct ConnectionOptions {
     pub nodelay: bool,
     /// Probe the peer when idle: a wish of each connection (RFC 9293 §3.8.4 MUST-24, MAY-5), off unless asked for (MUST-25).
     pub keepalive: Option<KeepAlive>,
-    /// For how long sent data may stay unacknowledged before the connection is given up (§3.10.8); `None`: R2 decides.
+    /// For how long sent data may stay unacknowledged before the connection is given up (§3.10.8): R2 of this connection
+    /// (RFC 9293 §3.8.3 MUST-21), shorter or longer than [`TcpConfig::r2`], which decides where this is `None`.
     pub user_timeout: Option<Duration>,
     /// The application's own idle timer: for how long a connection may carry no text before it is aborted: RST to the peer, and
     /// [`EndReason::TimedOut`](crate::tcp::EndReason::TimedOut) with [`Timer::Idle`](crate::tcp::Timer::Idle) to the user. `None`
@@ -197,4 +198,7 @@ pub struct ConnectionOptions {
     pub open_timeout: Option<Duration>,
     /// The largest MSS to offer and to use, bytes; 0: from the MTU.
     pub mss_max: u16,
+    /// The Differentiated Services codepoint of what is sent, 0 to 63 (RFC 9293 §3.9.1.9 MUST-48, SHLD-21); what exceeds six bits is cut
+    /// off. ACKs of TIME-WAIT and of half-open entries carry 0.
+    pub dscp: u8,
 }

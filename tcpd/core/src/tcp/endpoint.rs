@@ -157,6 +157,11 @@ impl Changes {
     pub const CONNECTED: Self = Self(8);
     /// The connection is over; its [`EndReason`] says why.
     pub const ENDED: Self = Self(16);
+    /// RFC 9293 §3.9.1.8 MUST-47: something is wrong that ends nothing by itself. ICMP said so (`soft_error` of STATUS), or R1 was
+    /// reached (`retries`).
+    pub const TROUBLE: Self = Self(32);
+    /// RFC 9293 §3.8.5 MUST-32: the peer's urgent pointer has advanced; [`Stack::urgent`](crate::stack::Stack::urgent) says how far.
+    pub const URGENT: Self = Self(64);
 
     /// Whether all of `other` is in the set.
     #[must_use]
@@ -199,6 +204,8 @@ impl std::fmt::Debug for Changes {
             (Self::PEER_CLOSED, "PEER_CLOSED"),
             (Self::CONNECTED, "CONNECTED"),
             (Self::ENDED, "ENDED"),
+            (Self::TROUBLE, "TROUBLE"),
+            (Self::URGENT, "URGENT"),
         ];
         let present: Vec<_> = words
             .iter()

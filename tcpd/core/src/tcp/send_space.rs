@@ -47,6 +47,8 @@ pub(crate) struct SendSpace {
     pub(crate) written: u64,
     /// Whether the user has closed.
     pub(crate) fin: Fin,
+    /// SND.UP: the position behind what the user last called urgent (§3.8.5).
+    pub(crate) urgent: Option<u64>,
     /// SND.WND: the window the peer offers, in bytes from SND.UNA.
     pub(crate) wnd: u32,
     /// MAX.SND.WND: the largest window ever offered (RFC 5961 §5, §3.8.6.2.1).
@@ -74,6 +76,7 @@ impl SendSpace {
             nxt: 0,
             written: 0,
             fin: Fin::NotYet,
+            urgent: None,
             wnd: 0,
             max_wnd: 0,
             wl1: SequenceNumber(0),
@@ -133,6 +136,16 @@ impl SendSpace {
     /// The right edge of the window the peer offers.
     pub(crate) fn window_edge(&self) -> u64 {
         self.una + u64::from(self.wnd)
+    }
+
+    /// RFC 9293 §3.8.5 MUST-30, MUST-62: the urgent pointer of a segment that begins at `position`, an offset to the byte behind the
+    /// urgent ones; `None` when they lie before the segment. One too far off for 16 bits is named as far as they reach.
+    pub(crate) fn urgent_pointer(&self, position: u64) -> Option<u16> {
+        let ahead = self
+            .urgent?
+            .checked_sub(position)
+            .filter(|&ahead| ahead > 0)?;
+        Some(u16::try_from(ahead).unwrap_or(u16::MAX))
     }
 
     /// Where a segment without text stands: at SND.NXT, as far as the peer's window reaches (as Linux has it). A probe has taken SND.NXT

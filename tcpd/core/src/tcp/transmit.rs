@@ -31,6 +31,8 @@ pub(crate) struct Outgoing {
     pub(crate) flags: Flags,
     pub(crate) window: u16,
     pub(crate) timestamps: Option<Timestamps>,
+    /// Counts with URG.
+    pub(crate) urgent_pointer: u16,
     /// Position of the first byte of text in the send ring.
     pub(crate) position: u64,
     /// Bytes of text; more than `segment_size` in a super-segment.
@@ -170,15 +172,21 @@ fn segment<R: Ring>(
     conn.timers.stop(Timer::DelayedAck);
     conn.timers.stop(Timer::ChallengeAck);
     conn.tally.segments_out += 1;
+    let urgent_pointer = conn.send.urgent_pointer(position);
+    let urgent = match urgent_pointer {
+        Some(_) => Flags::URG,
+        None => Flags::NONE,
+    };
     Outgoing {
         seq: conn.send.sequence_of(position),
         ack: conn.receive.next_sequence(),
-        flags: flags | Flags::ACK,
+        flags: flags | urgent | Flags::ACK,
         window: conn.receive.take_window(),
         timestamps: conn.timestamps.map(|state| Timestamps {
             value: state.value(cx.now),
             echo: state.recent,
         }),
+        urgent_pointer: urgent_pointer.unwrap_or(0),
         position,
         length: 0,
         segment_size: conn.send.mss,

@@ -71,3 +71,20 @@ fn a_duplicate_is_acknowledged_at_once() {
     peer.tell(".", 1, 1, &[0; 100]);
     assert_eq!(peer.out(), [". 1(0) ack 101"]);
 }
+
+/// RFC 9293 §3.10.7.4 MUST-58, MUST-59: whatever has arrived before the stack is asked for segments is acknowledged by one of them.
+#[test]
+fn a_run_of_segments_is_processed_before_anything_is_acknowledged() {
+    let mut peer = Peer::new(|_| {});
+    peer.established();
+    for piece in 0..6 {
+        peer.tell(".", 1 + piece * 1000, 1, &[0; 1000]);
+    }
+    assert_eq!(peer.out(), [". 1(0) ack 6001"]);
+    // A queue behind a hole as well, once the hole is filled.
+    for piece in [7, 8, 6] {
+        peer.tell(".", 1 + piece * 1000, 1, &[0; 1000]);
+    }
+    let last = peer.out().pop();
+    assert_eq!(last.as_deref(), Some(". 1(0) ack 9001"));
+}

@@ -44,7 +44,7 @@ fn the_number_of_connections_is_limited() {
 }
 
 /// An unreachable about a segment of the stack with `seq`, relative.
-fn unreachable(peer: &Peer, code: u8, mtu: u16, seq: u32) -> Vec<u8> {
+pub(crate) fn unreachable(peer: &Peer, code: u8, mtu: u16, seq: u32) -> Vec<u8> {
     let from_stack = IpAddresses {
         source: RIGHT.into(),
         destination: LEFT.into(),

@@ -9,6 +9,7 @@ mod acknowledging;
 mod closing;
 mod data;
 mod flood;
+mod interface;
 mod limits;
 mod loss;
 mod opening;

@@ -10,6 +10,7 @@
 //! | `snd_wnd`, `max_snd_wnd`, `rcv_wnd`, `snd_cwnd`, `snd_ssthresh`, `snd_mss`, `in_flight` | bytes |
 //! | `tcpi_rtt`, `tcpi_rttvar`, `tcpi_rto` | SRTT, RTTVAR and RTO |
 //! | `tcpi_backoff`, `tcpi_total_retrans`, `tcpi_probes` | counts |
+//! | `urgent` | bytes before the urgent pointer that were not read |
 //! | `iss_step` | how far the ISS of far end 1's connection is beyond the SND.NXT of the one before |
 
 use std::time::Duration;
@@ -132,10 +133,13 @@ fn find(runner: &mut Runner<'_>, name: &str) -> Check<Found> {
             Found::Number(i64::try_from(status.retransmissions).unwrap_or(i64::MAX))
         }
         "tcpi_probes" => Found::Number(status.probes.into()),
+        "urgent" => {
+            Found::Number(i64::try_from(runner.stack.urgent(status.id)).unwrap_or(i64::MAX))
+        }
         _ => {
             return Err(Wrong::new(format!(
                 "expected state, end, end_timer, snd_una, snd_nxt, rcv_nxt, snd_wnd, max_snd_wnd, rcv_wnd, snd_cwnd, snd_ssthresh, snd_mss, \
-                 in_flight, tcpi_rtt, tcpi_rttvar, tcpi_rto, tcpi_backoff, tcpi_total_retrans, tcpi_probes or iss_step, found `{name}`"
+                 in_flight, tcpi_rtt, tcpi_rttvar, tcpi_rto, tcpi_backoff, tcpi_total_retrans, tcpi_probes, urgent or iss_step, found `{name}`"
             )));
         }
     })

@@ -151,7 +151,7 @@ pub(super) fn describe(call: &Call, outcome: &Outcome) -> String {
         Call::Socket => String::new(),
         Call::Listen { fd, backlog } => format!("{fd}, {backlog}"),
         Call::Connect { fd, peer } => format!("{fd}, peer {peer}"),
-        Call::Read { fd, size } | Call::Write { fd, size } => format!("{fd}, {size}"),
+        Call::Read { fd, size } | Call::Write { fd, size, .. } => format!("{fd}, {size}"),
         Call::Shutdown { fd, how } => {
             let how = match how {
                 How::Read => "RD",
@@ -192,7 +192,7 @@ pub(super) fn call(runner: &mut Runner<'_>, call: &Call, again: bool) -> Check<O
         Call::Accept { fd } => open::accept(runner, *fd)?,
         Call::Connect { fd, peer } => open::connect(runner, *fd, *peer, again)?,
         Call::Read { fd, size } => transfer::read(runner, *fd, *size)?,
-        Call::Write { fd, size } => transfer::write(runner, *fd, *size, again)?,
+        Call::Write { fd, size, urgent } => transfer::write(runner, *fd, *size, *urgent, again)?,
         Call::Shutdown { fd, how } => transfer::shutdown(runner, *fd, *how)?,
         Call::Close { fd } => transfer::close(runner, *fd)?,
         Call::SetOption { fd, option } => options::set_option(runner, *fd, option)?,

@@ -215,6 +215,8 @@ pub(super) enum Call {
     Write {
         fd: Descriptor,
         size: u32,
+        /// With MSG_OOB.
+        urgent: bool,
     },
     Shutdown {
         fd: Descriptor,
@@ -277,6 +279,8 @@ pub(super) enum SocketOption {
     /// Milliseconds; 0 = none. Ours: `ConnectionOptions::idle_timeout`.
     IdleTimeout(u32),
     ReuseAddress(bool),
+    /// The whole byte; its upper six bits count.
+    TrafficClass(u8),
     Error(Option<Errno>),
 }
 

@@ -32,6 +32,43 @@ impl<R: Ring> Stack<R> {
         Ok(count)
     }
 
+    /// SEND with the URGENT flag (RFC 9293 §3.8.5 MUST-30): as [`Stack::send`], and the urgent pointer is set behind what was taken.
+    /// Nothing but the peer's user is the sooner for it; new programs should not use it (RFC 6093).
+    ///
+    /// # Errors
+    /// As [`Stack::send`], and [`SendError::NoSuchConnection`] before ESTABLISHED.
+    pub fn send_urgent(
+        &mut self,
+        now: Instant,
+        id: EndpointId,
+        bytes: &[u8],
+    ) -> Result<usize, SendError> {
+        let count = match self.endpoints.get_mut(id.key()) {
+            Some(Slot::Connection(conn) | Slot::TimeWait(_, Some(conn))) => {
+                calls::send_urgent(conn, bytes)?
+            }
+            Some(
+                Slot::SynSent(_) | Slot::HalfOpen(_) | Slot::TimeWait(_, None) | Slot::Listener(_),
+            )
+            | None => return Err(SendError::NoSuchConnection),
+        };
+        self.settle(now, id);
+        Ok(count)
+    }
+
+    /// How many bytes lie before the urgent pointer and were not read (RFC 9293 §3.8.5 MUST-33), those that have yet to arrive among
+    /// them; 0: nothing is urgent. [`Changes::URGENT`] tells when to ask.
+    #[must_use]
+    pub fn urgent(&self, id: EndpointId) -> u64 {
+        match self.endpoints.get(id.key()) {
+            Some(Slot::Connection(conn) | Slot::TimeWait(_, Some(conn))) => calls::urgent(conn),
+            Some(
+                Slot::SynSent(_) | Slot::HalfOpen(_) | Slot::TimeWait(_, None) | Slot::Listener(_),
+            )
+            | None => 0,
+        }
+    }
+
     /// SEND without a copy: the bytes up to position `end` stand in the send ring already.
     ///
     /// # Errors

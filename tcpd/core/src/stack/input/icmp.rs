@@ -9,7 +9,7 @@ use crate::stack::{EndpointId, Stack};
 use crate::tcp::arrives::Step;
 use crate::tcp::buffer::Ring;
 use crate::tcp::drop_reason::DropReason;
-use crate::tcp::endpoint::{Cause, EndReason, Pair};
+use crate::tcp::endpoint::{Cause, Changes, EndReason, Pair};
 use crate::time::Instant;
 use crate::wire::{IpHeader, SequenceNumber};
 
@@ -54,7 +54,7 @@ impl<R: Ring> Stack<R> {
             return ControlFlow::Break(DropReason::IcmpNotOutstanding);
         }
         match error.kind {
-            IcmpErrorKind::Soft(cause) => self.note_soft_error(id, cause),
+            IcmpErrorKind::Soft(cause) => self.note_soft_error(now, id, cause),
             IcmpErrorKind::HardDuringOpen(cause) => match self.endpoints.get(id.key()) {
                 Some(Slot::SynSent(open)) if !open.finishing => {
                     // RFC 9293 §3.9.2.2 SHLD-26, RFC 5927 §5.2: while opening, a hard error is one.
@@ -65,7 +65,7 @@ impl<R: Ring> Stack<R> {
                     };
                     self.fail_open(now, id, reason, Cause::Unreachable);
                 }
-                _ => self.note_soft_error(id, cause),
+                _ => self.note_soft_error(now, id, cause),
             },
             IcmpErrorKind::PacketTooBig { mtu, quoted_len } => {
                 return self.packet_too_big(now, id, mtu, quoted_len);
@@ -90,14 +90,22 @@ impl<R: Ring> Stack<R> {
         }
     }
 
-    /// RFC 9293 §3.9.2.2 MUST-56, SHLD-25: remembered, and told if the connection fails for lack of an answer; it ends nothing.
-    fn note_soft_error(&mut self, id: EndpointId, cause: IcmpCause) {
+    /// RFC 9293 §3.9.2.2 MUST-56, SHLD-25: told to the user as trouble, and as the reason if the connection fails for lack of an answer;
+    /// it ends nothing.
+    fn note_soft_error(&mut self, now: Instant, id: EndpointId, cause: IcmpCause) {
         let reason = Some(EndReason::Unreachable(cause));
         match self.endpoints.get_mut(id.key()) {
-            Some(Slot::Connection(conn)) => conn.soft_error = reason,
-            Some(Slot::SynSent(open)) => open.soft_error = reason,
+            Some(Slot::Connection(conn)) => {
+                conn.soft_error = reason;
+                conn.changed(Changes::TROUBLE);
+            }
+            Some(Slot::SynSent(open)) => {
+                open.soft_error = reason;
+                open.changes |= Changes::TROUBLE;
+            }
             Some(Slot::HalfOpen(_) | Slot::TimeWait(..) | Slot::Listener(_)) | None => {}
         }
+        self.settle(now, id);
     }
 
     /// The path is narrower than thought: smaller segments from SND.UNA on, without blaming congestion (RFC 1191 §6.5).

@@ -10,21 +10,31 @@ use crate::tcp::transmit::{Outgoing, Reply};
 use crate::time::Instant;
 use crate::wire::{Flags, IpFields, TcpOptions, TcpSegment, Timestamps, checksum, protocol, tcp};
 
+/// What a segment's IP header is to say beside the addresses.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct IpWishes {
+    /// 0 for IPv4.
+    pub(super) flow_label: u32,
+    /// Six bits.
+    pub(super) dscp: u8,
+}
+
 impl<R: Ring> Stack<R> {
     /// A segment of a connection; its text follows from the ring. It has no MSS option, which is for SYNs (RFC 9293 §3.2 MUST-65).
-    pub(super) fn build_segment(&mut self, pair: &Pair, flow_label: u32, out: &Outgoing) {
+    pub(super) fn build_segment(&mut self, pair: &Pair, ip: IpWishes, out: &Outgoing) {
         let segment = TcpSegment {
             seq: out.seq,
             ack: out.ack,
             flags: out.flags,
             window: out.window,
+            urgent_pointer: out.urgent_pointer,
             options: TcpOptions {
                 timestamps: out.timestamps,
                 ..TcpOptions::default()
             },
             ..TcpSegment::default()
         };
-        self.build_headers(pair, flow_label, segment, out.length);
+        self.build_headers(pair, ip, segment, out.length);
     }
 
     /// A RST, or an ACK of a compact shape.
@@ -43,7 +53,8 @@ impl<R: Ring> Stack<R> {
             },
             ..TcpSegment::default()
         };
-        self.build_headers(&reply.pair, self.flow_label(&reply.pair), segment, 0);
+        let ip = self.ip_wishes(&reply.pair, reply.dscp);
+        self.build_headers(&reply.pair, ip, segment, 0);
     }
 
     /// `<SEQ=ISS><ACK=RCV.NXT><CTL=SYN,ACK>` of a listener's half-open entry.
@@ -80,7 +91,8 @@ impl<R: Ring> Stack<R> {
             },
             ..TcpSegment::default()
         };
-        self.build_headers(&half.pair, self.flow_label(&half.pair), segment, 0);
+        let ip = self.ip_wishes(&half.pair, options.dscp);
+        self.build_headers(&half.pair, ip, segment, 0);
     }
 
     /// `<SEQ=ISS><CTL=SYN>` of an active open; SYN-ACK once the SYNs have crossed.
@@ -109,7 +121,15 @@ impl<R: Ring> Stack<R> {
             },
             ..TcpSegment::default()
         };
-        self.build_headers(&pair, self.flow_label(&pair), segment, 0);
+        let ip = self.ip_wishes(&pair, options.dscp);
+        self.build_headers(&pair, ip, segment, 0);
+    }
+
+    fn ip_wishes(&self, pair: &Pair, dscp: u8) -> IpWishes {
+        IpWishes {
+            flow_label: self.flow_label(pair),
+            dscp,
+        }
     }
 
     /// The flow label of a pair; a connection keeps its own.
@@ -122,7 +142,7 @@ impl<R: Ring> Stack<R> {
     fn build_headers(
         &mut self,
         pair: &Pair,
-        flow_label: u32,
+        ip: IpWishes,
         segment: TcpSegment<'_>,
         payload_len: u32,
     ) {
@@ -135,7 +155,8 @@ impl<R: Ring> Stack<R> {
         let fields = IpFields {
             // RFC 9293 §3.9.2 MUST-49: the TTL is a matter of configuration.
             hop_limit: self.config.tcp.hop_limit,
-            ..ip_output::tcp_fields(&flow, flow_label, 0)
+            // RFC 9293 §3.9.1.9 SHLD-22: as the user has it. The two bits of ECN are ours, and say that we do not.
+            ..ip_output::tcp_fields(&flow, ip.flow_label, ip.dscp << 2)
         };
         let header = &mut self.output.header;
         header.clear();

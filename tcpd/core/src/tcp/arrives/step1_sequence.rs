@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use crate::tcp::arrives::{Step, step5_ack};
+use crate::tcp::arrives::{Step, step5_ack, step6_urgent};
 use crate::tcp::buffer::Ring;
 use crate::tcp::drop_reason::DropReason;
 use crate::tcp::endpoint::connection::Connection;
@@ -111,6 +111,10 @@ fn refuse<R: Ring>(conn: &mut Connection<R>, seg: &Segment<'_>, cx: &mut Context
     }
     if acknowledgment_counts(conn, seg) && step5_ack::is_new(conn, seg) {
         step5_ack::check(conn, seg, cx)?;
+    }
+    // RFC 9293 §3.4 MUST-66: URG counts with a closed window, in the very segment that there is no room for.
+    if seg.start == conn.receive.nxt as i64 {
+        step6_urgent::check(conn, seg, cx)?;
     }
     answer(conn, seg, cx);
     ControlFlow::Break(DropReason::OutsideWindow)

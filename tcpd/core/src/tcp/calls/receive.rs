@@ -38,6 +38,14 @@ pub(crate) fn receive_into<R: Ring>(
     Ok(count)
 }
 
+/// RFC 9293 §3.8.5 MUST-33: how many bytes lie before the urgent pointer and were not read; those that have yet to arrive count. 0:
+/// nothing is urgent.
+pub(crate) fn urgent<R>(conn: &Connection<R>) -> u64 {
+    conn.receive
+        .urgent
+        .map_or(0, |pointer| pointer.saturating_sub(conn.receive.read))
+}
+
 /// The bytes up to position `up_to` were read from the ring.
 pub(crate) fn consumed<R: Ring>(conn: &mut Connection<R>, up_to: u64) -> Result<(), ReceiveError> {
     if up_to < conn.receive.read || up_to > conn.receive.data_end() {

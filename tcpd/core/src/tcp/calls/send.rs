@@ -37,6 +37,19 @@ pub(crate) fn send<R: Ring>(conn: &mut Connection<R>, bytes: &[u8]) -> Result<us
     Ok(count)
 }
 
+/// [`send`] with the URGENT flag: SND.UP points behind what was taken (§3.8.5). The peer is told at once if its window is closed.
+pub(crate) fn send_urgent<R: Ring>(
+    conn: &mut Connection<R>,
+    bytes: &[u8],
+) -> Result<usize, SendError> {
+    let count = send(conn, bytes)?;
+    if count > 0 {
+        conn.send.urgent = Some(conn.send.written);
+        conn.intents.ack |= conn.send.wnd == 0;
+    }
+    Ok(count)
+}
+
 /// The bytes up to position `end` stand in the send ring already.
 pub(crate) fn committed<R: Ring>(conn: &mut Connection<R>, end: u64) -> Result<(), SendError> {
     may_send(conn)?;

@@ -2,7 +2,7 @@
 
 use crate::tcp::buffer::Ring;
 use crate::tcp::endpoint::connection::Connection;
-use crate::tcp::endpoint::{Cause, Context, EndReason};
+use crate::tcp::endpoint::{Cause, Changes, Context, EndReason};
 use crate::tcp::timers::Timer;
 
 /// Everything outstanding counts as lost: back off, one segment of CWND, send again from SND.UNA.
@@ -10,7 +10,8 @@ pub(crate) fn expire<R: Ring>(conn: &mut Connection<R>, cx: &mut Context<'_>) {
     if !conn.send.has_unacknowledged() {
         return;
     }
-    if conn.retries >= cx.tcp.r2 {
+    // RFC 9293 §3.8.3 MUST-21: a user who has set a timeout has set R2, be it sooner or later than the count.
+    if conn.retries >= cx.tcp.r2 && conn.options.user_timeout.is_none() {
         let reason = conn
             .soft_error
             .unwrap_or(EndReason::TimedOut(Timer::Retransmission));
@@ -30,10 +31,12 @@ pub(crate) fn expire<R: Ring>(conn: &mut Connection<R>, cx: &mut Context<'_>) {
         return;
     }
     let first = conn.retries == 0;
-    conn.retries += 1;
+    conn.retries = conn.retries.saturating_add(1);
     if conn.retries == cx.tcp.r1 {
         // RFC 9293 §3.8.3 MUST-20 (b): the IP layer would be told; with one route there is nothing it could do.
         cx.counters.paths_suspected += 1;
+        // RFC 9293 §3.8.3 SHLD-9: the user may want to know before R2.
+        conn.changed(Changes::TROUBLE);
     }
     conn.congestion.on_timeout(conn.send.in_flight(), first);
     conn.recovery.on_timeout(conn.send.nxt);

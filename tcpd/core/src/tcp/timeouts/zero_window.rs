@@ -7,7 +7,8 @@ use crate::tcp::timers::Timer;
 
 /// Asks for a probe, unless R2 probes in a row have found no answer.
 pub(crate) fn expire<R: Ring>(conn: &mut Connection<R>, cx: &mut Context<'_>) {
-    if conn.probes_unanswered >= cx.tcp.r2 {
+    // RFC 9293 §3.8.3 MUST-21: where the user has set R2 in time, the count does not decide.
+    if conn.probes_unanswered >= cx.tcp.r2 && conn.options.user_timeout.is_none() {
         let reason = conn
             .soft_error
             .unwrap_or(EndReason::TimedOut(Timer::ZeroWindow));
@@ -16,6 +17,6 @@ pub(crate) fn expire<R: Ring>(conn: &mut Connection<R>, cx: &mut Context<'_>) {
         return;
     }
     conn.probes = conn.probes.saturating_add(1);
-    conn.probes_unanswered += 1;
+    conn.probes_unanswered = conn.probes_unanswered.saturating_add(1);
     conn.intents.probe = true;
 }

@@ -20,6 +20,8 @@ pub(crate) struct Reply {
     pub(crate) flags: Flags,
     pub(crate) window: u16,
     pub(crate) timestamps: Option<Timestamps>,
+    /// Of the connection it is about; 0 where there is none.
+    pub(crate) dscp: u8,
 }
 
 impl Reply {
@@ -32,6 +34,7 @@ impl Reply {
             flags: Flags::RST,
             window: 0,
             timestamps: None,
+            dscp: 0,
         }
     }
 
@@ -57,6 +60,7 @@ impl Reply {
             flags: Flags::ACK,
             window,
             timestamps,
+            dscp: 0,
         }
     }
 

@@ -87,6 +87,10 @@ fn restart_after_idle<R: Ring>(conn: &mut Connection<R>, cx: &Context<'_>) {
 /// Text of the largest super-segment, a multiple of the MSS.
 fn largest_text<R: Ring>(conn: &Connection<R>, cx: &Context<'_>) -> u64 {
     let mss = u64::from(conn.send.mss);
+    // An urgent pointer is an offset from its own segment: whoever cuts a super-segment would copy it as it is.
+    if conn.send.urgent_pointer(conn.send.cursor()).is_some() {
+        return mss;
+    }
     let headers =
         u64::from(conn.pair.ip_header_len() + 20 + if conn.timestamps.is_some() { 12 } else { 0 });
     let most = u64::from(cx.gso_max).min(65_535).saturating_sub(headers);

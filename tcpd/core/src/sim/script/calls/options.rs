@@ -40,6 +40,7 @@ pub(super) fn set_option(
                 (millis > 0).then(|| Duration::from_millis(millis.into()));
         }
         SocketOption::ReuseAddress(on) => socket.reuse = on,
+        SocketOption::TrafficClass(class) => socket.options.dscp = class >> 2,
         SocketOption::Error(_) => return Ok(error("ENOPROTOOPT")),
     }
     socket.options.keepalive = socket.keep_alive.then_some(socket.probes);
@@ -89,6 +90,7 @@ pub(super) fn get_option(
             SocketOption::IdleTimeout(u32::try_from(time.as_millis()).unwrap_or(u32::MAX))
         }
         SocketOption::ReuseAddress(_) => SocketOption::ReuseAddress(socket.reuse),
+        SocketOption::TrafficClass(_) => SocketOption::TrafficClass(socket.options.dscp << 2),
         SocketOption::Error(_) => {
             let Kind::Stream(mut stream) = socket.kind else {
                 return Ok(error("ENOTCONN"));

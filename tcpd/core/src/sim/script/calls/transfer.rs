@@ -41,6 +41,7 @@ pub(super) fn write(
     runner: &mut Runner<'_>,
     fd: Descriptor,
     size: u32,
+    urgent: bool,
     again: bool,
 ) -> Check<Outcome> {
     let mut stream = match stream(runner, fd, "EPIPE") {
@@ -63,7 +64,11 @@ pub(super) fn write(
     let outcome = if connecting {
         Outcome::Blocks
     } else {
-        match runner.stack.send(runner.now, stream.id, &bytes) {
+        let sent = match urgent {
+            true => runner.stack.send_urgent(runner.now, stream.id, &bytes),
+            false => runner.stack.send(runner.now, stream.id, &bytes),
+        };
+        match sent {
             Ok(count) => {
                 stream.written = stream.written.wrapping_add(count as u32);
                 stream.progress = done + count as u32;

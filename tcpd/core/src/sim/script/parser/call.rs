@@ -127,10 +127,16 @@ impl Arguments {
             }
             "recv" | "send" => {
                 self.arity(4)?;
-                if self.list[3].1 != Argument::Integer(0) {
-                    return Err(self.wrong(3, "0 for the flags"));
+                let urgent = match &self.list[3].1 {
+                    Argument::Integer(0) => false,
+                    Argument::Symbols(symbols) if symbols == &["MSG_OOB"] => true,
+                    _ => return Err(self.wrong(3, "0 or MSG_OOB for the flags")),
+                };
+                match self.transfer()? {
+                    Call::Write { fd, size, .. } => Call::Write { fd, size, urgent },
+                    _ if urgent => return Err(self.wrong(3, "0: urgent bytes are read in line")),
+                    call => call,
                 }
-                self.transfer()?
             }
             "shutdown" => {
                 self.arity(2)?;
@@ -190,7 +196,11 @@ impl Arguments {
         let (fd, size) = (self.fd()?, self.integer(2)?);
         Ok(match self.name.as_str() {
             "read" | "recv" => Call::Read { fd, size },
-            _ => Call::Write { fd, size },
+            _ => Call::Write {
+                fd,
+                size,
+                urgent: false,
+            },
         })
     }
 
@@ -228,11 +238,15 @@ impl Arguments {
                 "SO_SNDBUF",
                 "SO_REUSEADDR",
                 "SO_ERROR",
+                "IP_TOS",
+                "IPV6_TCLASS",
             ],
         )?;
-        let level = match name.starts_with("TCP_") {
-            true => ["SOL_TCP", "IPPROTO_TCP"].as_slice(),
-            false => &["SOL_SOCKET"],
+        let level = match name {
+            "IP_TOS" => ["SOL_IP", "IPPROTO_IP"].as_slice(),
+            "IPV6_TCLASS" => &["SOL_IPV6", "IPPROTO_IPV6"],
+            _ if name.starts_with("TCP_") => &["SOL_TCP", "IPPROTO_TCP"],
+            _ => &["SOL_SOCKET"],
         };
         self.symbol(1, level)?;
         let number = || self.option_value();
@@ -252,6 +266,9 @@ impl Arguments {
             "SO_SNDBUF" => SocketOption::SendBuffer(number()?),
             "SO_REUSEADDR" => SocketOption::ReuseAddress(on()?),
             "SO_LINGER" => self.linger()?,
+            "IP_TOS" | "IPV6_TCLASS" => SocketOption::TrafficClass(
+                u8::try_from(number()?).map_err(|_| self.wrong(3, "a byte"))?,
+            ),
             _ => SocketOption::Error(self.error_value()?),
         })
     }

@@ -35,7 +35,11 @@ impl<R: Ring> Connection<R> {
     /// counts at RCV.NXT only (§3.10.7.4, RFC 5961 §3.2).
     pub(crate) fn reset_peer(&mut self, cx: &mut Context<'_>) {
         let seq = self.send.sequence_of(self.send.textless_position());
-        cx.replies.push(Reply::reset(self.pair, seq));
+        let dscp = self.options.dscp;
+        cx.replies.push(Reply {
+            dscp,
+            ..Reply::reset(self.pair, seq)
+        });
     }
 
     /// The ACK that answers a segment which takes no sequence number and lies outside of the window, or acknowledges what was never
