@@ -160,7 +160,7 @@ impl Changes {
     /// RFC 9293 §3.9.1.8 MUST-47: something is wrong that ends nothing by itself. ICMP said so (`soft_error` of STATUS), or R1 was
     /// reached (`retries`).
     pub const TROUBLE: Self = Self(32);
-    /// RFC 9293 §3.8.5 MUST-32: the peer's urgent pointer has advanced; [`Stack::urgent`](crate::stack::Stack::urgent) says how far.
+    /// RFC 9293 §3.8.5 MUST-32: the peer's urgent pointer has advanced; `Stack::urgent` says how far.
     pub const URGENT: Self = Self(64);
 
     /// Whether all of `other` is in the set.
