@@ -261,6 +261,17 @@ fn control_requests() {
         Request::ControlReset { id: id() },
         &[header!("4900"), id_bytes],
     );
+    check_request(Request::Reload, &[header!("4a00")]);
+    check_request(
+        Request::Drain { grace_ms: None },
+        &[header!("4b00"), "00", "00000000"],
+    );
+    check_request(
+        Request::Drain {
+            grace_ms: Some(60_000),
+        },
+        &[header!("4b00"), "01", "60ea0000"],
+    );
 }
 
 #[test]
@@ -393,8 +404,8 @@ fn the_numbers_of_codes_and_reasons_stay() {
         .map(|c| (c.code(), c.name()))
         .collect();
     assert_eq!(codes.first(), Some(&(1, "connection-illegal")));
-    assert_eq!(codes.last(), Some(&(32, "too-many-requests")));
-    assert_eq!(codes.len(), 32);
+    assert_eq!(codes.last(), Some(&(34, "needs-restart")));
+    assert_eq!(codes.len(), 34);
     let reasons: Vec<_> = EndReason::ALL
         .iter()
         .map(|r| (r.code(), r.name()))

@@ -29,6 +29,7 @@ Exit status:
   75  not now: a quota is used up; try again
   76  what answers on the socket does not speak tcpd's protocol, or another version of it
   77  not permitted: by the socket's mode, or by the daemon's policy
+  78  the daemon's configuration is wrong, or changes what only a restart can
 
 Environment:
   TCPD_SOCKET  the daemon's control socket, where --socket does not say it
@@ -102,6 +103,20 @@ pub enum Command {
 
     /// Reset a connection: RST to the peer, everything queued is thrown away
     Reset(Targets),
+
+    /// Have the daemon read its configuration again: all of it counts then, or nothing
+    ///
+    /// Services are added, changed and removed, and the limits and policies that need no restart change; connections are
+    /// not touched. A configuration that is wrong, or that changes what needs a restart, is refused as a whole, and the
+    /// refusal says why. For root and the group `tcpd`. SIGHUP does the same, and the log has the answer.
+    Reload(Reload),
+
+    /// Have the daemon take nothing new, and end when nothing is left
+    ///
+    /// Connections and workers go on until they end by themselves, at most for the grace; what is left then is reset.
+    /// tcpctl tells what is left and goes on telling until the daemon has ended, unless --no-wait is given. For root and
+    /// the group `tcpd`.
+    Drain(Drain),
 
     /// Ask the daemon whether it is alive: its version, pid, uptime, and how long the answer took
     Ping(Ping),
@@ -205,6 +220,29 @@ pub struct Targets {
     #[arg(value_name = "ID", required = true, value_parser = id)]
     pub ids: Vec<String>,
 }
+
+/// `tcpctl reload`.
+#[derive(Debug, Args)]
+pub struct Reload {
+    /// One JSON object instead of text
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `tcpctl drain`.
+#[derive(Debug, Args)]
+pub struct Drain {
+    /// How many seconds connections have to end; without it the configured `shutdown_grace`
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(..=MAX_GRACE))]
+    pub grace: Option<u32>,
+
+    /// Do not wait for the daemon's end
+    #[arg(long)]
+    pub no_wait: bool,
+}
+
+/// The longest grace, in seconds: what its milliseconds hold in the protocol.
+const MAX_GRACE: i64 = u32::MAX as i64 / 1_000;
 
 /// `tcpctl ping`.
 #[derive(Debug, Args)]

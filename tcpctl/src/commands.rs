@@ -7,9 +7,11 @@ use crate::cli::{Cli, Command};
 use crate::exit_code::ExitCode;
 use crate::failure::Failure;
 
+mod drain;
 mod end;
 mod list;
 mod ping;
+mod reload;
 mod services;
 mod show;
 mod stats;
@@ -28,6 +30,8 @@ pub fn run(cli: &Cli, width: Option<u16>) -> Result<String, Failure> {
         Command::Services(options) => services::run(&mut control, options, width),
         Command::Close(targets) => end::close(&mut control, targets),
         Command::Reset(targets) => end::reset(&mut control, targets),
+        Command::Reload(options) => reload::run(&mut control, options),
+        Command::Drain(options) => drain::run(control, options),
         Command::Ping(options) => ping::run(&mut control, options),
     }
 }

@@ -25,6 +25,8 @@ pub enum ExitCode {
     Protocol = 76,
     /// Not permitted: by the socket's mode, or by the daemon's policy.
     NotPermitted = 77,
+    /// The daemon's configuration is wrong, or changes what only a restart can.
+    Configuration = 78,
 }
 
 impl From<ExitCode> for ProcessExitCode {

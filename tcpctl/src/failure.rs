@@ -106,6 +106,9 @@ fn of_refusal(code: ErrorCode) -> ExitCode {
         }
         ErrorCode::NoSuchConnection | ErrorCode::NoSuchListener => ExitCode::NoSuchConnection,
         ErrorCode::BadRequest => ExitCode::Usage,
+        ErrorCode::BadConfiguration | ErrorCode::NeedsRestart | ErrorCode::AddressInUse => {
+            ExitCode::Configuration
+        }
         ErrorCode::Draining => ExitCode::Unavailable,
         ErrorCode::QuotaExceeded
         | ErrorCode::TooManyRequests

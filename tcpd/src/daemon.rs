@@ -37,7 +37,7 @@ use tcpd_core::time::Instant;
 
 use self::bridge::BridgeConfig;
 use self::channel::{OrderSender, ReportReceiver, ReportSender};
-use self::config::Config;
+use self::config::{Config, Source};
 use self::control_loop::{ControlLoop, Setup};
 use self::control_socket::ControlSocket;
 use self::orders::{Order, Report};
@@ -54,7 +54,7 @@ use crate::services::supervisor::Supervisor;
 #[derive(Debug)]
 pub struct Prepared {
     config: Config,
-    config_file: Option<String>,
+    source: Source,
     socket: ControlSocket,
     device: Tun,
     started: Instant,
@@ -64,7 +64,7 @@ pub struct Prepared {
 ///
 /// # Errors
 /// 75 when a daemon runs on the socket already; 77, 73 or 71 when socket or device cannot be made.
-pub fn prepare(config: Config, config_file: Option<String>) -> Result<Prepared, Failure> {
+pub fn prepare(config: Config, source: Source) -> Result<Prepared, Failure> {
     let started = clock::now();
     let rights = |error: io::Error| Failure::system("cannot give up rights", &error);
     privileges::harden().map_err(rights)?;
@@ -80,7 +80,7 @@ pub fn prepare(config: Config, config_file: Option<String>) -> Result<Prepared, 
     privileges::give_up_all().map_err(rights)?;
     Ok(Prepared {
         config,
-        config_file,
+        source,
         socket,
         device,
         started,
@@ -117,7 +117,7 @@ impl Prepared {
     pub fn run(self) -> Result<(), Failure> {
         let Prepared {
             config,
-            config_file,
+            source,
             socket,
             device,
             started,
@@ -139,7 +139,7 @@ impl Prepared {
         tracing::info!(interface, mtu, offload, socket = %config.control.socket.display(), "tcpd starts");
         let setup = Setup {
             config,
-            config_file,
+            source,
             socket,
             orders,
             reports,

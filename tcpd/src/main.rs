@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use tcpd::cli::{Cli, Command, ConfigurationArgs};
-use tcpd::daemon::config::{Config, DEFAULT_PATH};
+use tcpd::daemon::config::{DEFAULT_PATH, Source};
 use tcpd::daemon::{self, logging};
 use tcpd::exit_code::{Exit, Failure};
 
@@ -45,15 +45,15 @@ fn dispatch(command: Command) -> Result<ExitCode, Failure> {
 
 /// The daemon. Log lines still in memory are written when the guard goes, which is before this returns to `main`.
 fn run(args: &ConfigurationArgs) -> Result<ExitCode, Failure> {
-    let config = match Config::load(args.config.as_deref(), environment(), &args.set) {
+    let source = Source::new(args.config.as_deref(), &args.set);
+    let config = match source.load() {
         Ok(config) => config,
         Err(error) => {
             eprintln!("{error}");
             return Ok(Exit::Configuration.into());
         }
     };
-    let file = args.config.as_deref().or_else(default_file);
-    let prepared = daemon::prepare(config, file.map(|path| path.display().to_string()))?;
+    let prepared = daemon::prepare(config, source)?;
     let _guard = logging::start(&prepared.config().log)?;
     prepared.run()?;
     Ok(Exit::Ok.into())
@@ -61,10 +61,11 @@ fn run(args: &ConfigurationArgs) -> Result<ExitCode, Failure> {
 
 /// Prints every problem, one line each, or one line that all is well.
 fn check(file: Option<&Path>, set: &[String]) -> Result<ExitCode, Failure> {
-    match Config::load(file, environment(), set) {
+    let source = Source::new(file, set);
+    match source.load() {
         Ok(config) => {
             let services = config.services.len();
-            match file.or_else(default_file) {
+            match source.file() {
                 Some(file) => println!("{}: good, {services} service(s)", file.display()),
                 None => println!("no {DEFAULT_PATH}; the built-in defaults are good"),
             }
@@ -75,15 +76,4 @@ fn check(file: Option<&Path>, set: &[String]) -> Result<ExitCode, Failure> {
             Ok(Exit::Configuration.into())
         }
     }
-}
-
-/// The file that is read when none is named, if it is there.
-fn default_file<'a>() -> Option<&'a Path> {
-    Some(Path::new(DEFAULT_PATH)).filter(|path| path.exists())
-}
-
-/// The environment, without what is not text: that names no key and is no value of one.
-fn environment() -> impl Iterator<Item = (String, String)> {
-    std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
 }

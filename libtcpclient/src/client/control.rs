@@ -13,10 +13,11 @@ use serde::de::DeserializeOwned;
 
 use super::error::SessionError;
 use crate::protocol::status::{
-    ConnectionRow, ConnectionStatus, CounterRow, DaemonStatus, ListenerRow, ServiceRow, SessionRow,
+    ConnectionRow, ConnectionStatus, CounterRow, DaemonStatus, Draining, ListenerRow, Reloaded,
+    ServiceRow, SessionRow,
 };
 use crate::protocol::{
-    DEFAULT_SOCKET, Event, Filter, FromDaemon, Hello, MAX_MESSAGE, Page, Reply, Request,
+    DEFAULT_SOCKET, Event, Failure, Filter, FromDaemon, Hello, MAX_MESSAGE, Page, Reply, Request,
     SOCKET_VARIABLE, VERSION, Welcome,
 };
 use crate::socket::{Received, Seqpacket};
@@ -49,7 +50,7 @@ pub struct Control {
     socket: Seqpacket,
     request: u32,
     welcome: Welcome,
-    ending: Option<crate::protocol::Failure>,
+    ending: Option<Failure>,
 }
 
 impl Control {
@@ -191,6 +192,52 @@ impl Control {
     /// `no-such-connection`, `not-permitted`, and as [`Control::ping`].
     pub fn reset(&mut self, id: &str) -> Result<(), SessionError> {
         self.done(&Request::ControlReset { id: id.to_owned() })
+    }
+
+    /// Has the daemon read its configuration again: all of it counts then, or nothing.
+    ///
+    /// # Errors
+    /// `bad-configuration` with what is wrong, `needs-restart` with the keys, `address-in-use`, `not-permitted`, and as
+    /// [`Control::ping`].
+    pub fn reload(&mut self) -> Result<Reloaded, SessionError> {
+        self.status(&Request::Reload)
+    }
+
+    /// Has the daemon take nothing new and end when nothing is left, at the latest after `grace`; `None`: after its
+    /// `shutdown_grace`. Returns at once.
+    ///
+    /// # Errors
+    /// `draining` when it does already, `not-permitted`, and as [`Control::ping`].
+    pub fn drain(&mut self, grace: Option<Duration>) -> Result<Draining, SessionError> {
+        let ms = |grace: Duration| u32::try_from(grace.as_millis()).unwrap_or(u32::MAX);
+        self.status(&Request::Drain {
+            grace_ms: grace.map(ms),
+        })
+    }
+
+    /// Waits, however long it takes, until the daemon ends the session; what it says about that.
+    ///
+    /// # Errors
+    /// What the operating system refuses.
+    pub fn wait_until_gone(mut self) -> Result<Option<Failure>, SessionError> {
+        self.socket.set_receive_timeout(None)?;
+        let mut buffer = vec![0; MAX_MESSAGE];
+        loop {
+            match self.socket.recv(&mut buffer) {
+                Ok(Received::Message(len)) => {
+                    if let FromDaemon::Event(Event::SessionEnding(why)) =
+                        FromDaemon::decode(&buffer[..len])?
+                    {
+                        self.ending = Some(why);
+                    }
+                }
+                Ok(Received::End) => return Ok(self.ending),
+                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {
+                    return Ok(self.ending);
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
     }
 
     /// One request and its answer, for what has no method of its own.

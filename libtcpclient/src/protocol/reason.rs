@@ -95,6 +95,8 @@ words! {
         Internal = 30, "internal", "the daemon failed";
         ListenerClosed = 31, "listener-closed", "the listener was closed";
         TooManyRequests = 32, "too-many-requests", "too many requests are waiting for an answer";
+        BadConfiguration = 33, "bad-configuration", "the configuration is wrong";
+        NeedsRestart = 34, "needs-restart", "only a restart of the daemon can change that";
     }
 }
 
@@ -108,6 +110,7 @@ impl ErrorCode {
             ConnectionExists | AddressInUse => io::ErrorKind::AddrInUse,
             RemoteUnspecified | BadRequest | ArenaRequired | HelloExpected | NoSuchListener
             | ListenerClosed => io::ErrorKind::InvalidInput,
+            BadConfiguration => io::ErrorKind::InvalidData,
             InsufficientResources => io::ErrorKind::OutOfMemory,
             ConnectionClosing => io::ErrorKind::BrokenPipe,
             ConnectionRefused => io::ErrorKind::ConnectionRefused,
@@ -120,7 +123,9 @@ impl ErrorCode {
             QuotaExceeded => io::ErrorKind::QuotaExceeded,
             WouldBlock | TooManyRequests => io::ErrorKind::WouldBlock,
             Cancelled => io::ErrorKind::Interrupted,
-            UnknownRequest | VersionMismatch | Unsupported => io::ErrorKind::Unsupported,
+            UnknownRequest | VersionMismatch | Unsupported | NeedsRestart => {
+                io::ErrorKind::Unsupported
+            }
             Internal => io::ErrorKind::Other,
         }
     }

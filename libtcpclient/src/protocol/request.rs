@@ -133,6 +133,15 @@ pub enum Request {
         /// As [`super::status::ConnectionRow::id`] has it. (text16 ≤ 48)
         id: String,
     },
+    /// \[0x004a\] → `Status` with a [`super::status::Reloaded`]: the configuration is read again, and all of it counts or
+    /// nothing (`bad-configuration`, `needs-restart`, `address-in-use`). For root and the administrators' group.
+    Reload,
+    /// \[0x004b\] → `Status` with a [`super::status::Draining`]: nothing new is taken, and the daemon ends when nothing is left,
+    /// at the latest after this time, when it resets the rest. For root and the administrators' group.
+    Drain {
+        /// `None`: the configured `shutdown_grace`. Milliseconds. (bool, u32)
+        grace_ms: Option<u32>,
+    },
 }
 
 impl Request {
@@ -174,6 +183,8 @@ impl Request {
             DaemonStatus => 0x0047,
             ControlClose { .. } => 0x0048,
             ControlReset { .. } => 0x0049,
+            Reload => 0x004a,
+            Drain { .. } => 0x004b,
         }
     }
 
@@ -183,7 +194,7 @@ impl Request {
             Hello(hello) => hello.encode(out),
             Listen(listen) => listen.encode(out),
             Connect(connect) => connect.encode(out),
-            Adopt | Ping | DaemonStatus => {}
+            Adopt | Ping | DaemonStatus | Reload => {}
             CloseListener { listener } => out.u64(*listener),
             Accept {
                 listener,
@@ -202,9 +213,9 @@ impl Request {
                 linger_ms,
             } => {
                 out.u64(*connection);
-                out.bool(linger_ms.is_some());
-                out.u32(linger_ms.unwrap_or(0));
+                encode_optional(*linger_ms, out);
             }
+            Drain { grace_ms } => encode_optional(*grace_ms, out),
             Abort { connection }
             | GrowTransmit { connection }
             | ConnectionStatus { connection } => {
@@ -262,7 +273,7 @@ impl Request {
             },
             0x0031 => Request::Close {
                 connection: body.u64()?,
-                linger_ms: decode_linger(body)?,
+                linger_ms: decode_optional(body, "linger")?,
             },
             0x0032 => Request::Abort {
                 connection: body.u64()?,
@@ -305,13 +316,23 @@ impl Request {
             0x0049 => Request::ControlReset {
                 id: body.text16(MAX_ID, "id")?,
             },
+            0x004a => Request::Reload,
+            0x004b => Request::Drain {
+                grace_ms: decode_optional(body, "grace")?,
+            },
             other => return Err(DecodeError::UnknownKind(other)),
         })
     }
 }
 
-fn decode_linger(body: &mut Reader<'_>) -> Result<Option<u32>, DecodeError> {
-    match (body.bool("linger")?, body.u32()?) {
+/// Milliseconds that may be absent: a bool, then a u32 that is 0 without it.
+fn encode_optional(ms: Option<u32>, out: &mut Writer) {
+    out.bool(ms.is_some());
+    out.u32(ms.unwrap_or(0));
+}
+
+fn decode_optional(body: &mut Reader<'_>, name: &'static str) -> Result<Option<u32>, DecodeError> {
+    match (body.bool(name)?, body.u32()?) {
         (true, ms) => Ok(Some(ms)),
         (false, 0) => Ok(None),
         (false, _) => Err(DecodeError::Reserved),

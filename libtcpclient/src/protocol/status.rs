@@ -325,3 +325,23 @@ pub struct DaemonStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config_file: Option<String>,
 }
+
+/// What a reload changed: [`super::Request::Reload`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reloaded {
+    /// Keys with a new value, as `limits.sessions_per_uid`.
+    pub settings: Vec<String>,
+    /// Services that listen from now on.
+    pub services_added: Vec<String>,
+    /// Services that are different from the next connection on.
+    pub services_changed: Vec<String>,
+    /// Services that listen no more; their workers alive go on.
+    pub services_removed: Vec<String>,
+}
+
+/// A daemon that ends when nothing is left: [`super::Request::Drain`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Draining {
+    /// How long it waits at most.
+    pub grace_ms: u64,
+}

@@ -130,6 +130,8 @@ fn request() -> impl Strategy<Value = Request> {
         "[0-9.]{0,48}".prop_map(|id| Request::Show { id }),
         "[0-9.]{0,48}".prop_map(|id| Request::ControlClose { id }),
         "[0-9.]{0,48}".prop_map(|id| Request::ControlReset { id }),
+        Just(Request::Reload),
+        any::<Option<u32>>().prop_map(|grace_ms| Request::Drain { grace_ms }),
     ]
 }
 

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::Read;
 use std::process::Stdio;
 
-use libtcpclient::protocol::status::{ConnectionStatus, TcpState};
+use libtcpclient::protocol::status::{ConnectionStatus, Draining, Reloaded, TcpState};
 use libtcpclient::protocol::{ErrorCode, Filter, Json, Reply, Request};
 use serde_json::Value;
 
@@ -327,6 +327,55 @@ fn close_and_reset_are_silent_and_name_their_connection() {
             reset("12.3"),
             reset("12.4")
         ]
+    );
+}
+
+#[test]
+fn reload_says_what_is_different_now() {
+    let done = Reloaded {
+        settings: vec!["limits.sessions_per_uid".to_owned()],
+        services_added: vec!["echo".to_owned(), "discard".to_owned()],
+        ..Reloaded::default()
+    };
+    let daemon = FakeDaemon::new(move |_| Reply::Status(Json::of(&done).expect("JSON")).into());
+    assert_eq!(
+        tcpctl(&daemon.socket(), &["reload"]).worked(),
+        "settings changed: limits.sessions_per_uid\nservices added: echo, discard\n"
+    );
+    let json = &json_lines(&tcpctl(&daemon.socket(), &["reload", "--json"]).worked())[0];
+    assert_eq!(json["services_removed"], serde_json::json!([]));
+    let nothing =
+        FakeDaemon::new(|_| Reply::Status(Json::of(&Reloaded::default()).expect("JSON")).into());
+    assert_eq!(
+        tcpctl(&nothing.socket(), &["reload"]).worked(),
+        "nothing has changed\n"
+    );
+}
+
+#[test]
+fn drain_says_what_is_left_and_waits_for_the_end() {
+    let answer = |request: &Request| match request {
+        Request::Drain { grace_ms } => {
+            let grace_ms = grace_ms.map_or(10_000, u64::from);
+            Reply::Status(Json::of(&Draining { grace_ms }).expect("JSON")).into()
+        }
+        _ => Answer::Die,
+    };
+    let daemon = FakeDaemon::new(answer);
+    assert_eq!(
+        tcpctl(&daemon.socket(), &["drain", "--no-wait"]).worked(),
+        "nothing new is accepted; connections left: 0, at most 10 s\n"
+    );
+    let daemon = FakeDaemon::new(answer);
+    assert_eq!(
+        tcpctl(&daemon.socket(), &["drain", "--grace", "60"]).worked(),
+        "nothing new is accepted; connections left: 0, at most 1 min\nthe daemon is gone\n"
+    );
+    assert_eq!(
+        daemon.requests()[0],
+        Request::Drain {
+            grace_ms: Some(60_000)
+        }
     );
 }
 

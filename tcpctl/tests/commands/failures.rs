@@ -235,6 +235,8 @@ fn every_refusal_has_its_exit_code_and_says_the_rule() {
         (ErrorCode::BadRequest, 64),
         (ErrorCode::QuotaExceeded, 75),
         (ErrorCode::Draining, UNAVAILABLE),
+        (ErrorCode::BadConfiguration, 78),
+        (ErrorCode::NeedsRestart, 78),
         (ErrorCode::Internal, 70),
     ];
     for (code, exit) in expected {

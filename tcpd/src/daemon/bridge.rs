@@ -30,6 +30,7 @@ use tcpd_core::tcp::buffer::Ring;
 use tcpd_core::time::Instant;
 
 use self::exchange::slot_state;
+use self::services::ServiceListener;
 use self::words::{close_error, connection_options, end_error, open_error};
 use super::channel::ReportSender;
 use super::orders::{Credentials, Inspected, Inspection, Owner, Report, ServiceIndex, SessionId};
@@ -171,7 +172,7 @@ pub(crate) struct Bridge {
     sessions: HashMap<SessionId, Session>,
     connections: HashMap<EndpointId, Connection>,
     listeners: HashMap<ListenerId, Listener>,
-    services: HashMap<ServiceIndex, Vec<ListenerId>>,
+    services: HashMap<ServiceIndex, Vec<ServiceListener>>,
     /// Connections that a service accepted and no worker has adopted yet.
     unclaimed: HashMap<EndpointId, ServiceIndex>,
     /// Sessions to look at every turn.

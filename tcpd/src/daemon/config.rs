@@ -5,11 +5,13 @@
 //! defaults (etc/tcpd.toml), file, environment, flags; then checks between keys (`cross`). Every problem found is one
 //! message with place, key, value and what is allowed ([`ConfigError`]).
 
+mod change;
 mod cross;
 mod defaults;
 mod layers;
 mod problem;
 mod schema;
+mod source;
 mod strict;
 mod units;
 
@@ -20,9 +22,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
+pub use change::Change;
 pub use problem::{ConfigError, Place, Problem};
+pub use source::Source;
 pub use units::{format_duration, format_size, parse_duration, parse_size};
 
 /// The file read when no other is named; it may be missing.
@@ -35,7 +39,7 @@ pub const DEFAULTS: &str = include_str!("../../../etc/tcpd.toml");
 const HANDLERS: &[&str] = &["echo", "discard", "daytime", "time", "chargen", "http"];
 
 /// Everything that can be configured. etc/tcpd.toml explains each key.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// How long a stopping daemon lets connections finish.
@@ -57,7 +61,7 @@ pub struct Config {
 }
 
 /// `[device]`: the TUN interface.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Device {
     /// Interface name, 1 to 15 bytes.
@@ -113,7 +117,7 @@ impl Device {
 }
 
 /// `[tcp]`: the stack.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 #[expect(
     missing_docs,
@@ -163,7 +167,7 @@ pub struct Tcp {
 }
 
 /// `[limits]`: of the daemon, per uid, per session.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 #[expect(
     missing_docs,
@@ -193,7 +197,7 @@ pub struct Limits {
 }
 
 /// `[control]`: the socket of sessions, and who may do what.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Control {
     /// Path of the SOCK_SEQPACKET socket.
@@ -212,7 +216,7 @@ pub struct Control {
 }
 
 /// `[log]`.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Log {
     /// Directives of tracing's `EnvFilter`.
@@ -228,7 +232,7 @@ pub struct Log {
 }
 
 /// Where logs go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogTarget {
     /// The journal when systemd started us with one, otherwise stderr.
@@ -242,7 +246,7 @@ pub enum LogTarget {
 }
 
 /// When a new log file begins.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 #[expect(missing_docs, reason = "the names say it")]
 pub enum Rotation {
@@ -253,7 +257,7 @@ pub enum Rotation {
 }
 
 /// An entry of `[[service]]`.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Service {
     /// Unique name: letters, digits, `-` and `_`.
@@ -280,7 +284,7 @@ pub struct Service {
 }
 
 /// What the worker of a service does with its connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Handler {
     /// RFC 862.
@@ -305,7 +309,7 @@ impl Handler {
 }
 
 /// A range of ports, both ends included; the first is at least 1 and not above the last.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct PortRange {
     /// First port.
     pub first: u16,

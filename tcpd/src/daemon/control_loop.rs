@@ -20,6 +20,7 @@ mod hello;
 mod holdings;
 mod inspection;
 mod memory;
+mod reload;
 mod reports;
 mod requests;
 mod services;
@@ -41,12 +42,13 @@ use tcpd_core::time::Instant;
 
 use self::clients::{Clients, End};
 use self::counts::Counts;
+use self::reload::Reload;
 pub use self::services::Spawner;
 use self::stop::Stop;
 use self::tables::Inspections;
 use super::channel::{Disconnected, OrderSender, ReportReceiver};
 use super::clock;
-use super::config::Config;
+use super::config::{Config, Source};
 use super::control_socket::ControlSocket;
 use super::notify;
 use super::orders::{Order, Report, SessionId};
@@ -74,8 +76,8 @@ const REPORT_BATCH: usize = 4096;
 pub struct Setup {
     /// The configuration.
     pub config: Config,
-    /// The file it came from; `None` when there was none.
-    pub config_file: Option<String>,
+    /// Where it came from.
+    pub source: Source,
     /// Where clients connect.
     pub socket: ControlSocket,
     /// To the stack thread.
@@ -94,7 +96,7 @@ pub struct Setup {
 pub struct ControlLoop<W> {
     poll: Poll,
     config: Config,
-    config_file: Option<String>,
+    source: Source,
     interface: String,
     offload: bool,
     started: Instant,
@@ -122,6 +124,7 @@ pub struct ControlLoop<W> {
     /// Readiness was announced.
     ready: bool,
     counts: Counts,
+    reload: Option<Reload>,
     stop: Option<Stop>,
     watchdog: Option<(Duration, Instant)>,
     buffer: Vec<u8>,
@@ -172,7 +175,7 @@ impl<W: Spawner> ControlLoop<W> {
         .map_err(|error| Failure::new(Exit::Configuration, error.to_string()))?;
         Ok(Self {
             poll,
-            config_file: setup.config_file,
+            source: setup.source,
             interface: setup.interface,
             offload: setup.offload,
             started: setup.started,
@@ -194,6 +197,7 @@ impl<W: Spawner> ControlLoop<W> {
             listeners_awaited: 0,
             ready: false,
             counts: Counts::default(),
+            reload: None,
             stop: None,
             watchdog: None,
             buffer: vec![0; MAX_MESSAGE + 1],
@@ -216,7 +220,7 @@ impl<W: Spawner> ControlLoop<W> {
                 Err(failure) => break Err(failure),
             }
         };
-        self.finish(result.is_ok());
+        self.finish(result.as_ref().ok().copied());
         result
     }
 
@@ -412,7 +416,7 @@ impl<W: Spawner> ControlLoop<W> {
             match asked {
                 Asked::Stop => self.ask_to_stop(now),
                 Asked::Dump => self.dump(),
-                Asked::Reload => tracing::error!("reload is not supported yet, restart"),
+                Asked::Reload => self.ask_to_reload(now, None),
             }
         }
     }

@@ -12,6 +12,13 @@ pub fn ready(status: &str) {
     send(&[NotifyState::Ready, NotifyState::Status(status)]);
 }
 
+/// RELOADING=1; [`ready`] ends it.
+pub fn reloading() {
+    if let Ok(since) = NotifyState::monotonic_usec_now() {
+        send(&[NotifyState::Reloading, since]);
+    }
+}
+
 /// STOPPING=1, with room for the grace.
 pub fn stopping(grace: Duration) {
     let micros = u32::try_from(grace.as_micros().saturating_add(5_000_000)).unwrap_or(u32::MAX);

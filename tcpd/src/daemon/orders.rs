@@ -20,7 +20,7 @@ use tcpd_core::stack::{EndpointId, ListenerId, ListenerStatus, Status, Summary};
 /// A session's number, unique for the life of the daemon.
 pub type SessionId = u64;
 
-/// A service's place in the configuration.
+/// A service, by the number it got when it was first configured; never used again.
 pub type ServiceIndex = u32;
 
 /// Who asks, as the kernel says it (SO_PEERCRED).
@@ -85,6 +85,22 @@ pub enum Order {
         port: u16,
         /// Connections that may wait to be accepted.
         backlog: u32,
+    },
+    /// Change how many connections may wait at each of a service's listeners.
+    ServiceBacklog {
+        /// Which.
+        service: ServiceIndex,
+        /// Connections that may wait to be accepted.
+        backlog: u32,
+    },
+    /// Close a listener of a service: what nobody has accepted is reset, connections go on.
+    ServiceUnlisten {
+        /// Which.
+        service: ServiceIndex,
+        /// As in [`Order::ServiceListen`].
+        address: Option<IpAddr>,
+        /// As in [`Order::ServiceListen`].
+        port: u16,
     },
     /// Take the next waiting connection of a service; answered by [`Report::ServiceAccepted`].
     ServiceAccept {

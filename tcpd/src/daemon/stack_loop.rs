@@ -244,6 +244,14 @@ impl StackLoop {
             } => {
                 bridge.service_listen(stack, now, service, address, port, backlog);
             }
+            Order::ServiceBacklog { service, backlog } => {
+                bridge.service_backlog(stack, service, backlog);
+            }
+            Order::ServiceUnlisten {
+                service,
+                address,
+                port,
+            } => bridge.service_unlisten(stack, now, service, address, port),
             Order::ServiceAccept { service } => bridge.service_accept(stack, now, service),
             Order::AbortUnclaimed { endpoint } => bridge.abort_unclaimed(stack, now, endpoint),
             Order::Inspect { ticket, what } => {

@@ -1,6 +1,7 @@
 //! Who may see and do what. A refusal names its rule.
 //!
 //! * A user sees and acts on its own connections; root and the administrators' group on all.
+//! * Reload and drain are for them.
 //! * Ports below `control.privileged_ports_below` are for them too.
 //! * A worker's session, opened by token, acts on its one connection and nothing else, whatever its uid.
 //! * A session without an arena looks and operates, it has no connections.
@@ -58,10 +59,12 @@ impl Policy {
         match (kind, area) {
             (_, Area::Hello) => refuse(ErrorCode::HelloExpected, "Hello was said already"),
             (Kind::Worker, Area::Worker | Area::Connection | Area::Nothing) => Ok(()),
-            (Kind::Worker, Area::Opening | Area::Inspection | Area::Operation) => refuse(
-                ErrorCode::NotPermitted,
-                "rule worker: a session opened by token acts on its one connection only",
-            ),
+            (Kind::Worker, Area::Opening | Area::Inspection | Area::Operation | Area::Daemon) => {
+                refuse(
+                    ErrorCode::NotPermitted,
+                    "rule worker: a session opened by token acts on its one connection only",
+                )
+            }
             (Kind::Client | Kind::Control, Area::Worker) => refuse(
                 ErrorCode::NotPermitted,
                 "rule token: only a session opened by token can adopt",
@@ -69,11 +72,16 @@ impl Policy {
             (Kind::Control, Area::Opening | Area::Connection) => {
                 refuse(ErrorCode::ArenaRequired, "Hello did not ask for an arena")
             }
+            (Kind::Client | Kind::Control, Area::Daemon) if !administrator => refuse(
+                ErrorCode::NotPermitted,
+                "rule administrators: reload and drain are for root and the group of control.group",
+            ),
             (Kind::Client, Area::Opening) => self.check_port(administrator, request),
             (Kind::Client, Area::Connection)
-            | (Kind::Client | Kind::Control, Area::Inspection | Area::Operation | Area::Nothing) => {
-                Ok(())
-            }
+            | (
+                Kind::Client | Kind::Control,
+                Area::Inspection | Area::Operation | Area::Daemon | Area::Nothing,
+            ) => Ok(()),
         }
     }
 
@@ -113,6 +121,8 @@ enum Area {
     Inspection,
     /// Acts on anybody's connection.
     Operation,
+    /// Acts on the daemon as a whole.
+    Daemon,
     Nothing,
 }
 
@@ -138,6 +148,7 @@ impl Area {
             | Request::Sessions { .. }
             | Request::DaemonStatus => Area::Inspection,
             Request::ControlClose { .. } | Request::ControlReset { .. } => Area::Operation,
+            Request::Reload | Request::Drain { .. } => Area::Daemon,
             Request::Ping => Area::Nothing,
         }
     }

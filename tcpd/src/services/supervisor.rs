@@ -33,7 +33,7 @@ use self::accounts::Accounts;
 use self::tokens::Tokens;
 pub use self::tokens::{Refusal, TOKEN_LIFE};
 
-/// A service's place in the configuration.
+/// A service, by the number it got when it was first configured; never used again.
 pub type ServiceIndex = u32;
 /// A connection as the stack knows it: `EndpointId::to_bits`.
 pub type ConnectionId = u64;
@@ -87,7 +87,22 @@ struct Entry {
     asked: bool,
     /// Workers alive or ordered, and connections that wait for a spawner.
     busy: u32,
+    /// It is configured no more; its workers alive go on.
+    retired: bool,
     accounts: Accounts,
+}
+
+impl Entry {
+    fn new(service: Service) -> Self {
+        Self {
+            service,
+            waiting: false,
+            asked: false,
+            busy: 0,
+            retired: false,
+            accounts: Accounts::default(),
+        }
+    }
 }
 
 /// A connection taken from the backlog.
@@ -120,16 +135,9 @@ enum JobState {
 impl<W: Workforce> Supervisor<W> {
     /// For these services, in the order of their indices; workers reach the daemon at `socket` and run as `uid`.
     pub fn new(services: Vec<Service>, workforce: W, socket: PathBuf, uid: u32) -> Self {
-        let entry = |service| Entry {
-            service,
-            waiting: false,
-            asked: false,
-            busy: 0,
-            accounts: Accounts::default(),
-        };
         Self {
             workforce,
-            services: services.into_iter().map(entry).collect(),
+            services: services.into_iter().map(Entry::new).collect(),
             jobs: HashMap::new(),
             lost: VecDeque::new(),
             tokens: Tokens::new(),
@@ -143,6 +151,46 @@ impl<W: Workforce> Supervisor<W> {
     /// The workforce, to look at.
     pub fn workforce(&self) -> &W {
         &self.workforce
+    }
+
+    /// Services configured, with their numbers.
+    pub fn services(&self) -> impl Iterator<Item = (ServiceIndex, &Service)> {
+        (0..)
+            .zip(&self.services)
+            .filter(|(_, entry)| !entry.retired)
+            .map(|(index, entry)| (index, &entry.service))
+    }
+
+    /// The name of a service, also of one that is configured no more.
+    pub fn name(&self, service: ServiceIndex) -> &str {
+        self.services
+            .get(service as usize)
+            .map_or("", |entry| entry.service.name.as_str())
+    }
+
+    /// The number that the next service gets.
+    pub fn next_index(&self) -> ServiceIndex {
+        ServiceIndex::try_from(self.services.len()).unwrap_or(ServiceIndex::MAX)
+    }
+
+    /// One more service; its number is [`Supervisor::next_index`].
+    pub fn add(&mut self, service: Service) {
+        self.services.push(Entry::new(service));
+    }
+
+    /// A service is to be different from the next connection on.
+    pub fn change(&mut self, index: ServiceIndex, service: Service) {
+        if let Some(entry) = self.entry(index) {
+            entry.service = service;
+        }
+    }
+
+    /// A service is configured no more. Its workers alive go on, and so does one that is on its way.
+    pub fn retire(&mut self, index: ServiceIndex) {
+        if let Some(entry) = self.entry(index) {
+            entry.retired = true;
+            entry.waiting = false;
+        }
     }
 
     /// Connections wait in the service's backlog.
@@ -291,10 +339,11 @@ impl<W: Workforce> Supervisor<W> {
         })
     }
 
-    /// One row a service; `waiting` says how many connections its backlog holds.
+    /// One row a service, and one for each that still has workers; `waiting` says how many connections its backlog holds.
     pub fn rows(&self, waiting: impl Fn(ServiceIndex) -> u32) -> Vec<ServiceRow> {
         (0..)
             .zip(&self.services)
+            .filter(|(_, entry)| !entry.retired || entry.busy > 0)
             .map(|(index, entry)| entry.row(waiting(index)))
             .collect()
     }
@@ -319,7 +368,8 @@ impl<W: Workforce> Supervisor<W> {
         let mut room = self.workforce.room().saturating_sub(asked);
         for (index, entry) in (0..).zip(&mut self.services) {
             let free = entry.busy < entry.service.max_workers;
-            if self.accepting && room > 0 && entry.waiting && !entry.asked && free {
+            if self.accepting && room > 0 && !entry.retired && entry.waiting && !entry.asked && free
+            {
                 entry.waiting = false;
                 entry.asked = true;
                 room -= 1;

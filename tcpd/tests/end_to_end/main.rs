@@ -17,4 +17,5 @@ mod idle;
 mod killed;
 mod lifecycle;
 mod programs;
+mod reload;
 mod restart;

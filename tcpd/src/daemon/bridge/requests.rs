@@ -53,7 +53,9 @@ impl Bridge {
             | Request::Sessions { .. }
             | Request::DaemonStatus
             | Request::ControlClose { .. }
-            | Request::ControlReset { .. } => Some(Reply::error(
+            | Request::ControlReset { .. }
+            | Request::Reload
+            | Request::Drain { .. } => Some(Reply::error(
                 ErrorCode::Internal,
                 "this request is the control thread's",
             )),

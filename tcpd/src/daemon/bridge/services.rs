@@ -2,6 +2,14 @@
 
 use super::*;
 
+/// A listener of a service, and what was asked for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ServiceListener {
+    listener: ListenerId,
+    address: Option<IpAddr>,
+    port: u16,
+}
+
 impl Bridge {
     /// Opens a service's listener and reports it.
     pub(crate) fn service_listen(
@@ -30,7 +38,12 @@ impl Bridge {
                         options: StreamOptions::default(),
                     },
                 );
-                self.services.entry(service).or_default().push(listener);
+                let opened = ServiceListener {
+                    listener,
+                    address,
+                    port,
+                };
+                self.services.entry(service).or_default().push(opened);
                 stack
                     .listener_status(listener)
                     .map(|status| status.local)
@@ -41,6 +54,40 @@ impl Bridge {
         self.report(Report::ServiceListening { service, result });
     }
 
+    /// How many connections may wait at each listener of a service.
+    pub(crate) fn service_backlog(
+        &self,
+        stack: &mut DaemonStack,
+        service: ServiceIndex,
+        backlog: u32,
+    ) {
+        for entry in self.services.get(&service).into_iter().flatten() {
+            stack.set_backlog(entry.listener, backlog);
+        }
+    }
+
+    /// Closes a service's listener: what nobody has accepted is reset.
+    pub(crate) fn service_unlisten(
+        &mut self,
+        stack: &mut DaemonStack,
+        now: Instant,
+        service: ServiceIndex,
+        address: Option<IpAddr>,
+        port: u16,
+    ) {
+        let Some(listeners) = self.services.get_mut(&service) else {
+            return;
+        };
+        let closed = |entry: &mut ServiceListener| (entry.address, entry.port) == (address, port);
+        for entry in listeners.extract_if(.., closed) {
+            self.listeners.remove(&entry.listener);
+            stack.close_listener(now, entry.listener);
+        }
+        if listeners.is_empty() {
+            self.services.remove(&service);
+        }
+    }
+
     /// Takes the next waiting connection of a service and reports it.
     pub(crate) fn service_accept(
         &mut self,
@@ -49,8 +96,8 @@ impl Bridge {
         service: ServiceIndex,
     ) {
         let listeners = self.services.get(&service).cloned().unwrap_or_default();
-        let connection = listeners.iter().find_map(|listener| {
-            let endpoint = stack.accept(now, *listener)?;
+        let connection = listeners.iter().find_map(|entry| {
+            let endpoint = stack.accept(now, entry.listener)?;
             let view = stack.view(endpoint)?;
             Some((endpoint, view.local, view.remote))
         });
@@ -62,9 +109,9 @@ impl Bridge {
             connection,
         });
         if connection.is_some()
-            && listeners.iter().any(|listener| {
+            && listeners.iter().any(|entry| {
                 stack
-                    .listener_status(*listener)
+                    .listener_status(entry.listener)
                     .is_some_and(|status| status.queued > 0)
             })
         {

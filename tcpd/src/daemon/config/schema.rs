@@ -38,9 +38,25 @@ pub(super) struct Key {
     pub(super) section: &'static str,
     pub(super) name: &'static str,
     pub(super) kind: Kind,
+    pub(super) applied: Applied,
+}
+
+/// When a change of a key counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Applied {
+    /// At the next reload.
+    ByReload,
+    /// At the next start: the device, the socket, the log, the layout of arenas and the stack are made once.
+    ByRestart,
 }
 
 impl Key {
+    /// A reload applies it.
+    const fn by_reload(mut self) -> Self {
+        self.applied = Applied::ByReload;
+        self
+    }
+
     /// `section.name`.
     pub(super) fn path(&self) -> String {
         if self.section.is_empty() {
@@ -78,6 +94,7 @@ const fn key(section: &'static str, name: &'static str, kind: Kind) -> Key {
         section,
         name,
         kind,
+        applied: Applied::ByRestart,
     }
 }
 
@@ -89,7 +106,8 @@ pub(super) const KEYS: &[Key] = &[
         "",
         "shutdown_grace",
         Kind::Duration(seconds(0), seconds(3600)),
-    ),
+    )
+    .by_reload(),
     key("device", "name", Kind::InterfaceName),
     key("device", "configure", Kind::Boolean),
     key("device", "host_v4", Kind::AddressV4),
@@ -157,7 +175,7 @@ pub(super) const KEYS: &[Key] = &[
     key("limits", "half_open", Kind::Integer(1, 10_000_000)),
     key("limits", "time_wait", Kind::Integer(0, 10_000_000)),
     key("limits", "orphans", Kind::Integer(0, 10_000_000)),
-    key("limits", "backlog", Kind::Integer(1, 65_535)),
+    key("limits", "backlog", Kind::Integer(1, 65_535)).by_reload(),
     key("limits", "backlog_max", Kind::Integer(1, 65_535)),
     key("limits", "out_of_order_ranges", Kind::Integer(1, 4096)),
     key(
@@ -166,26 +184,29 @@ pub(super) const KEYS: &[Key] = &[
         Kind::Duration(seconds(0), seconds(60)),
     ),
     key("limits", "reset_rate", Kind::Integer(1, 1_000_000)),
-    key("limits", "sessions_per_uid", Kind::Integer(1, 1_000_000)),
+    key("limits", "sessions_per_uid", Kind::Integer(1, 1_000_000)).by_reload(),
     key(
         "limits",
         "connections_per_uid",
         Kind::Integer(1, 10_000_000),
-    ),
-    key("limits", "listeners_per_uid", Kind::Integer(0, 65_535)),
-    key("limits", "ring_bytes_per_uid", Kind::Size(1 << 20, 1 << 44)),
+    )
+    .by_reload(),
+    key("limits", "listeners_per_uid", Kind::Integer(0, 65_535)).by_reload(),
+    key("limits", "ring_bytes_per_uid", Kind::Size(1 << 20, 1 << 44)).by_reload(),
     key("limits", "slots_per_session", Kind::Integer(1, 4096)),
     key(
         "limits",
         "requests_per_session",
         Kind::Integer(16, 1_000_000),
-    ),
+    )
+    .by_reload(),
     key(
         "limits",
         "unread_bytes_per_session",
         Kind::Size(128 << 10, 1 << 30),
-    ),
-    key("limits", "messages_per_turn", Kind::Integer(1, 4096)),
+    )
+    .by_reload(),
+    key("limits", "messages_per_turn", Kind::Integer(1, 4096)).by_reload(),
     key("control", "socket", Kind::AbsolutePath),
     key("control", "mode", Kind::Mode),
     key("control", "group", Kind::GroupName),
@@ -193,12 +214,14 @@ pub(super) const KEYS: &[Key] = &[
         "control",
         "privileged_ports_below",
         Kind::Integer(0, 65_535),
-    ),
+    )
+    .by_reload(),
     key(
         "control",
         "hello_timeout",
         Kind::Duration(milliseconds(100), seconds(600)),
-    ),
+    )
+    .by_reload(),
     key("log", "level", Kind::LogDirectives),
     key(
         "log",

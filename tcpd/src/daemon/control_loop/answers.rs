@@ -278,7 +278,7 @@ impl<W: Spawner> ControlLoop<W> {
             spawner_restarts: self.services.workforce().started_again(),
             lost_log_lines: logging::lost_lines(),
             draining: self.stop.is_some(),
-            config_file: self.config_file.clone(),
+            config_file: self.source.file().map(|file| file.display().to_string()),
         };
         json(&status)
     }
@@ -388,7 +388,8 @@ fn page<T: serde::Serialize>(cursor: u64, rows: &[T]) -> Reply {
     Reply::Rows(page)
 }
 
-fn json(value: &impl serde::Serialize) -> Reply {
+/// A status in JSON.
+pub(super) fn json(value: &impl serde::Serialize) -> Reply {
     Json::of(value).map_or_else(
         |error| Reply::error(ErrorCode::Internal, error.to_string()),
         Reply::Status,

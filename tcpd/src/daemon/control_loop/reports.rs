@@ -54,7 +54,7 @@ impl<W: Spawner> ControlLoop<W> {
                 self.clients.released(session);
             }
             Report::ServiceListening { service, result } => {
-                self.on_service_listening(service, result)
+                self.on_service_listening(now, service, result)
             }
             Report::ServiceIncoming { service } => self.on_service_incoming(now, service),
             Report::ServiceAccepted {

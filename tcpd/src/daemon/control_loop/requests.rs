@@ -1,5 +1,7 @@
 //! What becomes of a request: checked against the policy, then answered here, or handed to the stack thread.
 
+use std::time::Duration;
+
 use libtcpclient::protocol::{ErrorCode, Failure, Reply, Request};
 use tcpd_core::stack::EndpointId;
 use tcpd_core::time::Instant;
@@ -144,6 +146,15 @@ impl<W: Spawner> ControlLoop<W> {
                 }
                 self.hand_over(id, number, Request::Listen(listen));
                 Ok(())
+            }
+            Request::Reload => {
+                self.ask_to_reload(now, Some((id, number)));
+                Ok(())
+            }
+            Request::Drain { grace_ms } => {
+                let grace = grace_ms.map(|ms| Duration::from_millis(ms.into()));
+                let reply = self.drain(now, grace);
+                self.reply(id, number, reply)
             }
             Request::Hello(_)
             | Request::CloseListener { .. }

@@ -1,6 +1,6 @@
 //! The supervisor's place in the loop: what the stack thread and the spawner tell it, and what it asks of the stack.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsRawFd;
 
 use tcpd_core::stack::EndpointId;
@@ -10,6 +10,7 @@ use super::super::channel::OrderSender;
 use super::super::notify;
 use super::super::orders::{Order, ServiceIndex};
 use super::ControlLoop;
+use crate::services::Service;
 use crate::services::spawner_handle::{SpawnerHandle, Workforce};
 use crate::services::supervisor;
 
@@ -56,31 +57,11 @@ impl supervisor::Daemon for Stack<'_> {
 impl<W: Spawner> ControlLoop<W> {
     /// Asks for a listener for each address of each enabled service.
     pub(super) fn open_services(&mut self) {
-        let services: Vec<_> = self
-            .config
-            .services
-            .iter()
-            .filter(|service| service.enabled)
-            .cloned()
-            .collect();
-        for (service, entry) in (0..).zip(&services) {
-            let (port, backlog) = (entry.port, entry.backlog);
-            self.listeners_awaited += entry.addresses.len().max(1);
-            if entry.addresses.is_empty() {
-                self.order(Order::ServiceListen {
-                    service,
-                    address: None,
-                    port,
-                    backlog,
-                });
-            }
-            for address in &entry.addresses {
-                self.order(Order::ServiceListen {
-                    service,
-                    address: Some(*address),
-                    port,
-                    backlog,
-                });
+        let wanted: Vec<_> = self.services.services().map(wanted_of).collect();
+        for service in wanted {
+            for place in &service.places {
+                self.listeners_awaited += 1;
+                self.order(service.listen(*place));
             }
         }
         self.orders.flush();
@@ -88,9 +69,13 @@ impl<W: Spawner> ControlLoop<W> {
 
     pub(super) fn on_service_listening(
         &mut self,
+        now: Instant,
         service: ServiceIndex,
         result: Result<SocketAddr, String>,
     ) {
+        if self.ready {
+            return self.on_reload_listening(now, service, result);
+        }
         let name = self.service_name(service);
         match result {
             Ok(local) => tracing::info!(service = name, %local, "a service listens"),
@@ -103,17 +88,14 @@ impl<W: Spawner> ControlLoop<W> {
     /// Tells systemd, once every listener is open: who waits for that can connect then.
     pub(super) fn say_ready(&mut self) {
         if self.listeners_awaited == 0 && !std::mem::replace(&mut self.ready, true) {
-            tracing::info!(services = self.services_count(), "ready");
-            notify::ready(&format!("serving {} services", self.services_count()));
+            tracing::info!(services = self.services.services().count(), "ready");
+            self.notify_ready();
         }
     }
 
-    fn services_count(&self) -> usize {
-        self.config
-            .services
-            .iter()
-            .filter(|service| service.enabled)
-            .count()
+    pub(super) fn notify_ready(&self) {
+        let services = self.services.services().count();
+        notify::ready(&format!("serving {services} services"));
     }
 
     pub(super) fn on_service_incoming(&mut self, now: Instant, service: ServiceIndex) {
@@ -145,15 +127,52 @@ impl<W: Spawner> ControlLoop<W> {
         self.services.on_deadline(now, &mut Stack(&mut self.orders));
     }
 
-    /// The name of a service; indices count the enabled ones.
+    /// The name of a service.
     pub(super) fn service_name(&self, service: ServiceIndex) -> &str {
-        let mut enabled = self
-            .config
-            .services
-            .iter()
-            .filter(|service| service.enabled);
-        enabled
-            .nth(service as usize)
-            .map_or("", |service| service.name.as_str())
+        self.services.name(service)
+    }
+}
+
+/// Where a service is to listen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Wanted {
+    pub(super) service: ServiceIndex,
+    pub(super) places: Vec<Place>,
+    pub(super) backlog: u32,
+}
+
+/// An own address, or every one, and a port.
+pub(super) type Place = (Option<IpAddr>, u16);
+
+pub(super) fn wanted_of((service, entry): (ServiceIndex, &Service)) -> Wanted {
+    let all = entry.addresses.is_empty().then_some(None);
+    let some = entry.addresses.iter().copied().map(Some);
+    Wanted {
+        service,
+        places: all
+            .into_iter()
+            .chain(some)
+            .map(|address| (address, entry.port))
+            .collect(),
+        backlog: entry.backlog,
+    }
+}
+
+impl Wanted {
+    pub(super) fn listen(&self, (address, port): Place) -> Order {
+        Order::ServiceListen {
+            service: self.service,
+            address,
+            port,
+            backlog: self.backlog,
+        }
+    }
+
+    pub(super) fn unlisten(&self, (address, port): Place) -> Order {
+        Order::ServiceUnlisten {
+            service: self.service,
+            address,
+            port,
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! How the daemon stops.
 //!
-//! 1. The first SIGTERM or SIGINT: nothing new is taken, what is in flight has `shutdown_grace`. Clients are told, and
+//! 1. The first SIGTERM or SIGINT, or `tcpctl drain`: nothing new is taken, what is in flight has `shutdown_grace`. Clients are told, and
 //!    may still look and act on what they have; workers on their way may still adopt their connection.
 //! 2. A second one: now.
 //! 3. The stack thread resets what is left and says how much that was. Then the workers are ended, every session hears
@@ -8,11 +8,13 @@
 
 use std::time::Duration;
 
-use libtcpclient::protocol::Event;
+use libtcpclient::protocol::status::Draining;
+use libtcpclient::protocol::{ErrorCode, Event, Reply};
 use tcpd_core::time::Instant;
 
 use super::super::orders::Order;
 use super::super::{logging, notify};
+use super::answers::json;
 use super::clients::End;
 use super::{ControlLoop, Spawner};
 use crate::exit_code::{Exit, Failure};
@@ -31,11 +33,27 @@ pub(super) struct Stop {
 impl<W: Spawner> ControlLoop<W> {
     /// SIGTERM or SIGINT: the first one gracefully, a second one now.
     pub(super) fn ask_to_stop(&mut self, now: Instant) {
-        let grace = if self.stop.is_none() {
-            self.config.shutdown_grace
-        } else {
-            Duration::ZERO
-        };
+        match self.stop {
+            None => self.stop_within(now, self.config.shutdown_grace),
+            Some(_) => {
+                tracing::info!("stopping now");
+                self.stop_within(now, Duration::ZERO);
+            }
+        }
+    }
+
+    /// A client wants the daemon to end when nothing is left; `None`: as long as `shutdown_grace` allows.
+    pub(super) fn drain(&mut self, now: Instant, grace: Option<Duration>) -> Reply {
+        if self.stop.is_some() {
+            return Reply::error(ErrorCode::Draining, "");
+        }
+        let grace = grace.unwrap_or(self.config.shutdown_grace);
+        self.stop_within(now, grace);
+        let grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
+        json(&Draining { grace_ms })
+    }
+
+    fn stop_within(&mut self, now: Instant, grace: Duration) {
         if self.stop.is_none() {
             tracing::info!(grace = ?grace, "stopping: nothing new is accepted");
             notify::stopping(grace);
@@ -43,8 +61,6 @@ impl<W: Spawner> ControlLoop<W> {
             self.tell_all(&Event::Draining {
                 grace_ms: u32::try_from(grace.as_millis()).unwrap_or(u32::MAX),
             });
-        } else {
-            tracing::info!("stopping now");
         }
         self.stop = Some(Stop {
             patience_ends: now + grace + PATIENCE,
@@ -62,15 +78,19 @@ impl<W: Spawner> ControlLoop<W> {
         }
     }
 
-    /// The very end: workers, sessions, the socket's file.
-    pub(super) fn finish(mut self, orderly: bool) {
+    /// The very end: workers, sessions, the socket's file. `reset`: connections that had to be, `None` when the daemon has failed.
+    pub(super) fn finish(mut self, reset: Option<u64>) {
         self.services.kill_all();
-        let (by, why) = match orderly {
-            true => (EndedBy::Stopping, "the daemon has stopped"),
-            false => (EndedBy::Daemon, "the daemon has failed"),
+        let (by, why) = match reset {
+            Some(0) => (EndedBy::Stopping, "the daemon has stopped".to_owned()),
+            Some(reset) => (
+                EndedBy::Stopping,
+                format!("the daemon has stopped; connections reset: {reset}"),
+            ),
+            None => (EndedBy::Daemon, "the daemon has failed".to_owned()),
         };
         for id in self.clients.ids() {
-            self.end_session(id, End::because(by, why));
+            self.end_session(id, End::because(by, &why));
         }
         self.orders.flush();
         self.socket.remove();

@@ -2,6 +2,7 @@
 
 mod hostile;
 mod inspections;
+mod reload;
 mod sessions;
 mod stopping;
 mod workers;
@@ -112,6 +113,16 @@ impl Fixture {
         config.control.socket = directory.join("tcpd.sock");
         // A small arena is made faster.
         config.limits.slots_per_session = 4;
+        let file = directory.join("tcpd.toml");
+        std::fs::write(&file, "").expect("the temporary directory is writable");
+        let source = Source {
+            file: Some(file),
+            flags: vec![
+                format!("control.socket={}", config.control.socket.display()),
+                "limits.slots_per_session=4".to_owned(),
+            ],
+            ..Source::default()
+        };
         change(&mut config);
         let socket = ControlSocket::open(&config.control).expect("a socket");
         let (orders, receiver, _waiting) = channel::orders().expect("an eventfd");
@@ -126,7 +137,7 @@ impl Fixture {
         let supervisor = Supervisor::new(services, spawner, config.control.socket.clone(), 0);
         let setup = Setup {
             config,
-            config_file: None,
+            source,
             socket,
             orders,
             reports,

@@ -85,6 +85,8 @@ fn a_worker_acts_on_its_connection_only_even_as_root() {
         connect(0),
         Request::List { filter, cursor: 0 },
         Request::ControlReset { id: String::new() },
+        Request::Reload,
+        Request::Drain { grace_ms: None },
     ] {
         assert_eq!(
             code(true, Kind::Worker, &request),
@@ -116,6 +118,16 @@ fn a_session_without_an_arena_looks_but_has_no_connections() {
         code(false, Kind::Control, &Request::Adopt),
         Err(ErrorCode::NotPermitted)
     );
+}
+
+#[test]
+fn the_daemon_as_a_whole_is_for_administrators() {
+    for kind in [Kind::Client, Kind::Control] {
+        for request in [Request::Reload, Request::Drain { grace_ms: Some(0) }] {
+            assert_eq!(code(true, kind, &request), Ok(()));
+            assert_eq!(code(false, kind, &request), Err(ErrorCode::NotPermitted));
+        }
+    }
 }
 
 #[test]

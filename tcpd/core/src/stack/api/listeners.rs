@@ -92,6 +92,15 @@ impl<R: Ring> Stack<R> {
         }
     }
 
+    /// How many established connections may wait from now on, at least 1, at most the stack's limit; those that wait go on
+    /// waiting. Nothing happens for a name that is none.
+    pub fn set_backlog(&mut self, listener: ListenerId, backlog: u32) {
+        let most = self.config.limits.backlog_max.max(1);
+        if let Some(Slot::Listener(listener)) = self.endpoints.get_mut(listener.0.key()) {
+            listener.backlog = backlog.clamp(1, most);
+        }
+    }
+
     /// Closes a listener; half-open and unaccepted connections of it are reset. Nothing happens for a name that is none.
     pub fn close_listener(&mut self, now: Instant, listener: ListenerId) {
         let Some(Slot::Listener(closing)) = self.endpoints.get_mut(listener.0.key()) else {

@@ -56,7 +56,7 @@ fn at_the_end_every_session_hears_it_and_the_sockets_file_is_gone() {
     let mut t = Fixture::new();
     let client = t.client(1000, true);
     let path = t.control.config.control.socket.clone();
-    t.control.finish(true);
+    t.control.finish(Some(0));
     assert!(!path.exists());
     let mut buffer = vec![0; MAX_MESSAGE];
     let Ok(Received::Message(length)) = client.socket.recv(&mut buffer) else {

@@ -1,0 +1,233 @@
+//! Reload: the whole new configuration, or nothing of it.
+//!
+//! 1. It is read and checked as at the start. What is wrong with it, or what only a restart changes, refuses all of it.
+//! 2. Listeners that are new are opened beside the old ones. If one cannot be, those opened are closed again, and the
+//!    reload is refused.
+//! 3. Now nothing can fail any more: settings, services and limits count, and listeners that are no longer wanted close.
+//!    Connections are not touched, and workers alive go on as they began.
+
+use std::net::SocketAddr;
+
+use libtcpclient::protocol::status::Reloaded;
+use libtcpclient::protocol::{ErrorCode, Reply};
+use tcpd_core::time::Instant;
+
+use super::super::config::{self, Change, Config};
+use super::super::orders::{Order, ServiceIndex, SessionId};
+use super::super::{configured_services, notify};
+use super::answers::json;
+use super::holdings::Waiting;
+use super::services::{Place, Wanted, wanted_of};
+use super::{ControlLoop, Spawner};
+
+/// A reload that waits for its listeners.
+#[derive(Debug)]
+pub(super) struct Reload {
+    asker: Asker,
+    config: Config,
+    plan: Plan,
+    /// Listeners asked for, in order, of which the reports are still to come.
+    awaited: usize,
+    opened: Vec<(ServiceIndex, Place)>,
+    failed: Option<String>,
+}
+
+/// Who asked: a session's request, or a signal.
+type Asker = Option<(SessionId, u32)>;
+
+/// What is to be done.
+#[derive(Debug, Default)]
+struct Plan {
+    change: Change,
+    /// Services that are new or different, with their numbers.
+    services: Vec<(ServiceIndex, crate::services::Service)>,
+    removed: Vec<ServiceIndex>,
+    open: Vec<(Wanted, Place)>,
+    close: Vec<(Wanted, Place)>,
+}
+
+impl<W: Spawner> ControlLoop<W> {
+    /// SIGHUP, or a session that may ask for it.
+    pub(super) fn ask_to_reload(&mut self, now: Instant, asker: Asker) {
+        if let Some((id, number)) = asker {
+            self.wait_for_answer(id, number, Waiting::Other);
+        }
+        if self.stop.is_some() {
+            return self.refuse_reload(asker, ErrorCode::Draining, String::new());
+        }
+        if !self.ready || self.reload.is_some() {
+            let why = "the daemon is still starting or reloading".to_owned();
+            return self.refuse_reload(asker, ErrorCode::TooManyRequests, why);
+        }
+        notify::reloading();
+        let config = match self.source.load() {
+            Ok(config) => config,
+            Err(error) => {
+                // One problem a line; an answer is one line.
+                let why = error.to_string().replace('\n', "; ");
+                return self.refuse_reload(asker, ErrorCode::BadConfiguration, why);
+            }
+        };
+        let change = Change::between(&self.config, &config);
+        if !change.needs_restart.is_empty() {
+            let keys = change.needs_restart.join(", ");
+            let why = format!("only a restart changes {keys}; nothing was changed");
+            return self.refuse_reload(asker, ErrorCode::NeedsRestart, why);
+        }
+        let plan = self.plan(change);
+        let reload = Reload {
+            asker,
+            config,
+            awaited: plan.open.len(),
+            plan,
+            opened: Vec::new(),
+            failed: None,
+        };
+        for (service, place) in &reload.plan.open {
+            self.order(service.listen(*place));
+        }
+        self.reload = Some(reload);
+        self.finish_reload(now);
+    }
+
+    /// Which listeners to open and close.
+    fn plan(&self, change: Change) -> Plan {
+        let mut plan = Plan::default();
+        let known = |name: &str| {
+            self.services
+                .services()
+                .find(|(_, service)| service.name == name)
+        };
+        let mut next = self.services.next_index();
+        let different = change.added.iter().chain(&change.changed);
+        for service in configured_services::enabled(&different.cloned().collect::<Vec<_>>()) {
+            let old = known(&service.name).map(wanted_of);
+            let index = old.as_ref().map_or(next, |old| old.service);
+            next += u32::from(old.is_none());
+            let new = wanted_of((index, &service));
+            let had = old.as_ref().map_or(&[][..], |old| &old.places);
+            let fresh = new.places.iter().filter(|place| !had.contains(place));
+            plan.open.extend(fresh.map(|place| (new.clone(), *place)));
+            if let Some(old) = &old {
+                let stale = old
+                    .places
+                    .iter()
+                    .filter(|place| !new.places.contains(place));
+                plan.close.extend(stale.map(|place| (old.clone(), *place)));
+            }
+            plan.services.push((index, service));
+        }
+        for (index, service) in change.removed.iter().filter_map(|name| known(name)) {
+            let old = wanted_of((index, service));
+            plan.close
+                .extend(old.places.iter().map(|place| (old.clone(), *place)));
+            plan.removed.push(index);
+        }
+        plan.change = change;
+        plan
+    }
+
+    /// A listener that a reload asked for is open, or why not.
+    pub(super) fn on_reload_listening(
+        &mut self,
+        now: Instant,
+        service: ServiceIndex,
+        result: Result<SocketAddr, String>,
+    ) {
+        let Some(reload) = &mut self.reload else {
+            return;
+        };
+        // The answers come in the order of the questions.
+        let asked = reload.plan.open.len() - reload.awaited;
+        reload.awaited -= 1;
+        let place = reload.plan.open[asked].1;
+        match result {
+            Ok(_) => reload.opened.push((service, place)),
+            Err(error) => {
+                let name = reload
+                    .plan
+                    .services
+                    .iter()
+                    .find(|(index, _)| *index == service);
+                let name = name.map_or("", |(_, service)| &service.name);
+                let why = format!("service {name} cannot listen on port {}: {error}", place.1);
+                reload.failed.get_or_insert(why);
+            }
+        }
+        self.finish_reload(now);
+    }
+
+    /// Once every listener was reported: all of it, or nothing.
+    fn finish_reload(&mut self, now: Instant) {
+        let Some(reload) = self.reload.take_if(|reload| reload.awaited == 0) else {
+            return;
+        };
+        if let Some(why) = reload.failed {
+            for (service, (address, port)) in reload.opened {
+                self.order(Order::ServiceUnlisten {
+                    service,
+                    address,
+                    port,
+                });
+            }
+            let why = format!("{why}; nothing was changed");
+            return self.refuse_reload(reload.asker, ErrorCode::AddressInUse, why);
+        }
+        self.config = reload.config;
+        self.policy.privileged_ports_below = self.config.control.privileged_ports_below;
+        let plan = reload.plan;
+        for (service, place) in &plan.close {
+            self.order(service.unlisten(*place));
+        }
+        for index in plan.removed {
+            self.services.retire(index);
+        }
+        for (index, service) in plan.services {
+            let backlog = service.backlog;
+            if index == self.services.next_index() {
+                self.services.add(service);
+            } else {
+                self.services.change(index, service);
+                self.order(Order::ServiceBacklog {
+                    service: index,
+                    backlog,
+                });
+            }
+            // Somebody may wait since before it had its number, or may have a worker now.
+            self.on_service_incoming(now, index);
+        }
+        let names = |services: &[config::Service]| -> Vec<String> {
+            services
+                .iter()
+                .map(|service| service.name.clone())
+                .collect()
+        };
+        let done = Reloaded {
+            settings: plan.change.settings,
+            services_added: names(&plan.change.added),
+            services_changed: names(&plan.change.changed),
+            services_removed: plan.change.removed,
+        };
+        tracing::info!(
+            settings = ?done.settings,
+            added = ?done.services_added,
+            changed = ?done.services_changed,
+            removed = ?done.services_removed,
+            "the configuration was reloaded"
+        );
+        self.notify_ready();
+        if let Some((id, number)) = reload.asker {
+            self.reply_later(id, number, json(&done));
+        }
+    }
+
+    fn refuse_reload(&mut self, asker: Asker, code: ErrorCode, why: String) {
+        tracing::error!(why, "the configuration was not reloaded");
+        if self.ready && self.stop.is_none() {
+            self.notify_ready();
+        }
+        if let Some((id, number)) = asker {
+            self.reply_later(id, number, Reply::error(code, why));
+        }
+    }
+}

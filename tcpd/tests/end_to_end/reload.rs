@@ -1,0 +1,146 @@
+//! A running daemon gets another configuration, or is drained.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use libtcpclient::client::error::SessionError;
+use libtcpclient::protocol::ErrorCode;
+use rustix::process::Signal;
+
+use crate::common::daemon::{Daemon, STACK_V4};
+use crate::common::deadline::wait_for;
+use crate::common::namespace::in_namespace;
+
+const ECHO: &str = "[[service]]\nname = \"echo\"\nport = 7\nhandler = \"echo\"\n";
+const DAYTIME: &str = "[[service]]\nname = \"daytime\"\nport = 13\nhandler = \"daytime\"\n";
+
+fn configure(daemon: &Daemon, text: &str) {
+    std::fs::write(daemon.directory().join("tcpd.toml"), text).expect("write the configuration");
+}
+
+fn connected() -> TcpStream {
+    let stream = TcpStream::connect((STACK_V4, 7)).expect("the service listens");
+    let patience = Some(Duration::from_secs(10));
+    stream.set_read_timeout(patience).expect("a stream");
+    stream
+}
+
+fn echoes(stream: &mut TcpStream) {
+    stream.write_all(b"hello").expect("written");
+    let mut back = [0; 5];
+    stream.read_exact(&mut back).expect("echoed");
+    assert_eq!(&back, b"hello");
+}
+
+fn refused(port: u16) -> bool {
+    match TcpStream::connect((STACK_V4, port)) {
+        Err(error) => {
+            assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
+            true
+        }
+        Ok(_) => false,
+    }
+}
+
+#[test]
+fn services_come_and_go_and_connections_stay() {
+    in_namespace(|| {
+        let daemon = Daemon::start(ECHO);
+        let mut stream = connected();
+        echoes(&mut stream);
+
+        configure(&daemon, DAYTIME);
+        let done = daemon.control().reload().expect("reloaded");
+        assert_eq!(done.services_added, ["daytime"]);
+        assert_eq!(done.services_removed, ["echo"]);
+        let mut text = String::new();
+        TcpStream::connect((STACK_V4, 13))
+            .expect("the new service listens")
+            .read_to_string(&mut text)
+            .expect("the time of day");
+        assert!(text.ends_with("\r\n"), "{text:?}");
+        assert!(refused(7), "the old service still listens");
+        echoes(&mut stream);
+
+        configure(&daemon, &format!("{ECHO}{DAYTIME}"));
+        daemon.signal(Signal::HUP);
+        wait_for("the service to be back", 10, || (!refused(7)).then_some(()));
+        echoes(&mut stream);
+        echoes(&mut connected());
+    });
+}
+
+#[test]
+fn a_configuration_that_cannot_be_applied_is_refused_and_the_daemon_goes_on() {
+    in_namespace(|| {
+        let daemon = Daemon::start(ECHO);
+        let mut stream = connected();
+        for (text, code, names) in [
+            ("[tcp\n", ErrorCode::BadConfiguration, "tcpd.toml"),
+            (
+                "[tcp]\nmsl = \"soon\"\n",
+                ErrorCode::BadConfiguration,
+                "msl",
+            ),
+            ("[tcp]\nmsl = \"1s\"\n", ErrorCode::NeedsRestart, "tcp.msl"),
+            (
+                "[limits]\nslots_per_session = 8\n",
+                ErrorCode::NeedsRestart,
+                "limits.slots_per_session",
+            ),
+        ] {
+            configure(&daemon, text);
+            match daemon.control().reload() {
+                Err(SessionError::Refused(failure)) => {
+                    assert_eq!(failure.code, code, "{failure}");
+                    assert!(failure.detail.contains(names), "{failure}");
+                }
+                other => panic!("{text:?}: {other:?}"),
+            }
+            echoes(&mut stream);
+            echoes(&mut connected());
+        }
+    });
+}
+
+#[test]
+fn a_drained_daemon_ends_with_its_last_connection() {
+    in_namespace(|| {
+        let mut daemon = Daemon::start(ECHO);
+        let mut stream = connected();
+        echoes(&mut stream);
+        let mut control = daemon.control();
+        let draining = control
+            .drain(Some(Duration::from_secs(60)))
+            .expect("it drains");
+        assert_eq!(draining.grace_ms, 60_000);
+        wait_for("the listener to be gone", 10, || refused(7).then_some(()));
+        echoes(&mut stream);
+        drop(stream);
+        assert!(daemon.ended(20).success());
+        let why = control.wait_until_gone().expect("an end");
+        assert_eq!(why.expect("a last word").detail, "the daemon has stopped");
+    });
+}
+
+#[test]
+fn a_drain_that_lasts_too_long_resets_what_is_left_and_says_how_many() {
+    in_namespace(|| {
+        let mut daemon = Daemon::start(ECHO);
+        let mut stream = connected();
+        echoes(&mut stream);
+        let mut control = daemon.control();
+        control
+            .drain(Some(Duration::from_millis(200)))
+            .expect("it drains");
+        let error = stream.read(&mut [0]).expect_err("reset");
+        assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+        assert!(daemon.ended(20).success());
+        let why = control.wait_until_gone().expect("an end");
+        assert_eq!(
+            why.expect("a last word").detail,
+            "the daemon has stopped; connections reset: 1"
+        );
+    });
+}
