@@ -177,6 +177,7 @@ impl<R: Ring> Stack<R> {
                 offset: syn_sent.ts_offset,
                 recent: timestamps.value,
                 recent_at: now,
+                may_be_missing: false,
             });
         let mss = tcp.options.mss.unwrap_or(syn_sent.pair.default_mss());
         let peer = PeerSyn {
@@ -304,6 +305,11 @@ impl<R: Ring> Stack<R> {
         let iss = conn.send.iss;
         conn.send
             .update_window(u32::from(peer.window), peer.seq, iss + 1);
+        // RFC 7323 §3.2: a segment without the agreed timestamps SHOULD be dropped, but MUST NOT end a connection. A peer, or a box on its
+        // path, that leaves them out from the first ACK on would never get one: it is answered with timestamps all the same.
+        if let Some(state) = &mut conn.timestamps {
+            state.may_be_missing = seg.timestamps.is_none();
+        }
         if let Some(slot) = self.endpoints.get_mut(id.key()) {
             *slot = Slot::Connection(Box::new(conn));
         }

@@ -209,6 +209,8 @@ impl<R: Ring> Stack<R> {
         }
         syn_sent.syn_due = true;
         syn_sent.fin_due = syn_sent.fin_sent();
+        // Our RST may have been lost: a bad ACK may be followed by a quick SYN again.
+        syn_sent.quick_retry_done = false;
         // The first one may have waited for the end of the quiet time.
         if syn_sent.sent_at.is_some() {
             syn_sent.retransmissions = syn_sent.retransmissions.saturating_add(1);

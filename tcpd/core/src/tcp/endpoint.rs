@@ -282,6 +282,8 @@ pub(crate) struct TimestampState {
     pub(crate) recent: u32,
     /// When TS.Recent was set; it is void after 24 days (RFC 7323 §5.5).
     pub(crate) recent_at: Instant,
+    /// The handshake was completed by a segment without the option: others without it are taken as well.
+    pub(crate) may_be_missing: bool,
 }
 
 /// RFC 7323 §5.5: how long TS.Recent can be believed.

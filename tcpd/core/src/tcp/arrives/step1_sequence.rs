@@ -45,7 +45,7 @@ fn paws<R: Ring>(conn: &mut Connection<R>, seg: &Segment<'_>, cx: &mut Context<'
         return ControlFlow::Continue(());
     }
     let Some(timestamps) = seg.timestamps else {
-        return if cx.tcp.timestamps_required {
+        return if cx.tcp.timestamps_required && !state.may_be_missing {
             ControlFlow::Break(DropReason::TimestampMissing)
         } else {
             ControlFlow::Continue(())

@@ -32,7 +32,7 @@ pub(crate) fn check<R>(
         if let Some(reset) = closed::reset_for(syn_sent.pair, seg) {
             cx.replies.push(reset);
             // §3.5.1, figure 9: the peer still has an old connection, which our RST ends. A new SYN at once, not at the next
-            // timeout; only one, for a peer that answers each SYN like this must not make us flood it.
+            // timeout; only one before that, for a peer that answers each SYN like this must not make us flood it.
             if !syn_sent.quick_retry_done && syn_sent.sent_at.is_some() {
                 syn_sent.quick_retry_done = true;
                 syn_sent.syn_due = true;

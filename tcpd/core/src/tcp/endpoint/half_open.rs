@@ -86,6 +86,7 @@ impl HalfOpen {
             offset: self.ts_offset,
             recent: self.ts_recent,
             recent_at: now,
+            may_be_missing: false,
         })
     }
 }

@@ -8,6 +8,7 @@ fn state(recent: u32, recent_at: Instant) -> TimestampState {
         offset: 0,
         recent,
         recent_at,
+        may_be_missing: false,
     }
 }
 
