@@ -4,6 +4,7 @@
 //! * [`link`]: a one-way network with faults, seeded.
 //! * [`pair`]: two stacks, a link each way, one clock.
 //! * [`simulation`]: conversations over such a pair, each decided by one seed, and what must be true of all.
+//! * [`splice`]: two ends that do not belong together, and must fall silent.
 //! * [`script`]: one stack; the far end is played by a script in a subset of packetdrill's language.
 //! * [`ladder`]: what happened, in the one ladder format.
 
@@ -12,6 +13,7 @@ pub mod link;
 pub mod pair;
 pub mod script;
 pub mod simulation;
+pub mod splice;
 
 /// Runs `f`; a panic in it, as of an invariant that does not hold, becomes its text, so that the run can be told.
 fn catching<T>(f: impl FnOnce() -> T) -> Result<T, String> {

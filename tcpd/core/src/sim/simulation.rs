@@ -63,7 +63,7 @@ impl fmt::Display for Broken {
         }
         write!(
             f,
-            "to repeat it: cargo xtask soak --from {} --seeds 1 --transfers 0",
+            "to repeat it: cargo xtask soak --from {} --seeds 1 --flood 0 --couples 0 --transfers 0",
             self.seed
         )
     }

@@ -132,14 +132,15 @@ fn acknowledgment_counts<R: Ring>(conn: &Connection<R>, seg: &Segment<'_>) -> bo
 /// RFC 9293 §3.10.7.4 first: "If an incoming segment is not acceptable, an acknowledgment should be sent in reply". What takes sequence
 /// numbers is always answered: a peer that probes or retransmits waits for it. So is keepalive, and a window probe without text: the
 /// number before RCV.NXT with a good acknowledgment, which is beyond guessing, and which the answer to it can never look like. The
-/// rest is limited (RFC 5961 §7).
+/// rest is limited (RFC 5961 §7), and not answered while we repeat ourselves for want of an answer: that says the same, and is no answer
+/// to an answer.
 fn answer<R: Ring>(conn: &mut Connection<R>, seg: &Segment<'_>, cx: &mut Context<'_>) {
     if conn.state == State::Closed {
         return;
     }
     if seg.len() > 0 || is_probe(conn, seg) {
         conn.intents.ack = true;
-    } else {
+    } else if !conn.repeats_itself() {
         conn.dataless_answer(cx);
     }
 }

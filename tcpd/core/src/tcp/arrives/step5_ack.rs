@@ -35,7 +35,6 @@ pub(crate) fn check<R: Ring>(
     }
     let ack = conn.send.position_of(seg.ack);
     in_bounds(conn, ack, seg, cx)?;
-    conn.outside_window.agreed();
     conn.probes_unanswered = 0;
 
     if ack > conn.send.una as i64 {
@@ -97,6 +96,7 @@ fn newly_acknowledged<R: Ring>(
         conn.text_at = cx.now;
     }
     conn.send.acknowledge(ack);
+    conn.outside_window.agreed();
     conn.retries = 0;
     conn.probes = 0;
     conn.soft_error = None;

@@ -80,6 +80,7 @@ fn store<R: Ring>(conn: &mut Connection<R>, seg: &Segment<'_>, cx: &mut Context<
     match stored {
         Stored::InOrder => {
             conn.text_at = cx.now;
+            conn.outside_window.agreed();
             if !conn.reading_closed {
                 conn.changed(Changes::READABLE);
             }

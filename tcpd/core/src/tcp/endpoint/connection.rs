@@ -241,6 +241,12 @@ impl<R: Ring> Connection<R> {
         }
     }
 
+    /// Whether something went out by a timer that the peer has not answered, and that goes out again until it does: text, FIN, a
+    /// probe of either kind.
+    pub(crate) fn repeats_itself(&self) -> bool {
+        self.retries > 0 || self.probes_unanswered > 0 || self.keep_alives_unanswered > 0
+    }
+
     /// Adds to what the user is to be told.
     pub(crate) fn changed(&mut self, changes: Changes) {
         self.changes |= changes;

@@ -38,27 +38,32 @@ impl ChallengeLimiter {
 
 /// How many answers in a row to segments that say nothing new.
 const ANSWERS: u8 = 3;
+/// In so many intervals from the first of them.
+const INTERVALS: u32 = 50;
 
 /// ACKs that answer segments which take no sequence number and lie outside of the window, or acknowledge what was never sent. Two ends that
-/// disagree would answer each other's for ever, however slowly; so there are a few, some time apart, and then none until a good
-/// segment has come.
+/// disagree would answer each other's for ever, however slowly; so there are a few, some time apart (20 ms by default) and within a
+/// second of the first, and then none until SND.UNA or RCV.NXT has moved, which shows that they understand each other.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct AnswerLimiter {
     pace: ChallengeLimiter,
-    left: u8,
+    given: u8,
+    /// When the first was given.
+    first: Instant,
 }
 
 impl AnswerLimiter {
     pub(crate) const fn new() -> Self {
         Self {
             pace: ChallengeLimiter::new(),
-            left: ANSWERS,
+            given: 0,
+            first: Instant::ZERO,
         }
     }
 
-    /// A segment came whose sequence number and acknowledgment are good.
+    /// SND.UNA or RCV.NXT has moved.
     pub(crate) fn agreed(&mut self) {
-        self.left = ANSWERS;
+        self.given = 0;
     }
 
     /// Whether to answer. An interval of zero: always.
@@ -66,10 +71,14 @@ impl AnswerLimiter {
         if interval.is_zero() {
             return true;
         }
-        if self.left == 0 || self.pace.allow(pair, interval, cx).is_err() {
+        let over = self.given > 0 && cx.now >= self.first + interval * INTERVALS;
+        if over || self.given >= ANSWERS || self.pace.allow(pair, interval, cx).is_err() {
             return false;
         }
-        self.left -= 1;
+        if self.given == 0 {
+            self.first = cx.now;
+        }
+        self.given += 1;
         true
     }
 }
