@@ -15,7 +15,7 @@ const LOOSE_SOURCE_ROUTE: u8 = 131;
 const STRICT_SOURCE_ROUTE: u8 = 137;
 
 /// Reads and checks a header: IHL, total length against the buffer, header checksum, option lengths. Options are
-/// skipped; a source route is reported. Trailing bytes are left out of the payload.
+/// skipped (RFC 9293 §3.9.2 MUST-50); a source route is reported. Trailing bytes are left out of the payload.
 ///
 /// # Errors
 /// [`ParseError::Truncated`], [`ParseError::Version`], [`ParseError::HeaderLength`], [`ParseError::TotalLength`] (also for a
