@@ -3,9 +3,9 @@
 //! pending text it was put together from:
 //!
 //! Two virtual seconds later they are quiet: a packet is caused by a timer or a user, or it is the one answer to such a packet, or it
-//! follows one that got something done (a state, SND.UNA or RCV.NXT moved, of which there is only so much). Only a RST, which nothing
-//! ever answers, may be an answer to an answer (RFC 9293 §3.10.7, RFC 5961 §7: no war of ACKs); or the answer to what looks
-//! like keepalive because it has crossed text.
+//! follows one that got something done (a state, SND.UNA or RCV.NXT moved, of which there is only so much; two seconds count from there
+//! as well, for in one direction the two may agree). Only a RST, which nothing ever answers, may be an answer to an answer
+//! (RFC 9293 §3.10.7, RFC 5961 §7: no war of ACKs); or the answer to what looks like keepalive because it has crossed text.
 //!
 //! No door into the stack is needed: two real handshakes, and then each loses its peer to the other (see [`half`](self)).
 
@@ -100,7 +100,7 @@ fn watch(seed: u64, record: bool) -> Result<Couple, (String, String)> {
     }
     let met = network.now();
     let result = network
-        .run(met + RESTLESS, met + WATCHED)
+        .run(RESTLESS, met + WATCHED)
         .and_then(|()| network.check_counters());
     match result {
         Ok(()) => Ok(Couple {

@@ -14,7 +14,7 @@ use crate::wire::ladder::{Direction, brief};
 use crate::wire::{Flags, IpHeader, SequenceNumber, TcpSegment};
 
 /// So many packets are a storm, whatever their cause: twice what all pending text, byte by byte, could need.
-const MOST_PACKETS: u64 = 20_000;
+const MOST_PACKETS: u64 = 4_000;
 
 /// The depth of an answer.
 const ANSWER: u32 = 2;
@@ -43,6 +43,9 @@ pub(super) struct Network {
     quiet_since: Instant,
     ladder: Option<Ladder>,
     met: Instant,
+    /// When a packet last moved a state, SND.UNA or RCV.NXT.
+    done_at: Instant,
+    patience: Duration,
 }
 
 impl Network {
@@ -58,6 +61,8 @@ impl Network {
             quiet_since: met,
             ladder: None,
             met,
+            done_at: met,
+            patience: Duration::ZERO,
         }
     }
 
@@ -78,11 +83,12 @@ impl Network {
         self.quiet_since
     }
 
-    /// Watches them until `end`; from `quiet_from` on they must be quiet.
-    pub(super) fn run(&mut self, quiet_from: Instant, end: Instant) -> Result<(), String> {
+    /// Watches them until `end`; `patience` after they met, and after the last time that something got done, they must be quiet.
+    pub(super) fn run(&mut self, patience: Duration, end: Instant) -> Result<(), String> {
+        self.patience = patience;
         for side in [0, 1] {
             self.halves[side].stack.on_deadline(self.now);
-            self.send(side, 0, quiet_from)?;
+            self.send(side, 0)?;
         }
         loop {
             let arrival = self.travelling.peek().map(|Reverse(next)| next.arrives);
@@ -96,8 +102,8 @@ impl Network {
                 let stack = &mut self.halves[side].stack;
                 if stack.next_deadline().is_some_and(|at| at <= self.now) {
                     stack.on_deadline(self.now);
-                    self.send(side, 0, quiet_from)?;
-                    self.act(side, quiet_from)?;
+                    self.send(side, 0)?;
+                    self.act(side)?;
                 }
             }
             while let Some(Reverse(packet)) = self.travelling.peek()
@@ -106,12 +112,12 @@ impl Network {
                 let Some(Reverse(packet)) = self.travelling.pop() else {
                     break;
                 };
-                self.arrive(packet, quiet_from)?;
+                self.arrive(packet)?;
             }
         }
     }
 
-    fn arrive(&mut self, packet: Travelling, quiet_from: Instant) -> Result<(), String> {
+    fn arrive(&mut self, packet: Travelling) -> Result<(), String> {
         let side = packet.to;
         let before = standing(&self.halves[side].stack);
         let meta = ReceiveMeta {
@@ -122,18 +128,19 @@ impl Network {
             .stack
             .receive(self.now, &packet.packet, meta);
         let depth = if standing(&self.halves[side].stack) != before {
+            self.done_at = self.now;
             0
         } else if looks_like_keepalive(&packet.packet, &before) {
             packet.depth.max(1) + 1
         } else {
             packet.depth + ANSWER
         };
-        self.send(side, depth, quiet_from)?;
-        self.act(side, quiet_from)
+        self.send(side, depth)?;
+        self.act(side)
     }
 
     /// What the user does about it: reads, if he does, and lets go of what has ended.
-    fn act(&mut self, side: usize, quiet_from: Instant) -> Result<(), String> {
+    fn act(&mut self, side: usize) -> Result<(), String> {
         let half = &mut self.halves[side];
         while half.stack.poll_event().is_some() {}
         let Some(id) = half.connection else {
@@ -150,11 +157,11 @@ impl Network {
             half.stack.close(self.now, id).ok();
             half.connection = None;
         }
-        self.send(side, 0, quiet_from)
+        self.send(side, 0)
     }
 
     /// Puts what a side wants to send on its way.
-    fn send(&mut self, side: usize, depth: u32, quiet_from: Instant) -> Result<(), String> {
+    fn send(&mut self, side: usize, depth: u32) -> Result<(), String> {
         let mut packets = Vec::new();
         while let Some(transmit) = self.halves[side].stack.poll_transmit(self.now) {
             transmit.write_packets(|packet| packets.push(packet.to_vec()));
@@ -165,10 +172,13 @@ impl Network {
             if self.ladder.is_some() {
                 self.show(side, segment.as_ref(), depth);
             }
-            let is_reset = segment.is_some_and(|segment| segment.flags.contains(Flags::RST));
+            let flags = segment.map_or(Flags::NONE, |segment| segment.flags);
+            let is_reset = flags.contains(Flags::RST);
+            // The quick SYN after a RST in SYN-SENT (§3.5.1): once a timeout, and thus as good as caused by one.
+            let depth = if flags == Flags::SYN { 0 } else { depth };
             if depth >= 2 * ANSWER && !is_reset {
                 self.quiet_since = self.now;
-                if self.now > quiet_from {
+                if self.now > self.done_at + self.patience {
                     return Err(format!(
                         "an answer to an answer at {:?}",
                         self.now.duration_since(self.met)

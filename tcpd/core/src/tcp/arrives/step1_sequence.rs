@@ -36,12 +36,14 @@ pub(crate) fn place<R: Ring>(conn: &mut Connection<R>, seg: &mut Segment<'_>) {
     seg.trim_right(edge);
 }
 
-/// RFC 7323 §5.3 R1 and §3.2: an old timestamp, or none at all, though they were agreed. RST is exempt.
+/// RFC 7323 §5.3 R1 and §3.2: an old timestamp, or none at all, though they were agreed. RST is exempt. So is SYN: a peer that comes back
+/// after a crash has another clock, or no timestamps at all, and is to be challenged whatever it says (RFC 5961 §4.2); nor may
+/// it move TS.Recent.
 fn paws<R: Ring>(conn: &mut Connection<R>, seg: &Segment<'_>, cx: &mut Context<'_>) -> Step {
     let Some(state) = &mut conn.timestamps else {
         return ControlFlow::Continue(());
     };
-    if seg.has(Flags::RST) {
+    if seg.flags.intersects(Flags::RST | Flags::SYN) {
         return ControlFlow::Continue(());
     }
     let Some(timestamps) = seg.timestamps else {

@@ -26,7 +26,9 @@ pub(crate) fn check<R: Ring>(
     }
     // RFC 9293 §3.6 MUST-12: the user is told that it was reset and not closed.
     let reason = match conn.state {
-        // §3.10.7.4: nobody is left to be told, and everything was delivered.
+        // §3.10.7.4 knows of no signal here: both have closed. But text that the peer has not acknowledged may be lost, and MUST-12 has
+        // the user know. A FIN alone loses nothing.
+        State::Closing | State::LastAck if conn.send.una < conn.send.written => EndReason::Reset,
         State::Closing | State::LastAck | State::TimeWait => EndReason::Closed,
         State::Established | State::FinWait1 | State::FinWait2 | State::CloseWait => {
             EndReason::Reset
