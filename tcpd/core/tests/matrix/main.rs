@@ -10,6 +10,7 @@
 //! Who changes a reaction on purpose: `INSTA_UPDATE=always cargo test -p tcpd-core --test matrix`, then read the diff.
 
 mod events;
+mod expected;
 mod numbers;
 mod reaction;
 mod states;
@@ -24,6 +25,38 @@ fn every_cell_reacts_as_its_table_says() {
         insta::assert_snapshot!(state.name(), table::of_state(state));
     }
     insta::assert_snapshot!("index", table::index());
+}
+
+#[test]
+fn every_cell_agrees_with_the_rfc() {
+    let lines = expected::lines();
+    let mut used = vec![false; lines.len()];
+    let mut wrong = Vec::new();
+    for cell in table::cells() {
+        let (situation, event) = (cell.situation, cell.event.name);
+        let ranks = lines.iter().map(|line| line.rank(situation, event));
+        let best = ranks.clone().max().unwrap_or(0);
+        let found: Vec<usize> = (0..lines.len())
+            .zip(ranks)
+            .filter(|(_, rank)| *rank == best && best > 0)
+            .map(|(number, _)| number)
+            .collect();
+        let [number] = found[..] else {
+            wrong.push(format!("{}: {} lines for it", cell.name(), found.len()));
+            continue;
+        };
+        used[number] = true;
+        if let Some(difference) = lines[number].differs(situation, &cell.reaction) {
+            wrong.push(format!(
+                "{}: {difference} | {}",
+                cell.name(),
+                lines[number].cite
+            ));
+        }
+    }
+    let unused = lines.iter().zip(&used).filter(|(_, used)| !**used);
+    wrong.extend(unused.map(|(line, _)| format!("decides nothing: {line:?}")));
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
 }
 
 #[test]

@@ -94,6 +94,10 @@ impl Watch {
         for event in events {
             told_by(event, world, &mut user, &mut user_words);
         }
+        let timers = changes_of_timers(&self.timers, &running);
+        if timers.iter().any(|change| change == ANEW) {
+            user_words.push("2msl");
+        }
         Reaction {
             before: self.before,
             next,
@@ -102,7 +106,7 @@ impl Watch {
             user,
             user_words,
             dropped: told.dropped.iter().map(|reason| reason.name()).collect(),
-            timers: changes_of_timers(&self.timers, &running),
+            timers,
             running: running.into_iter().map(|(timer, _)| timer).collect(),
         }
     }
@@ -212,10 +216,7 @@ fn told_by(event: Event, world: &World, user: &mut Vec<String>, words: &mut Vec<
                 words.push(reason_word(reason));
             }
             // Nobody holds the name any more.
-            None => {
-                user.push("ENDED (an orphan)".to_owned());
-                words.push("ended");
-            }
+            None => user.push("ENDED (nobody holds it)".to_owned()),
         }
     }
 }
@@ -233,6 +234,8 @@ pub(crate) fn reason_word(reason: EndReason) -> &'static str {
     reason.name()
 }
 
+const ANEW: &str = "2MSL anew";
+
 fn changes_of_timers(before: &[(Timer, Instant)], after: &[(Timer, Instant)]) -> Vec<String> {
     let at = |timers: &[(Timer, Instant)], wanted: Timer| {
         timers
@@ -246,7 +249,7 @@ fn changes_of_timers(before: &[(Timer, Instant)], after: &[(Timer, Instant)]) ->
             (None, Some(_)) => changes.push(format!("+{}", timer.name())),
             (Some(_), None) => changes.push(format!("-{}", timer.name())),
             (Some(old), Some(new)) if new > old && timer == Timer::TimeWait => {
-                changes.push("2MSL anew".to_owned());
+                changes.push(ANEW.to_owned());
             }
             (Some(_), Some(_)) | (None, None) => {}
         }

@@ -31,6 +31,11 @@ impl Situation {
         }
     }
 
+    /// The user holds no name of the connection any more.
+    pub(crate) fn has_let_go(&self) -> bool {
+        matches!(self.variant, "orphan" | "no-listener" | "crossed")
+    }
+
     /// A stack in this situation.
     pub(crate) fn build(&self, family: Family, setup: Setup) -> Result<World, Impossible> {
         let mut world = World::new(family, setup);

@@ -230,11 +230,13 @@ impl World {
         self.id = self.stack.connect(self.now, options).expect("connect");
     }
 
-    /// The endpoint that has the peer's pair, whoever holds it.
+    /// The endpoint that has the peer's pair, whoever holds it; one that lives before one that has ended.
     pub(crate) fn find(&self) -> Option<EndpointId> {
         let peer = self.peer();
-        let mut found = self.stack.endpoints().filter(|one| one.remote == peer);
-        found.next().map(|one| one.id)
+        let found = self.stack.endpoints().filter(|one| one.remote == peer);
+        found
+            .max_by_key(|one| one.state != State::Closed)
+            .map(|one| one.id)
     }
 
     pub(crate) fn status(&self) -> Option<Status> {

@@ -1,6 +1,6 @@
 //! The timers of RFC 9293 §3.10.8 and its §3.8: armed as far as the state allows, then fired.
 
-use tcpd_core::stack::{State, Timer};
+use tcpd_core::stack::{ConnectionOptions, State, Timer};
 
 use super::{Action, Event};
 use crate::reaction::{Reaction, Watch};
@@ -40,6 +40,9 @@ pub(super) fn play(
         let over = world.stack.state(world.id) != state;
         if over || (due && !last) {
             return Ok(reaction);
+        }
+        if !reaction.running.contains(&timer) {
+            return Err("stopped: what another timer sent has done its work");
         }
     }
     Err("however often it goes off, the connection goes on")
@@ -82,7 +85,9 @@ fn arm(timer: Timer, world: &mut World) {
         // From now on, not from the handshake on.
         Timer::KeepAlive | Timer::Idle => {
             let options = world.options();
-            world.stack.set_options(world.now, world.id, options).ok();
+            for options in [ConnectionOptions::default(), options] {
+                world.stack.set_options(world.now, world.id, options).ok();
+            }
         }
         _ => {}
     }
