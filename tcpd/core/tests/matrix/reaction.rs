@@ -66,8 +66,12 @@ impl Watch {
         let events = world.events();
         let told = world.told();
         world.assert_counters_add_up();
-        let next = told.transitions.last().map_or(self.before, |last| last.1);
         let after = world.find().and_then(|id| world.stack.status(id));
+        let gone_to = told.transitions.last().map_or(self.before, |last| last.1);
+        let next = match &after {
+            Some(status) if status.state != State::Closed => status.state,
+            Some(_) | None => gone_to,
+        };
         let place = After {
             nxt: after.as_ref().map_or(self.numbers.nxt, |one| one.snd_nxt),
             rcv: after.as_ref().map_or(self.numbers.rcv, |one| one.rcv_nxt),

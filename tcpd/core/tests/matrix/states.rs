@@ -65,7 +65,7 @@ const fn situation(
 }
 
 /// All of them, in the RFC's order.
-pub(crate) static SITUATIONS: [Situation; 27] = [
+pub(crate) static SITUATIONS: [Situation; 28] = [
     situation(State::Closed, "", "nothing is known of the pair", closed),
     situation(
         State::Closed,
@@ -92,6 +92,12 @@ pub(crate) static SITUATIONS: [Situation; 27] = [
         "full",
         "from LISTEN, and meanwhile the listener's queue is full",
         syn_received_full,
+    ),
+    situation(
+        State::SynReceived,
+        "reopened",
+        "from TIME-WAIT, by a newer SYN: the old connection's entry is set aside",
+        syn_received_reopened,
     ),
     situation(
         State::SynReceived,
@@ -278,6 +284,18 @@ fn syn_received(world: &mut World) -> Result<(), Impossible> {
 fn syn_received_full(world: &mut World) -> Result<(), Impossible> {
     syn_received(world)?;
     world.fill_queue();
+    Ok(())
+}
+
+fn syn_received_reopened(world: &mut World) -> Result<(), Impossible> {
+    if world.setup.unread {
+        return Err(NOTHING_ARRIVED);
+    }
+    time_wait_orphan(world)?;
+    let (nxt, rcv) = world.next();
+    world.tell("S", rcv + 1000, nxt, b"");
+    world.isn = rcv + 1000;
+    world.quiet();
     Ok(())
 }
 
@@ -476,22 +494,22 @@ fn last_ack_orphan(world: &mut World) -> Result<(), Impossible> {
     close(world)
 }
 
-/// A second passes, so that one sees when 2MSL start anew.
-fn a_second_later(world: &mut World) {
-    world.pass(Duration::from_secs(1));
+/// Time passes, so that one sees when 2MSL start anew.
+fn some_time_later(world: &mut World) {
+    world.pass(Duration::from_secs(2));
 }
 
 fn time_wait(world: &mut World) -> Result<(), Impossible> {
     fin_wait_2(world)?;
     fin_arrives(world);
-    a_second_later(world);
+    some_time_later(world);
     Ok(())
 }
 
 fn time_wait_orphan(world: &mut World) -> Result<(), Impossible> {
     fin_wait_2_orphan(world)?;
     fin_arrives(world);
-    a_second_later(world);
+    some_time_later(world);
     Ok(())
 }
 
@@ -504,6 +522,6 @@ fn time_wait_no_listener(world: &mut World) -> Result<(), Impossible> {
 fn time_wait_crossed(world: &mut World) -> Result<(), Impossible> {
     closing_orphan(world)?;
     acknowledge_fin(world);
-    a_second_later(world);
+    some_time_later(world);
     Ok(())
 }

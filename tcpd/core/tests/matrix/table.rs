@@ -106,7 +106,7 @@ pub(crate) fn of_state(state: State) -> String {
 }
 
 fn line(cell: &Cell) -> [String; 6] {
-    let event = format!("{:<26}{}", cell.event.name, cell.says);
+    let event = format!("{:<28}{}", cell.event.name, cell.says);
     match &cell.reaction {
         Err(reason) => [
             event,
@@ -215,17 +215,17 @@ pub(crate) fn index() -> String {
         .map(|(number, one)| format!("{:>2} {}: {}", number + 1, one.name(), one.says))
         .collect();
     text += &heads.join("\n");
-    text += &format!("\n\n{:<26}", "");
+    text += &format!("\n\n{:<28}", "");
     for number in 1..=SITUATIONS.len() {
         write!(text, "{number:<3}").expect("a String");
     }
-    text += &format!("\n{:<26}", "");
+    text += &format!("\n{:<28}", "");
     for one in &SITUATIONS {
         write!(text, "{:<3}", letters(one.state)).expect("a String");
     }
     text.push('\n');
     for (name, fields) in rows {
-        let mut row = format!("{name:<26}");
+        let mut row = format!("{name:<28}");
         for field in fields {
             write!(row, "{field:<3}").expect("a String");
         }

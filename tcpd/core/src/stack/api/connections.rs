@@ -1,6 +1,7 @@
 //! SEND, RECEIVE, CLOSE, ABORT and options of one connection.
 
 use super::*;
+use crate::tcp::transmit::Reply;
 
 impl<R: Ring> Stack<R> {
     /// SEND (§3.10.2): copies as much of `bytes` into the send ring as fits; how much, at least 1 unless `bytes` is empty.
@@ -244,7 +245,11 @@ impl<R: Ring> Stack<R> {
                 self.release(now, id, becomes_orphan);
             }
             Slot::SynSent(_) => self.drop_open(now, id, Cause::AbortCall),
-            Slot::HalfOpen(_) => self.remove_half_open(now, id, State::Closed, Cause::AbortCall),
+            Slot::HalfOpen(half) => {
+                // §3.10.5, SYN-RECEIVED: <SEQ=SND.NXT><CTL=RST>.
+                cx.replies.push(Reply::reset(half.pair, half.snd_nxt()));
+                self.remove_half_open(now, id, State::Closed, Cause::AbortCall);
+            }
             Slot::TimeWait(_, rest) => {
                 *rest = None;
                 self.end_time_wait(now, id, Cause::AbortCall);

@@ -35,8 +35,10 @@ pub(crate) fn check(
         half.synack_due = true;
         return ControlFlow::Break(DropReason::DuplicateSyn);
     }
-    // The SYN-ACK of a simultaneous open lies one left of RCV.NXT; its ACK completes the handshake (RFC 9293 appendix A.2).
-    let crossing = seg.has(Flags::SYN | Flags::ACK) && !seg.has(Flags::RST) && seg.seq == half.irs;
+    // The SYN-ACK of a simultaneous open lies one left of RCV.NXT; its ACK completes the handshake (RFC 9293 appendix A.2). Who was
+    // opened passively has sent no SYN that one could cross.
+    let syn_ack = seg.has(Flags::SYN | Flags::ACK) && !seg.has(Flags::RST);
+    let crossing = syn_ack && seg.seq == half.irs && !half.is_passive();
 
     // First, the sequence number.
     let first = seg.seq.signed_offset_from(rcv_nxt);

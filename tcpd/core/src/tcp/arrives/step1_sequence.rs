@@ -21,7 +21,7 @@ pub(crate) fn check<R: Ring>(
 ) -> Step {
     seg.start = conn.receive.position_of(seg.seq) + i64::from(seg.has(Flags::SYN));
     paws(conn, seg, cx)?;
-    if !is_acceptable(conn, seg) {
+    if !is_acceptable(conn, seg) && !is_exact_reset(conn, seg) {
         return refuse(conn, seg, cx);
     }
     place(conn, seg);
@@ -72,6 +72,11 @@ fn is_acceptable<R: Ring>(conn: &Connection<R>, seg: &Segment<'_>) -> bool {
         conn.receive.nxt,
         conn.receive.window(),
     )
+}
+
+/// RFC 9293 §3.4 MUST-66, RFC 5961 §3.2: a RST at RCV.NXT counts though the window is closed, and though it carries text (SHLD-2).
+fn is_exact_reset<R: Ring>(conn: &Connection<R>, seg: &Segment<'_>) -> bool {
+    seg.has(Flags::RST) && conn.receive.position_of(seg.seq) == conn.receive.nxt as i64
 }
 
 /// `start` and `length` of a segment against RCV.NXT and RCV.WND. A FIN has a length: at a closed window it is refused and comes again, as

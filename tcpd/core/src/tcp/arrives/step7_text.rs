@@ -46,6 +46,8 @@ fn note_fin<R: Ring>(conn: &mut Connection<R>, seg: &mut Segment<'_>) {
     let in_order = seg.start <= conn.receive.nxt as i64;
     if seg.has(Flags::FIN) && !conn.receive.note_fin(end, in_order) {
         seg.flags = seg.flags.without(Flags::FIN);
+        // A number it takes is not wanted: its sender is told where we stand.
+        conn.intents.ack = true;
     }
     if let Some(fin) = conn.receive.fin
         && end > fin

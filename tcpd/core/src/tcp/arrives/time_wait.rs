@@ -49,11 +49,17 @@ pub(crate) fn check(old: &mut TimeWait, seg: &Segment<'_>, config: &TcpConfig) -
         // A pure ACK tells nothing and must not be answered, whatever its timestamp, or two in TIME-WAIT would talk for ever.
         return Outcome::Drop(DropReason::TimeWaitDuplicate);
     }
-    if let Some(timestamps) = seg.timestamps
-        && old.timestamps
-        && (timestamps.value.wrapping_sub(old.ts_recent) as i32) < 0
-    {
-        return Outcome::Acknowledge(DropReason::Paws);
+    if old.timestamps {
+        match seg.timestamps {
+            Some(timestamps) if (timestamps.value.wrapping_sub(old.ts_recent) as i32) < 0 => {
+                return Outcome::Acknowledge(DropReason::Paws);
+            }
+            // RFC 7323 §3.2: silently, as before TIME-WAIT.
+            None if config.timestamps_required => {
+                return Outcome::Drop(DropReason::TimestampMissing);
+            }
+            Some(_) | None => {}
+        }
     }
     // The FIN is recognised by its number: the last one the peer ever used.
     if seg.has(Flags::FIN) && seg.seq + seg.len() == old.rcv_nxt {

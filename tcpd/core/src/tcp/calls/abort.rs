@@ -19,8 +19,12 @@ pub(crate) fn abort<R: Ring>(conn: &mut Connection<R>, cx: &mut Context<'_>) {
         State::Established | State::FinWait1 | State::FinWait2 | State::CloseWait => {
             conn.reset_peer(cx)
         }
-        // §3.10.5 asks for no RST here; but what is unacknowledged is lost, and the peer should know.
-        State::Closing | State::LastAck if conn.send.una < conn.send.written => conn.reset_peer(cx),
+        // §3.10.5 asks for no RST here; but what is unacknowledged or unread is lost, and the peer should know (SHLD-3).
+        State::Closing | State::LastAck
+            if conn.send.una < conn.send.written || conn.receive.unread() > 0 =>
+        {
+            conn.reset_peer(cx);
+        }
         State::Closing | State::LastAck => {}
         // The compact entry goes on, or ends, without it.
         State::TimeWait | State::Closed | State::Listen | State::SynSent | State::SynReceived => {

@@ -72,6 +72,11 @@ impl Agreed {
 }
 
 impl HalfOpen {
+    /// It came from LISTEN (RFC 9293 §3.10.7.4 MUST-11).
+    pub(crate) fn is_passive(&self) -> bool {
+        self.listener != EndpointId::from_bits(0)
+    }
+
     pub(crate) fn rcv_nxt(&self) -> SequenceNumber {
         self.irs + 1
     }

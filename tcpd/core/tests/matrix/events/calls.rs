@@ -199,9 +199,16 @@ const fn with_unread(name: &'static str, call: Call) -> Event {
     event
 }
 
+const fn with_timestamps(name: &'static str, call: Call) -> Event {
+    let mut event = event(name, call);
+    event.setup.timestamps = true;
+    event
+}
+
 pub(super) const EVENTS: &[Event] = &[
     event("call-open-active", Call::Connect { reuse: false }),
     event("call-open-active-reuse", Call::Connect { reuse: true }),
+    with_timestamps("call-open-active-takes-over", Call::Connect { reuse: true }),
     event("call-open-passive", Call::Listen { reuse: false }),
     event("call-open-passive-reuse", Call::Listen { reuse: true }),
     event("call-accept", Call::Accept),

@@ -6,8 +6,12 @@ call-open-active:
     CLOSED                  > SYN-SENT S ok     | §3.10.1
 
 call-open-active-reuse:
-    every-state             > = - in-use        | §3.10.1: connection already exists
+    every-state             > = - in-use        | §3.10.1: connection already exists; without timestamps 2MSL hold for ourselves, too
     CLOSED                  > SYN-SENT S ok     | §3.10.1
+
+call-open-active-takes-over:
+    every-state             > = - in-use        | §3.10.1: connection already exists
+    CLOSED LISTEN SYN-SENT  > cannot            | no timestamps were agreed
     TIME-WAIT/no-listener   > SYN-SENT S ok     | RFC 6191 §4, §3.6.1 MAY-2: taken over with an ISS above the old one
 
 call-open-passive call-open-passive-reuse:
@@ -97,6 +101,7 @@ call-abort:
     LISTEN/full             > CLOSED other ok   | §3.10.5; what waited to be accepted is reset
     SYN-SENT                > CLOSED - ok       | §3.10.5: delete the TCB
     SYN-RECEIVED ESTABLISHED FIN-WAIT-1 FIN-WAIT-2 CLOSE-WAIT > CLOSED Rn ok | §3.10.5: <SEQ=SND.NXT><CTL=RST>
+    SYN-RECEIVED/reopened   > TIME-WAIT Rn ok   | §3.6.1 MAY-2 (2): nothing came of it: back to TIME-WAIT
     CLOSING LAST-ACK TIME-WAIT > CLOSED - ok    | §3.10.5: ok, and delete the TCB
 
 call-status:

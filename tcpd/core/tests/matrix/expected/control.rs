@@ -23,7 +23,7 @@ syn-again:
     FIN-WAIT-1/opening      > = SA              | as in SYN-RECEIVED: our SYN is unacknowledged
     synchronised            > = A               | RFC 5961 §4.2: whatever its number
 
-syn-in-window syn-right:
+syn-exact syn-in-window syn-data syn-urg syn-right:
     TIME-WAIT               > SYN-RECEIVED SA   | RFC 6191 §2, §3.6.1 MAY-2: beyond the last number of the old connection
     TIME-WAIT/no-listener   > = A               | RFC 5961 §4.2: nobody to accept it
 
@@ -37,6 +37,7 @@ syn-rst:
     CLOSED LISTEN           > = -               | §3.10.7.1, §3.10.7.2 first: RST is dropped
     SYN-SENT                > = -               | §3.10.7.3 second: no ACK: dropped
     SYN-RECEIVED            > LISTEN -          | §3.10.7.4 second, MUST-11: passive: back to LISTEN, the user hears nothing
+    SYN-RECEIVED/reopened   > TIME-WAIT -       | §3.6.1 MAY-2 (2): nothing came of it: back to TIME-WAIT
     SYN-RECEIVED/active     > CLOSED - refused  | §3.10.7.4 second, MUST-11: active: connection refused
     synchronised            > CLOSED - reset    | §3.10.7.4 second: RST is looked at before SYN
     CLOSING LAST-ACK        > CLOSED - closed   | §3.10.7.4 second: no signal to the user
@@ -146,6 +147,7 @@ rst-ack-wrong-ack:
 
 rst-exact rst-data rst-ack-exact rst-ack-wrong-ack:
     SYN-RECEIVED            > LISTEN -          | §3.10.7.4 second, MUST-11: passive
+    SYN-RECEIVED/reopened   > TIME-WAIT -       | §3.6.1 MAY-2 (2): nothing came of it: back to TIME-WAIT
     SYN-RECEIVED/active     > CLOSED - refused  | §3.10.7.4 second, MUST-11: active
     synchronised            > CLOSED - reset    | §3.10.7.4 second, RFC 5961 §3.2: exactly RCV.NXT; MUST-66, SHLD-2: also in a closed window, also with text
     CLOSING LAST-ACK        > CLOSED - closed   | §3.10.7.4 second: no signal to the user

@@ -140,6 +140,7 @@ ts-missing:
 
 ts-old-rst ts-missing-rst:
     SYN-RECEIVED            > LISTEN -          | RFC 7323 §3.2, §5.2: a RST needs none
+    SYN-RECEIVED/reopened   > TIME-WAIT -       | §3.6.1 MAY-2 (2): nothing came of it: back to TIME-WAIT
     SYN-RECEIVED/active     > CLOSED - refused  | RFC 7323 §3.2, §5.2
     synchronised            > CLOSED - reset    | RFC 7323 §3.2, §5.2
     CLOSING LAST-ACK        > CLOSED - closed   | §3.10.7.4 second: no signal to the user
