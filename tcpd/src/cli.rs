@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::demo::DemoArgs;
 use crate::exit_code::Exit;
 use crate::sandbox::SandboxArgs;
+use crate::scenario::ScenarioArgs;
 
 /// TCP as a service: a daemon with a user-space TCP/IP stack on a TUN interface.
 #[derive(Debug, Parser)]
@@ -34,6 +35,8 @@ pub enum Command {
     Sandbox(SandboxArgs),
     /// A tour of about ten seconds in a sandbox: the kernel's TCP talks to tcpd
     Demo(DemoArgs),
+    /// Play a textbook's situation in virtual time, and explain every packet; without a name, list them
+    Scenario(ScenarioArgs),
     /// The process that forks workers; the daemon starts it
     #[command(hide = true)]
     Spawner,

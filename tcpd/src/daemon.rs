@@ -23,7 +23,7 @@ pub mod process_title;
 mod ring_buffer;
 mod rows;
 pub mod signals;
-mod stack_config;
+pub(crate) mod stack_config;
 mod stack_loop;
 
 use std::io;

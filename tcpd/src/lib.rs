@@ -7,4 +7,5 @@ pub mod device;
 pub mod exit_code;
 pub mod ipc;
 pub mod sandbox;
+pub mod scenario;
 pub mod services;

@@ -40,6 +40,7 @@ fn dispatch(command: Command) -> Result<ExitCode, Failure> {
         Command::Sandbox(args) => tcpd::sandbox::run(args),
         Command::Spawner => Ok(tcpd::services::spawner::main()),
         Command::Demo(args) => tcpd::demo::run(&args),
+        Command::Scenario(args) => tcpd::scenario::run(&args),
     }
 }
 

@@ -26,6 +26,7 @@ use serde::{Deserialize, Serialize};
 
 pub use change::Change;
 pub use problem::{ConfigError, Place, Problem};
+pub(crate) use schema::{Kind, keys_of};
 pub use source::Source;
 pub use units::{format_duration, format_size, parse_duration, parse_size};
 
@@ -371,5 +372,13 @@ impl Config {
         flags: &[String],
     ) -> Result<Self, ConfigError> {
         layers::load(path, environment, flags)
+    }
+
+    /// The built-in defaults under `flags` (`key=value` each): what does not depend on this machine's file and environment.
+    ///
+    /// # Errors
+    /// Every flag that is no key or whose value is not allowed, and what does not fit together.
+    pub fn with_flags(flags: &[String]) -> Result<Self, ConfigError> {
+        layers::load_flags(flags)
     }
 }

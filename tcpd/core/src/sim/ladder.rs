@@ -1,7 +1,7 @@
 //! Records what happened for the one ladder format: packets between two columns, and remarks in between.
 
 use crate::time::Instant;
-use crate::wire::ladder::{self, Direction, Line};
+use crate::wire::ladder::{self, Direction, Line, Remark};
 
 /// A ladder that grows while something runs.
 #[derive(Debug, Clone, Default)]
@@ -25,7 +25,9 @@ enum Row {
         time: Instant,
         left: String,
         text: String,
+        right: String,
     },
+    Note(String),
 }
 
 /// The most rows that are kept; older ones go.
@@ -54,11 +56,22 @@ impl Ladder {
 
     /// Records what happened beside the packets, as a call of the user on the left.
     pub fn remark(&mut self, time: Instant, left: &str, text: String) {
+        self.remark_between(time, left, text, "");
+    }
+
+    /// Records what happened beside the packets, with what stands on the right of it.
+    pub fn remark_between(&mut self, time: Instant, left: &str, text: String, right: &str) {
         self.push(Row::Remark {
             time,
             left: left.to_owned(),
             text,
+            right: right.to_owned(),
         });
+    }
+
+    /// A line of explanation of the row before; empty for a blank one.
+    pub fn note(&mut self, text: String) {
+        self.push(Row::Note(text));
     }
 
     /// How many packets stand in it.
@@ -76,18 +89,34 @@ impl Ladder {
     pub fn render_last(&self, most: usize) -> String {
         let skipped = self.rows.len().saturating_sub(most);
         let rows = &self.rows[skipped..];
-        let lines: Vec<Line<'_>> = rows.iter().map(Row::line).collect();
-        let rendered = ladder::render(&lines);
+        let lines: Vec<Line<'_>> = rows.iter().filter_map(Row::line).collect();
+        let width = ladder::packet_width(&lines);
         let mut out = String::new();
         if skipped + self.dropped > 0 {
             out = format!("… {} lines before\n", skipped + self.dropped);
         }
-        for (row, line) in rows.iter().zip(rendered.lines()) {
+        for row in rows {
             match row {
-                Row::Packet { .. } => out.push_str(line),
-                Row::Remark { time, left, text } => {
-                    out.push_str(&format!("{time:<9}{left:<13}{text}"));
+                Row::Packet { .. } => {
+                    let line = row.line().map(|line| line.render(width));
+                    out.push_str(&line.unwrap_or_default());
                 }
+                Row::Remark {
+                    time,
+                    left,
+                    text,
+                    right,
+                } => {
+                    let remark = Remark {
+                        time: *time,
+                        left,
+                        text,
+                        right,
+                    };
+                    out.push_str(&remark.render(width));
+                }
+                Row::Note(text) if text.is_empty() => {}
+                Row::Note(text) => out.push_str(&format!("{:9}{text}", "")),
             }
             out.push('\n');
         }
@@ -104,8 +133,8 @@ impl Ladder {
 }
 
 impl Row {
-    /// The row as a line; a remark as an empty one, so that it does not widen the columns.
-    fn line(&self) -> Line<'_> {
+    /// The row as a line, if it is a packet's.
+    fn line(&self) -> Option<Line<'_>> {
         match self {
             Row::Packet {
                 time,
@@ -114,22 +143,15 @@ impl Row {
                 packet,
                 arrives,
                 right,
-            } => Line {
+            } => Some(Line {
                 time: *time,
                 left,
                 direction: *direction,
                 packet,
                 arrives: *arrives,
                 right,
-            },
-            Row::Remark { time, left, .. } => Line {
-                time: *time,
-                left,
-                direction: Direction::Right,
-                packet: "",
-                arrives: true,
-                right: "",
-            },
+            }),
+            Row::Remark { .. } | Row::Note(_) => None,
         }
     }
 }

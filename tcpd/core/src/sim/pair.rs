@@ -44,6 +44,42 @@ impl End {
 /// Hears of every packet that an end sends, complete and as it stands on the wire, and may refuse it.
 pub type Watch = Box<dyn FnMut(Instant, End, &[u8]) -> Result<(), String>>;
 
+/// What a [`Witness`] wants done with a packet before the link has its say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Nothing: the link decides.
+    Pass,
+    /// It is lost.
+    Lose,
+}
+
+/// Sees every packet leave and arrive, with the stack that has just sent or taken it, and may have packets lost. Everything passes,
+/// and nothing is noted, by default.
+pub trait Witness {
+    /// A packet is about to leave `from`.
+    fn judge(&mut self, now: Instant, from: End, packet: &[u8]) -> Verdict {
+        let _ = (now, from, packet);
+        Verdict::Pass
+    }
+
+    /// A packet has left `from`, whose stack is `stack`, and this becomes of it.
+    fn sent(
+        &mut self,
+        now: Instant,
+        from: End,
+        packet: &[u8],
+        fate: Fate,
+        stack: &Stack<HeapRing>,
+    ) {
+        let _ = (now, from, packet, fate, stack);
+    }
+
+    /// A packet has arrived at `at`, and `stack` has taken or refused it.
+    fn arrived(&mut self, now: Instant, at: End, packet: &[u8], stack: &Stack<HeapRing>) {
+        let _ = (now, at, packet, stack);
+    }
+}
+
 /// Two stacks and the network between them.
 pub struct Pair {
     stacks: [Stack<HeapRing>; 2],
@@ -56,10 +92,14 @@ pub struct Pair {
     offload: bool,
     sent: u64,
     watch: Option<Watch>,
+    witness: Option<Box<dyn Witness>>,
     /// What `watch` did not like first.
     complaint: Option<String>,
     idle_deadlines: u32,
 }
+
+/// When every pair begins.
+pub const START: Instant = Instant::from_secs(1_000);
 
 /// Bytes before each packet on its way: the size at which a super-segment would be cut, 0 for what is none.
 const ENVELOPE: usize = 2;
@@ -71,16 +111,12 @@ impl Pair {
     /// Two stacks whose addresses are set by the pair (see [`Pair::address`]); `links` lead left to right and right to left.
     pub fn new(configs: [StackConfig; 2], links: [LinkConfig; 2], ipv6: bool, seed: u64) -> Pair {
         let mut generator = Generator::from_seed(seed);
-        let now = Instant::from_secs(1_000);
+        let now = START;
         let [left, right] = configs;
-        let mut stack = |mut config: StackConfig, end: End| {
-            let prefix = if ipv6 { 64 } else { 24 };
-            config.addresses = vec![IpCidr::new(Pair::address(end, ipv6), prefix)];
-            let mut key = [0; 16];
-            generator.fill(&mut key);
-            Stack::new(config, Secret::new(key), generator.next_u64(), now)
-        };
-        let stacks = [stack(left, End::Left), stack(right, End::Right)];
+        let stacks = [
+            new_stack(left, End::Left, ipv6, &mut generator, now),
+            new_stack(right, End::Right, ipv6, &mut generator, now),
+        ];
         let [there, back] = links;
         Pair {
             stacks,
@@ -94,6 +130,7 @@ impl Pair {
             offload: false,
             sent: 0,
             watch: None,
+            witness: None,
             complaint: None,
             idle_deadlines: 0,
         }
@@ -123,6 +160,39 @@ impl Pair {
     /// Has every packet sent looked at.
     pub fn watch(&mut self, watch: Watch) {
         self.watch = Some(watch);
+    }
+
+    /// Has every packet judged and seen, as it leaves and as it arrives.
+    pub fn set_witness(&mut self, witness: Box<dyn Witness>) {
+        self.witness = Some(witness);
+    }
+
+    /// The host at `end` crashes and starts again: a new stack without memory of the old one, whose secret and seed come from `seed`.
+    /// What travels goes on travelling. The new stack has no observer.
+    pub fn restart(&mut self, end: End, config: StackConfig, seed: u64) {
+        let ipv6 = self.stacks[end.index()]
+            .config()
+            .addresses
+            .iter()
+            .any(|own| own.addr.is_ipv6());
+        let mut generator = Generator::from_seed(seed);
+        self.stacks[end.index()] = new_stack(config, end, ipv6, &mut generator, self.now);
+    }
+
+    /// Somebody who is neither end sends a packet, which travels as if the other end of `to` had sent it.
+    ///
+    /// # Errors
+    /// What the watch complained about.
+    pub fn forge(&mut self, to: End, packet: &[u8]) -> Result<(), String> {
+        let from = to.other();
+        self.send(from, &[&[0; ENVELOPE], packet].concat());
+        self.complaint.take().map_or(Ok(()), Err)
+    }
+
+    /// How many packets travel in either direction.
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        self.links.iter().map(Link::in_flight).sum()
     }
 
     /// The clock.
@@ -194,7 +264,11 @@ impl Pair {
                         _ => None,
                     },
                 };
-                self.stacks[end.other().index()].receive(self.now, packet, meta);
+                let stack = &mut self.stacks[end.other().index()];
+                stack.receive(self.now, packet, meta);
+                if let Some(witness) = &mut self.witness {
+                    witness.arrived(self.now, end.other(), packet, stack);
+                }
             }
         }
         for stack in &mut self.stacks {
@@ -236,8 +310,18 @@ impl Pair {
 
     fn send(&mut self, end: End, envelope: &[u8]) {
         self.sent += 1;
-        let fate = self.links[end.index()].send(self.now, envelope);
         let packet = &envelope[ENVELOPE..];
+        let verdict = match &mut self.witness {
+            Some(witness) => witness.judge(self.now, end, packet),
+            None => Verdict::Pass,
+        };
+        let fate = match verdict {
+            Verdict::Pass => self.links[end.index()].send(self.now, envelope),
+            Verdict::Lose => Fate::Lost,
+        };
+        if let Some(witness) = &mut self.witness {
+            witness.sent(self.now, end, packet, fate, &self.stacks[end.index()]);
+        }
         if self.record {
             self.show(end, packet, fate);
         }
@@ -266,7 +350,7 @@ impl Pair {
             remark => remark.to_owned(),
         };
         let arrives = matches!(fate, Fate::Arrives { .. });
-        let at = Instant::ZERO + self.now.duration_since(Instant::from_secs(1_000));
+        let at = Instant::ZERO + self.now.duration_since(START);
         self.ladder
             .packet(at, states[0], direction, text_of(packet), arrives, &right);
     }
@@ -280,6 +364,20 @@ impl Pair {
             .next()
             .unwrap_or("")
     }
+}
+
+fn new_stack(
+    mut config: StackConfig,
+    end: End,
+    ipv6: bool,
+    generator: &mut Generator,
+    now: Instant,
+) -> Stack<HeapRing> {
+    let prefix = if ipv6 { 64 } else { 24 };
+    config.addresses = vec![IpCidr::new(Pair::address(end, ipv6), prefix)];
+    let mut key = [0; 16];
+    generator.fill(&mut key);
+    Stack::new(config, Secret::new(key), generator.next_u64(), now)
 }
 
 fn text_of(packet: &[u8]) -> String {

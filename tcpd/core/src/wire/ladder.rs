@@ -49,7 +49,8 @@ const PACKET_WIDTH: usize = 18;
 const MAX_PACKET_WIDTH: usize = 48;
 
 impl Line<'_> {
-    fn render(&self, packet_width: usize) -> String {
+    /// The line in a ladder whose packets are `packet_width` wide ([`packet_width`]), without line end and trailing blanks.
+    pub fn render(&self, packet_width: usize) -> String {
         let (tail, head) = match (self.direction, self.arrives) {
             (Direction::Right, true) => ("──", "──▶"),
             (Direction::Right, false) => ("──", "─✗"),
@@ -59,7 +60,7 @@ impl Line<'_> {
         let arrow = format!("{tail} {:<packet_width$} {head}", self.packet);
         let arrow_width = packet_width + 7;
         let line = format!(
-            "{:<9}{:<13}{arrow:<arrow_width$}   {}",
+            "{:<8} {:<12} {arrow:<arrow_width$}   {}",
             self.time, self.left, self.right
         );
         line.trim_end().to_string()
@@ -72,14 +73,49 @@ impl fmt::Display for Line<'_> {
     }
 }
 
-/// A whole ladder, a line each with its line end, the arrows as long as the longest text needs.
-pub fn render(lines: &[Line<'_>]) -> String {
+/// What happened at one side beside the packets, as a call of its user: the text stands where packets stand.
+#[derive(Clone, Debug)]
+pub struct Remark<'a> {
+    /// When.
+    pub time: Instant,
+    /// State of the left side; empty for none.
+    pub left: &'a str,
+    /// What happened.
+    pub text: &'a str,
+    /// State of the right side; empty for none.
+    pub right: &'a str,
+}
+
+impl Remark<'_> {
+    /// The remark as a line of a ladder whose packets are `packet_width` wide ([`packet_width`]), without line end and trailing blanks.
+    pub fn render(&self, packet_width: usize) -> String {
+        let width = packet_width + 7;
+        let Remark {
+            time, left, text, ..
+        } = self;
+        // What happened at the right stands at the right.
+        let text = match (left.is_empty(), self.right.is_empty()) {
+            (true, false) => format!("{text:>width$}"),
+            _ => format!("{text:<width$}"),
+        };
+        let line = format!("{time:<8} {left:<12} {text}   {}", self.right);
+        line.trim_end().to_string()
+    }
+}
+
+/// How wide the packets of a ladder are: as the longest needs, within limits.
+pub fn packet_width(lines: &[Line<'_>]) -> usize {
     let longest = lines
         .iter()
         .map(|line| line.packet.chars().count())
         .max()
         .unwrap_or(0);
-    let width = longest.clamp(PACKET_WIDTH, MAX_PACKET_WIDTH);
+    longest.clamp(PACKET_WIDTH, MAX_PACKET_WIDTH)
+}
+
+/// A whole ladder, a line each with its line end, the arrows as long as the longest text needs.
+pub fn render(lines: &[Line<'_>]) -> String {
+    let width = packet_width(lines);
     lines.iter().map(|line| line.render(width) + "\n").collect()
 }
 

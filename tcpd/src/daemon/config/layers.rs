@@ -19,13 +19,16 @@ pub(super) fn load(
     environment: impl IntoIterator<Item = (String, String)>,
     flags: &[String],
 ) -> Result<Config, ConfigError> {
-    let mut layers = Layers {
-        builder: config::Config::builder().add_source(File::from_str(DEFAULTS, FileFormat::Toml)),
-        places: HashMap::new(),
-        problems: Vec::new(),
-    };
+    let mut layers = Layers::defaults();
     layers.file(path);
     layers.environment(environment);
+    layers.flags(flags);
+    layers.finish()
+}
+
+/// Only the defaults and `flags`, whatever stands in a file or the environment.
+pub(super) fn load_flags(flags: &[String]) -> Result<Config, ConfigError> {
+    let mut layers = Layers::defaults();
     layers.flags(flags);
     layers.finish()
 }
@@ -38,6 +41,15 @@ struct Layers {
 }
 
 impl Layers {
+    fn defaults() -> Self {
+        Self {
+            builder: config::Config::builder()
+                .add_source(File::from_str(DEFAULTS, FileFormat::Toml)),
+            places: HashMap::new(),
+            problems: Vec::new(),
+        }
+    }
+
     fn file(&mut self, path: Option<&Path>) {
         let name = path.unwrap_or(Path::new(DEFAULT_PATH));
         let shown = name.display().to_string();

@@ -8,7 +8,7 @@ use super::units::{format_duration, format_size, parse_duration, parse_size};
 
 /// What a key may be.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     Boolean,
     /// Least and most.
     Integer(i64, i64),
@@ -33,11 +33,11 @@ pub(super) enum Kind {
 
 /// A key of a section.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Key {
+pub(crate) struct Key {
     /// `""` for the top of the file; `"service"` for an entry of `[[service]]`.
-    pub(super) section: &'static str,
-    pub(super) name: &'static str,
-    pub(super) kind: Kind,
+    pub(crate) section: &'static str,
+    pub(crate) name: &'static str,
+    pub(crate) kind: Kind,
     pub(super) applied: Applied,
 }
 
@@ -58,7 +58,7 @@ impl Key {
     }
 
     /// `section.name`.
-    pub(super) fn path(&self) -> String {
+    pub(crate) fn path(&self) -> String {
         if self.section.is_empty() {
             self.name.to_owned()
         } else {
@@ -69,7 +69,7 @@ impl Key {
 
 /// A value as a file, a variable or a flag gives it, before anybody believes it.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Given {
+pub(crate) enum Given {
     Boolean(bool),
     Integer(i64),
     Text(String),
@@ -246,7 +246,7 @@ pub(super) const KEYS: &[Key] = &[
 ];
 
 /// The keys of a section, in the order of the file.
-pub(super) fn keys_of(section: &str) -> impl Iterator<Item = &'static Key> {
+pub(crate) fn keys_of(section: &str) -> impl Iterator<Item = &'static Key> {
     KEYS.iter().filter(move |key| key.section == section)
 }
 
@@ -258,7 +258,7 @@ pub(super) fn find(section: &str, name: &str) -> Option<&'static Key> {
 
 impl Kind {
     /// Says what is wrong with a value; `Ok` when nothing is.
-    pub(super) fn check(self, given: &Given) -> Result<(), String> {
+    pub(crate) fn check(self, given: &Given) -> Result<(), String> {
         match (self, given) {
             (Kind::Boolean, Given::Boolean(_)) => Ok(()),
             (Kind::Boolean, _) => Err("not a boolean".to_owned()),
@@ -318,7 +318,7 @@ impl Kind {
     }
 
     /// What is allowed, in words.
-    pub(super) fn allowed(self) -> String {
+    pub(crate) fn allowed(self) -> String {
         match self {
             Kind::Boolean => "true or false".to_owned(),
             Kind::Integer(least, most) if least == most => format!("{least}, in this version"),
@@ -361,7 +361,7 @@ impl Kind {
     }
 
     /// Reads the text of a variable or a flag as this kind of value.
-    pub(super) fn read(self, text: &str) -> Given {
+    pub(crate) fn read(self, text: &str) -> Given {
         match self {
             Kind::Boolean => text
                 .parse()

@@ -1,0 +1,73 @@
+//! Plays a scenario from its first row to its last, and what came of it.
+
+use std::time::Duration;
+
+use tcpd_core::sim::pair::End;
+
+use super::Scenario;
+use super::journal::{Packet, Row, What};
+use super::numbers::Incarnation;
+use super::settings::Settings;
+use super::stage::{Stage, Wrong};
+
+/// A scenario that was played.
+#[derive(Debug)]
+pub(super) struct Play {
+    pub(super) scenario: &'static Scenario,
+    pub(super) settings: Settings,
+    pub(super) rows: Vec<Row>,
+    /// Packets from before the ladder's beginning, with their time on an earlier clock.
+    pub(super) before: Vec<(Duration, Packet)>,
+    /// When, on that clock, the ladder began.
+    pub(super) began: Duration,
+    /// Whose numbers begin where.
+    pub(super) incarnations: Vec<Incarnation>,
+    /// What did not go as the script tells, if anything.
+    pub(super) wrong: Option<String>,
+}
+
+/// Plays `scenario` with `settings`.
+pub(super) fn play(scenario: &'static Scenario, settings: Settings, ipv6: bool) -> Play {
+    let mut stage = Stage::new(settings, ipv6);
+    let outcome = (scenario.script)(&mut stage).and_then(|()| stage.settle());
+    let mut wrong = outcome.err().map(|Wrong(why)| why);
+    let settings = stage.settings.clone();
+    let journal = std::mem::take(&mut *stage.journal.borrow_mut());
+    // With other settings there may be more to see than the script tells; as it stands, it tells everything.
+    if wrong.is_none() && settings.changed.is_empty() {
+        wrong = journal
+            .rows
+            .iter()
+            .find(|row| row.note.is_none() && needs_words(row))
+            .map(|row| format!("nobody explains {:?}", row.what));
+    }
+    Play {
+        scenario,
+        settings,
+        rows: journal.rows,
+        before: journal.before,
+        began: journal.began,
+        incarnations: journal.numbers.incarnations,
+        wrong,
+    }
+}
+
+fn needs_words(row: &Row) -> bool {
+    match &row.what {
+        What::Packet(_) => true,
+        What::Event { called, .. } => !called,
+        What::Already(_) | What::Remark(_) => false,
+    }
+}
+
+impl Play {
+    /// The addresses as the first packet has them: left, right.
+    pub(super) fn sockets(&self) -> Option<[String; 2]> {
+        let first = self.incarnations.first()?;
+        let (local, remote) = (first.flow.local.to_string(), first.flow.remote.to_string());
+        Some(match first.end {
+            End::Left => [local, remote],
+            End::Right => [remote, local],
+        })
+    }
+}
