@@ -42,6 +42,8 @@ enum Scope {
     Script,
     /// Shown to people: no test, and no part of the stack.
     Shown,
+    /// What must hold after every event: it does nothing, and no test asks for it by name.
+    Invariants,
 }
 
 /// A test function.
@@ -94,6 +96,9 @@ fn scope(path: &str) -> Option<Scope> {
         "rs" if path.starts_with("tcpd/src/scenario") || path.starts_with("tcpd/src/demo") => {
             Some(Scope::Shown)
         }
+        // It names numbers to see that they are found.
+        "rs" if path == "tcpd/core/tests/rfc9293.rs" => None,
+        "rs" if path.ends_with("/invariants.rs") => Some(Scope::Invariants),
         "rs" if is_test() => Some(Scope::Tests),
         "rs" if path.starts_with("tcpd/core/src/sim") => Some(Scope::Script),
         "rs" if path.contains("/src/") => Some(Scope::Source),
@@ -111,7 +116,7 @@ impl File {
     fn new(path: String, text: String, scope: Scope) -> Self {
         let tests = match scope {
             Scope::Tests => test_functions(&text),
-            Scope::Source | Scope::Script | Scope::Shown => Vec::new(),
+            Scope::Source | Scope::Script | Scope::Shown | Scope::Invariants => Vec::new(),
         };
         Self {
             path,
@@ -127,6 +132,7 @@ impl File {
             Scope::Source => (Kind::Code, None),
             Scope::Script => (Kind::Test, None),
             Scope::Shown => (Kind::Mention("shown"), None),
+            Scope::Invariants => (Kind::Mention("an invariant"), None),
             Scope::Tests => match self.tests.iter().find(|test| test.lines.contains(&line)) {
                 Some(test) if test.ignored => (Kind::Mention("an ignored test"), Some(&test.name)),
                 Some(test) => (Kind::Test, Some(&test.name)),

@@ -58,6 +58,11 @@ fn the_place_of_a_file_says_what_it_is() {
         ("tcpd/core/tests/scripts/close/active.pkt", Some(Kind::Test)),
         ("tcpd/src/scenario/close.rs", Some(Kind::Mention("shown"))),
         ("etc/tcpd.toml", Some(Kind::Code)),
+        (
+            "tcpd/core/src/stack/invariants.rs",
+            Some(Kind::Mention("an invariant")),
+        ),
+        ("tcpd/core/tests/rfc9293.rs", None),
         ("tcpd/core/tests/rfc9293/requirements.toml", None),
         ("tcpd/ARCHITECTURE.md", None),
     ] {
