@@ -54,7 +54,12 @@ pub use request::{Connect, Filter, Hello, KeepAlive, Listen, Request, ShutdownHo
 use codec::{Reader, Writer};
 
 /// The version of the protocol and of the shared memory's layout that this library speaks.
-pub const VERSION: u16 = 1;
+///
+/// | version | what is new |
+/// |---|---|
+/// | 2 | idle timeout and codepoint in [`StreamOptions`] (36 bytes, were 28), [`EndReason::IdleTimeout`] |
+/// | 1 | the first |
+pub const VERSION: u16 = 2;
 
 /// The largest message, header included, in bytes.
 pub const MAX_MESSAGE: usize = 65_536;

@@ -3,8 +3,8 @@
 use std::net::{IpAddr, SocketAddr};
 
 use libtcpclient::protocol::{
-    Connect, ErrorCode, Event, Failure, Filter, FromDaemon, Hello, Json, KeepAlive, Listen, Opened,
-    Page, Reply, Request, ShutdownHow, StreamOptions, Welcome,
+    Connect, DecodeError, ErrorCode, Event, Failure, Filter, FromDaemon, Hello, Json, KeepAlive,
+    Listen, Opened, Page, Reply, Request, ShutdownHow, StreamOptions, Welcome,
 };
 
 fn hex(bytes: &[u8]) -> String {
@@ -43,7 +43,7 @@ macro_rules! reply_header {
 }
 
 const V4: &str = "04c612000200000000000000000000000000";
-const NO_OPTIONS: &str = "00000000000000000000000000000000000000000000000000000000";
+const NO_OPTIONS: &str = "000000000000000000000000000000000000000000000000000000000000000000000000";
 const CONNECTION: u64 = 0x1122_3344_5566_7788;
 
 fn v4(port: u16) -> SocketAddr {
@@ -107,6 +107,8 @@ fn opening_requests() {
                 user_timeout_ms: 1000,
                 receive_maximum: 0x10000,
                 transmit_maximum: 0x20000,
+                idle_timeout_ms: 300_000,
+                dscp: 46,
             },
         }),
         &[
@@ -122,6 +124,8 @@ fn opening_requests() {
             "e8030000",
             "00000100",
             "00000200",
+            "e0930400",
+            "2e000000",
         ],
     );
     check_request(
@@ -397,6 +401,32 @@ fn events_have_request_number_zero() {
 }
 
 #[test]
+fn options_of_version_1_are_too_short_now() {
+    let options = StreamOptions {
+        nodelay: true,
+        ..StreamOptions::default()
+    };
+    let request = Request::SetOptions {
+        connection: CONNECTION,
+        options,
+    };
+    let bytes = request.encode(7);
+    for missing in [4, 8] {
+        let before = &bytes[..bytes.len() - missing];
+        assert_eq!(Request::decode(before), Err(DecodeError::Truncated));
+    }
+    let seven_bits = [&bytes[..bytes.len() - 4], &64u32.to_le_bytes()].concat();
+    assert_eq!(
+        Request::decode(&seven_bits),
+        Err(DecodeError::BadValue("dscp"))
+    );
+    assert_eq!(
+        Request::decode(&[&bytes[..], &[0]].concat()),
+        Err(DecodeError::TrailingBytes)
+    );
+}
+
+#[test]
 fn the_numbers_of_codes_and_reasons_stay() {
     use libtcpclient::protocol::EndReason;
     let codes: Vec<_> = ErrorCode::ALL
@@ -411,6 +441,6 @@ fn the_numbers_of_codes_and_reasons_stay() {
         .map(|r| (r.code(), r.name()))
         .collect();
     assert_eq!(reasons.first(), Some(&(1, "closed")));
-    assert_eq!(reasons.last(), Some(&(19, "limit-exceeded")));
-    assert_eq!(reasons.len(), 19);
+    assert_eq!(reasons.last(), Some(&(20, "idle-timeout")));
+    assert_eq!(reasons.len(), 20);
 }

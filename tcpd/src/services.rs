@@ -16,6 +16,7 @@ pub mod supervisor;
 pub mod worker;
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use self::builtin::Handler;
 
@@ -34,4 +35,6 @@ pub struct Service {
     pub max_workers: u32,
     /// Connections that may wait for a worker.
     pub backlog: u32,
+    /// For how long no data may move on a connection; zero: for ever.
+    pub idle_timeout: Duration,
 }

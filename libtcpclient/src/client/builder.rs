@@ -65,7 +65,9 @@ impl Builder {
         self
     }
 
-    /// Take the local port although connections on it, also in TIME-WAIT, exist (`SO_REUSEADDR`).
+    /// Take the local port although connections on it, also in TIME-WAIT, exist, and leave it to others
+    /// later: as with `SO_REUSEADDR`, all users of a port must say so. A [`Builder::connect`] then also takes
+    /// over a pair that is in TIME-WAIT (RFC 6191).
     pub fn reuse(mut self, reuse: bool) -> Builder {
         self.reuse = reuse;
         self
@@ -86,6 +88,19 @@ impl Builder {
     /// How long sent data may stay unacknowledged (RFC 9293 §3.9.1 "timeout"); whole milliseconds.
     pub fn user_timeout(mut self, timeout: Option<Duration>) -> Builder {
         self.options.user_timeout_ms = timeout.map_or(0, millis);
+        self
+    }
+
+    /// Abort a connection that carries no data for this long: [`TcpStream::set_idle_timeout`], from its
+    /// first moment. For a listener: each of its connections, also while it waits to be accepted.
+    pub fn idle_timeout(mut self, timeout: Option<Duration>) -> Builder {
+        self.options.idle_timeout_ms = timeout.map_or(0, millis);
+        self
+    }
+
+    /// The Differentiated Services codepoint of what is sent, 0…63 (RFC 9293 §3.9.1.9); more is taken for 63.
+    pub fn dscp(mut self, dscp: u8) -> Builder {
+        self.options.dscp = dscp.min(63);
         self
     }
 

@@ -1,7 +1,8 @@
 //! A connection, in the image of `std::net::TcpStream`.
 //!
-//! Bytes go through the rings by [`receive`] and [`send`]; everything else is a request.
+//! Bytes go through the rings by [`receive`] and [`send`]; everything else is a request ([`options`]).
 
+mod options;
 mod readiness;
 mod receive;
 mod send;
@@ -24,7 +25,7 @@ use super::error::{
 use super::session::{Session, UNASKED, lock};
 use super::spin::Spin;
 use crate::protocol::status::ConnectionStatus;
-use crate::protocol::{KeepAlive, Opened, Reply, Request, ShutdownHow, StreamOptions};
+use crate::protocol::{Opened, Reply, Request, ShutdownHow, StreamOptions};
 use crate::shm::ClientSlot;
 
 /// A connection. Dropping it (and its last clone) closes it: what is written is sent, then FIN; unread data
@@ -311,74 +312,6 @@ impl TcpStream {
     /// None.
     pub fn linger(&self) -> io::Result<Option<Duration>> {
         Ok(*lock(&self.inner.linger))
-    }
-
-    /// Send small segments at once: no Nagle's algorithm (RFC 9293 §3.7.4).
-    ///
-    /// # Errors
-    /// [`OptionError`] as `io::Error`.
-    pub fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
-        Ok(self.set_options(|options| options.nodelay = nodelay)?)
-    }
-
-    /// See [`TcpStream::set_nodelay`].
-    ///
-    /// # Errors
-    /// None: as `std` has it.
-    pub fn nodelay(&self) -> io::Result<bool> {
-        Ok(lock(&self.inner.options).nodelay)
-    }
-
-    /// Probe a silent peer (RFC 9293 §3.8.4).
-    ///
-    /// # Errors
-    /// [`OptionError`].
-    pub fn set_keepalive(&self, keepalive: Option<KeepAlive>) -> Result<(), OptionError> {
-        self.set_options(|options| options.keepalive = keepalive)
-    }
-
-    /// See [`TcpStream::set_keepalive`].
-    pub fn keepalive(&self) -> Option<KeepAlive> {
-        lock(&self.inner.options).keepalive
-    }
-
-    /// How long sent data may stay unacknowledged (RFC 9293 §3.9.1 "timeout"); `None`: the daemon's configuration.
-    ///
-    /// # Errors
-    /// [`OptionError`]; [`OptionError::ZeroTimeout`].
-    pub fn set_user_timeout(&self, timeout: Option<Duration>) -> Result<(), OptionError> {
-        if timeout.is_some_and(|timeout| timeout.is_zero()) {
-            return Err(OptionError::ZeroTimeout);
-        }
-        self.set_options(|options| options.user_timeout_ms = timeout.map_or(0, millis))
-    }
-
-    /// See [`TcpStream::set_user_timeout`].
-    pub fn user_timeout(&self) -> Option<Duration> {
-        match lock(&self.inner.options).user_timeout_ms {
-            0 => None,
-            ms => Some(Duration::from_millis(ms.into())),
-        }
-    }
-
-    fn set_options(&self, change: impl FnOnce(&mut StreamOptions)) -> Result<(), OptionError> {
-        self.inner.present()?;
-        // Held over the call, so that two changes at once both stand.
-        let mut current = lock(&self.inner.options);
-        let mut options = *current;
-        change(&mut options);
-        let connection = self.inner.opened.connection;
-        let request = Request::SetOptions {
-            connection,
-            options,
-        };
-        match self.inner.session.call(&request)? {
-            Reply::Done => {
-                *current = options;
-                Ok(())
-            }
-            _ => Err(UNASKED.into()),
-        }
     }
 }
 

@@ -153,6 +153,7 @@ words! {
         DaemonStopping = 17, "daemon-stopping", "the daemon stopped";
         FinWaitTimeout = 18, "fin-wait-timeout", "the peer did not close its side in time";
         LimitExceeded = 19, "limit-exceeded", "a limit of the stack was reached";
+        IdleTimeout = 20, "idle-timeout", "connection aborted: no data passed for the time this side allowed";
     }
 }
 
@@ -165,9 +166,11 @@ impl EndReason {
             Closed => return None,
             Reset => io::ErrorKind::ConnectionReset,
             Refused | PortUnreachable => io::ErrorKind::ConnectionRefused,
-            RetransmissionTimeout | HandshakeTimeout | UserTimeout | KeepaliveTimeout => {
-                io::ErrorKind::TimedOut
-            }
+            RetransmissionTimeout
+            | HandshakeTimeout
+            | UserTimeout
+            | KeepaliveTimeout
+            | IdleTimeout => io::ErrorKind::TimedOut,
             NetworkUnreachable => io::ErrorKind::NetworkUnreachable,
             HostUnreachable => io::ErrorKind::HostUnreachable,
             Aborted | UnreadData | OperatorReset | SessionEnded | Violation | ListenerClosed

@@ -25,19 +25,26 @@ fn options() -> impl Strategy<Value = StreamOptions> {
     (
         any::<bool>(),
         proptest::option::of(keepalive),
-        any::<[u32; 3]>(),
+        any::<[u32; 4]>(),
+        0u8..64,
     )
-        .prop_map(
-            |(nodelay, keepalive, [user_timeout_ms, receive_maximum, transmit_maximum])| {
-                StreamOptions {
-                    nodelay,
-                    keepalive,
-                    user_timeout_ms,
-                    receive_maximum,
-                    transmit_maximum,
-                }
-            },
-        )
+        .prop_map(|(nodelay, keepalive, numbers, dscp)| {
+            let [
+                user_timeout_ms,
+                receive_maximum,
+                transmit_maximum,
+                idle_timeout_ms,
+            ] = numbers;
+            StreamOptions {
+                nodelay,
+                keepalive,
+                user_timeout_ms,
+                receive_maximum,
+                transmit_maximum,
+                idle_timeout_ms,
+                dscp,
+            }
+        })
 }
 
 fn filter() -> impl Strategy<Value = Filter> {

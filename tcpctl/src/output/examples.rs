@@ -200,6 +200,8 @@ pub(crate) fn busy() -> ConnectionStatus {
             keepalive_interval_s: Some(75),
             keepalive_count: Some(9),
             user_timeout_ms: None,
+            idle_timeout_ms: None,
+            dscp: 0,
         },
         rings: RingsStatus {
             transmit_capacity_bytes: 131_072,

@@ -135,8 +135,11 @@ pub struct Tcp {
     pub rto_max: Duration,
     #[serde(deserialize_with = "units::duration")]
     pub syn_timeout: Duration,
+    pub syn_cookies: bool,
+    pub backlog_full: BacklogFull,
     pub syn_ack_retries: u8,
     pub data_retries: u32,
+    pub suspect_retries: u8,
     #[serde(deserialize_with = "units::duration")]
     pub delayed_ack: Duration,
     pub keepalive: bool,
@@ -149,6 +152,8 @@ pub struct Tcp {
     pub fin_wait_2_timeout: Duration,
     #[serde(deserialize_with = "units::duration")]
     pub orphan_timeout: Duration,
+    pub rfc1337: bool,
+    pub hop_limit: u8,
     pub mss_floor: u16,
     #[serde(deserialize_with = "units::size_u32")]
     pub receive_initial: u32,
@@ -160,11 +165,22 @@ pub struct Tcp {
     pub send_max: u32,
     pub window_scale: bool,
     pub timestamps: bool,
+    pub timestamps_required: bool,
     pub nagle: bool,
     #[serde(deserialize_with = "port_range")]
     pub ephemeral_ports: PortRange,
     #[serde(deserialize_with = "units::duration")]
     pub quiet_time: Duration,
+}
+
+/// What the last ACK of a handshake gets while the listener's queue is full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BacklogFull {
+    /// Nothing.
+    Drop,
+    /// RST.
+    Reset,
 }
 
 /// `[limits]`: of the daemon, per uid, per session.
@@ -177,6 +193,7 @@ pub struct Tcp {
 pub struct Limits {
     pub connections: u32,
     pub half_open: u32,
+    pub half_open_per_listener: u32,
     pub time_wait: u32,
     pub orphans: u32,
     pub backlog: u32,
@@ -279,6 +296,9 @@ pub struct Service {
     /// Accepted connections that wait for a worker.
     #[serde(default = "default_backlog")]
     pub backlog: u32,
+    /// For how long no data may move on a connection; zero: for ever.
+    #[serde(default, deserialize_with = "units::duration")]
+    pub idle_timeout: Duration,
     /// Whether it is there at all.
     #[serde(default = "default_enabled")]
     pub enabled: bool,
@@ -356,6 +376,7 @@ impl Service {
             directory: None,
             max_workers: default_max_workers(),
             backlog: default_backlog(),
+            idle_timeout: Duration::ZERO,
             enabled: default_enabled(),
         }
     }

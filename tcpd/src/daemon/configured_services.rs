@@ -32,6 +32,7 @@ fn service(service: &config::Service) -> Option<services::Service> {
         handler,
         max_workers: service.max_workers,
         backlog: service.backlog,
+        idle_timeout: service.idle_timeout,
     })
 }
 

@@ -13,7 +13,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-use libtcpclient::protocol::{Reply, Request};
+use libtcpclient::protocol::{Listen, Reply, Request, StreamOptions};
 use libtcpclient::shm::Arena;
 use tcpd_core::stack::{EndpointId, ListenerId, ListenerStatus, Status, Summary};
 
@@ -79,19 +79,17 @@ pub enum Order {
     ServiceListen {
         /// Which.
         service: ServiceIndex,
-        /// Own address to listen on; every one when `None`.
-        address: Option<IpAddr>,
-        /// Port, 1 to 65535.
-        port: u16,
-        /// Connections that may wait to be accepted.
-        backlog: u32,
+        /// Where and how, as a client would say it.
+        listen: Listen,
     },
-    /// Change how many connections may wait at each of a service's listeners.
-    ServiceBacklog {
+    /// Change what holds at each of a service's listeners from now on.
+    ServiceTerms {
         /// Which.
         service: ServiceIndex,
         /// Connections that may wait to be accepted.
         backlog: u32,
+        /// For connections that come from now on.
+        options: StreamOptions,
     },
     /// Close a listener of a service: what nobody has accepted is reset, connections go on.
     ServiceUnlisten {

@@ -137,6 +137,12 @@ fn options(status: &Status) -> OptionsStatus {
         keepalive_interval_s: keepalive.map(|keepalive| seconds(keepalive.interval)),
         keepalive_count: keepalive.map(|keepalive| keepalive.count.into()),
         user_timeout_ms: status.options.user_timeout.map(milliseconds),
+        idle_timeout_ms: status
+            .options
+            .idle_timeout
+            .filter(|timeout| !timeout.is_zero())
+            .map(milliseconds),
+        dscp: status.options.dscp,
     }
 }
 

@@ -1,10 +1,10 @@
 //! The configuration in the words of the core and of the bridge.
 
 use tcpd_core::stack::icmp::IcmpLimits;
-use tcpd_core::stack::{IpCidr, KeepAlive, Limits, Nagle, StackConfig, TcpConfig};
+use tcpd_core::stack::{BacklogFull, IpCidr, KeepAlive, Limits, Nagle, StackConfig, TcpConfig};
 
 use super::bridge::{BridgeConfig, RingSizes};
-use super::config::Config;
+use super::config::{self, Config};
 
 /// The largest super-segment the device takes: an IP packet's length has 16 bits.
 const GSO_MAX: u32 = 65_535;
@@ -46,10 +46,19 @@ pub(crate) fn stack_config(config: &Config, mtu: u16) -> StackConfig {
             fin_wait_2_timeout: tcp.fin_wait_2_timeout,
             orphan_timeout: tcp.orphan_timeout,
             syn_ack_retries: tcp.syn_ack_retries,
-            ..TcpConfig::default()
+            syn_cookies: tcp.syn_cookies,
+            backlog_full: match tcp.backlog_full {
+                config::BacklogFull::Drop => BacklogFull::Drop,
+                config::BacklogFull::Reset => BacklogFull::Reset,
+            },
+            r1: tcp.suspect_retries,
+            time_wait_ignores_reset: tcp.rfc1337,
+            timestamps_required: tcp.timestamps_required,
+            hop_limit: tcp.hop_limit,
         },
         limits: Limits {
             half_open: limits.half_open as usize,
+            half_open_per_listener: limits.half_open_per_listener as usize,
             time_wait: limits.time_wait as usize,
             connections: limits.connections as usize,
             orphans: limits.orphans as usize,
@@ -57,7 +66,6 @@ pub(crate) fn stack_config(config: &Config, mtu: u16) -> StackConfig {
             out_of_order_ranges: limits.out_of_order_ranges as usize,
             challenge_ack_interval: limits.challenge_ack_interval,
             reset_rate: limits.reset_rate,
-            ..Limits::default()
         },
         icmp: IcmpLimits::default(),
         ports: tcp.ephemeral_ports.first..=tcp.ephemeral_ports.last,

@@ -236,16 +236,15 @@ impl StackLoop {
             } => {
                 bridge.adopt(stack, now, session, request_id, endpoint);
             }
-            Order::ServiceListen {
-                service,
-                address,
-                port,
-                backlog,
-            } => {
-                bridge.service_listen(stack, now, service, address, port, backlog);
+            Order::ServiceListen { service, listen } => {
+                bridge.service_listen(stack, now, service, &listen);
             }
-            Order::ServiceBacklog { service, backlog } => {
-                bridge.service_backlog(stack, service, backlog);
+            Order::ServiceTerms {
+                service,
+                backlog,
+                options,
+            } => {
+                bridge.service_terms(stack, service, backlog, &options);
             }
             Order::ServiceUnlisten {
                 service,

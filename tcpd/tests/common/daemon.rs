@@ -33,13 +33,22 @@ impl Daemon {
 
     /// The same with `--set` flags: `key=value`.
     pub(crate) fn start_with(config: &str, set: &[&str]) -> Daemon {
+        Daemon::spawned(config, set, |command| command)
+    }
+
+    /// The same of a command that `change` has seen before.
+    pub(super) fn spawned(
+        config: &str,
+        set: &[&str],
+        change: impl FnOnce(&mut Command) -> &mut Command,
+    ) -> Daemon {
         let directory = std::env::temp_dir().join(format!("tcpd-test-{}", std::process::id()));
         std::fs::create_dir_all(&directory).expect("a directory of our own");
         std::fs::write(directory.join("tcpd.toml"), config).expect("write the configuration");
         let set: Vec<String> = set.iter().copied().map(str::to_owned).collect();
-        let child = spawn(&directory, &set);
+        let child = change(&mut command(&directory, &set)).spawn();
         Daemon {
-            child,
+            child: child.expect("start tcpd"),
             directory,
             set,
         }
@@ -118,7 +127,8 @@ impl Drop for Daemon {
     }
 }
 
-pub(super) fn spawn(directory: &Path, set: &[String]) -> Child {
+/// The command for a daemon in this directory.
+pub(super) fn command(directory: &Path, set: &[String]) -> Command {
     let log = OpenOptions::new()
         .create(true)
         .append(true)
@@ -135,5 +145,6 @@ pub(super) fn spawn(directory: &Path, set: &[String]) -> Child {
     for set in set {
         command.args(["--set", set]);
     }
-    command.stderr(log).spawn().expect("start tcpd")
+    command.stderr(log);
+    command
 }

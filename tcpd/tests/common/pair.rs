@@ -47,7 +47,55 @@ pub(crate) fn connect(session: &Session) -> (libtcpclient::TcpStream, std::net::
     connect_with(session, Builder::new())
 }
 
-fn patient(stream: &std::net::TcpStream) {
+/// The same the other way round: the kernel opens it, to a listener of tcpd's.
+pub(crate) fn accept(session: &Session) -> (libtcpclient::TcpStream, std::net::TcpStream) {
+    let listener = Builder::new().session(session).listen(ours(0));
+    let listener = listener.expect("tcpd listens");
+    let at = listener.local_addr().expect("its address");
+    let theirs = std::net::TcpStream::connect_timeout(&at, PATIENCE).expect("the kernel connects");
+    patient(&theirs);
+    let (ours, _) = listener.accept().expect("tcpd accepts");
+    ours.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    ours.set_write_timeout(Some(PATIENCE)).expect("a timeout");
+    (ours, theirs)
+}
+
+/// Its reads and writes fail rather than hang.
+pub(crate) fn patient(stream: &std::net::TcpStream) {
     stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
     stream.set_write_timeout(Some(PATIENCE)).expect("a timeout");
+}
+
+/// A socket of the kernel that is bound to `local` and connects to `remote`: not waited for.
+pub(crate) fn kernel_connects(local: SocketAddr, remote: SocketAddr) -> std::net::TcpStream {
+    use rustix::net;
+    let family = match local {
+        SocketAddr::V4(_) => net::AddressFamily::INET,
+        SocketAddr::V6(_) => net::AddressFamily::INET6,
+    };
+    let flags = net::SocketFlags::CLOEXEC | net::SocketFlags::NONBLOCK;
+    let socket = net::socket_with(family, net::SocketType::STREAM, flags, None).expect("a socket");
+    net::sockopt::set_socket_reuseaddr(&socket, true).expect("reuse");
+    net::bind(&socket, &local).expect("the kernel binds");
+    match net::connect(&socket, &remote) {
+        Ok(()) | Err(rustix::io::Errno::INPROGRESS) => socket.into(),
+        Err(error) => panic!("the kernel does not connect: {error}"),
+    }
+}
+
+/// Waits until such a socket is connected or has failed.
+pub(crate) fn connected(stream: &std::net::TcpStream) -> std::io::Result<()> {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    let patience = Timespec::try_from(PATIENCE).expect("it fits");
+    let mut polled = [PollFd::new(stream, PollFlags::OUT)];
+    let ready = poll(&mut polled, Some(&patience)).expect("poll");
+    assert_eq!(ready, 1, "the kernel neither connects nor gives up");
+    match stream.take_error().expect("a socket") {
+        Some(error) => Err(error),
+        None => {
+            stream.set_nonblocking(false).expect("a socket");
+            patient(stream);
+            Ok(())
+        }
+    }
 }

@@ -2,14 +2,15 @@
 
 use rustix::process::Signal;
 
-use super::daemon::{Daemon, spawn};
+use super::daemon::{Daemon, command};
 
 impl Daemon {
     /// Ends it by this signal, and starts another in the same directory with the same configuration.
     pub(crate) fn restart(mut self, signal: Signal) -> Daemon {
         self.signal(signal);
         self.ended(20);
-        self.child = spawn(&self.directory, &self.set);
+        let child = command(&self.directory, &self.set).spawn();
+        self.child = child.expect("start tcpd");
         self.answering()
     }
 }

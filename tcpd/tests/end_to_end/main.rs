@@ -4,6 +4,7 @@
 mod common {
     pub(crate) mod daemon;
     pub(crate) mod deadline;
+    pub(crate) mod far;
     pub(crate) mod namespace;
     pub(crate) mod pair;
     pub(crate) mod pattern;
@@ -12,6 +13,8 @@ mod common {
 }
 
 mod capture;
+mod endings;
+mod half_open;
 mod hostile;
 mod idle;
 mod killed;
@@ -19,3 +22,5 @@ mod lifecycle;
 mod programs;
 mod reload;
 mod restart;
+mod simultaneous_open;
+mod time_wait;

@@ -320,52 +320,6 @@ fn the_kernel_connects_to_a_program_that_listens() {
 }
 
 #[test]
-fn a_taken_address_is_in_use_also_by_pairs_in_time_wait_unless_reused() {
-    in_namespace(|| {
-        let daemon = Daemon::start("");
-        let session = session(&daemon);
-        let at = address(STACK_V4, 4001);
-        let listener = Builder::new()
-            .session(&session)
-            .reuse(true)
-            .listen(at)
-            .expect("listen");
-        let second = Builder::new()
-            .session(&session)
-            .listen(at)
-            .expect_err("taken");
-        assert_eq!(second.kind(), ErrorKind::AddrInUse);
-        // This side closes first, so the pair waits here.
-        let theirs = std::net::TcpStream::connect(at).expect("the kernel connects");
-        let (ours, _) = listener.accept().expect("accept");
-        drop(ours);
-        assert_eq!(Duplex::read(&theirs, &mut [0; 1]).expect("end of file"), 0);
-        drop(theirs);
-        drop(listener);
-        wait_for("pair in TIME-WAIT", 5, || {
-            let rows = daemon
-                .control()
-                .list(&Default::default())
-                .collect::<Result<Vec<_>, _>>()
-                .expect("list");
-            rows.iter()
-                .any(|row| row.state.name() == "TIME-WAIT")
-                .then_some(())
-        });
-        let third = Builder::new()
-            .session(&session)
-            .listen(at)
-            .expect_err("pairs in TIME-WAIT");
-        assert_eq!(third.kind(), ErrorKind::AddrInUse);
-        Builder::new()
-            .session(&session)
-            .reuse(true)
-            .listen(at)
-            .expect("reuse takes it");
-    });
-}
-
-#[test]
 fn a_closed_port_refuses_on_either_side() {
     in_namespace(|| {
         let daemon = Daemon::start("");

@@ -48,7 +48,7 @@ impl Default for KeepAlive {
     }
 }
 
-/// Options of one connection. They replace all options it had. 28 bytes:
+/// Options of one connection. They replace all options it had. 36 bytes:
 ///
 /// | type | field |
 /// |---|---|
@@ -57,6 +57,8 @@ impl Default for KeepAlive {
 /// | u32 | user timeout |
 /// | u32 | receive maximum |
 /// | u32 | transmit maximum |
+/// | u32 | idle timeout |
+/// | u32 | Differentiated Services codepoint |
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
 pub struct StreamOptions {
     /// Send small segments at once (switches Nagle's algorithm off, RFC 9293 §3.7.4).
@@ -70,6 +72,14 @@ pub struct StreamOptions {
     pub receive_maximum: u32,
     /// The transmit ring grows up to here, in bytes; 0 = the daemon's configuration, which also bounds it.
     pub transmit_maximum: u32,
+    /// How long the connection may carry no data, in milliseconds; it is aborted then, and ends with
+    /// [`crate::protocol::EndReason::IdleTimeout`]. 0 = for ever. Data that the peer acknowledges and data
+    /// that comes in order count; what waits to be acknowledged, bytes that come again, bare
+    /// acknowledgments and keepalive probes do not. It runs while the connection is open, also before it is
+    /// accepted, and starts anew when it is set.
+    pub idle_timeout_ms: u32,
+    /// The Differentiated Services codepoint of what is sent, 0…63 (RFC 9293 §3.9.1.9).
+    pub dscp: u8,
 }
 
 /// Passive OPEN (RFC 9293 §3.10.1). Kind `0x0010`.
@@ -177,6 +187,8 @@ impl StreamOptions {
         out.u32(self.user_timeout_ms);
         out.u32(self.receive_maximum);
         out.u32(self.transmit_maximum);
+        out.u32(self.idle_timeout_ms);
+        out.u32(self.dscp.into());
     }
 
     pub(super) fn decode(body: &mut Reader<'_>) -> Result<StreamOptions, DecodeError> {
@@ -203,6 +215,11 @@ impl StreamOptions {
             user_timeout_ms: body.u32()?,
             receive_maximum: body.u32()?,
             transmit_maximum: body.u32()?,
+            idle_timeout_ms: body.u32()?,
+            dscp: match body.u32()? {
+                dscp @ 0..=63 => dscp as u8,
+                _ => return Err(DecodeError::BadValue("dscp")),
+            },
         })
     }
 }

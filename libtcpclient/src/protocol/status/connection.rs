@@ -115,6 +115,12 @@ pub struct OptionsStatus {
     /// The user timeout; absent when the daemon's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user_timeout_ms: Option<u64>,
+    /// How long the connection may carry no data; absent when for ever.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle_timeout_ms: Option<u64>,
+    /// The Differentiated Services codepoint of what is sent.
+    #[serde(default)]
+    pub dscp: u8,
 }
 
 /// The two byte stores of a connection.

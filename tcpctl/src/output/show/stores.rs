@@ -59,6 +59,17 @@ pub(super) fn options(sheet: &mut Sheet, options: &OptionsStatus) {
                 || "the daemon's".to_owned(),
                 |millis| duration(millis.saturating_mul(1_000)),
             ),
+        )
+        .line(
+            "idle timeout",
+            options.idle_timeout_ms.map_or_else(
+                || "off".to_owned(),
+                |millis| duration(millis.saturating_mul(1_000)),
+            ),
+        )
+        .maybe(
+            "codepoint",
+            (options.dscp != 0).then(|| options.dscp.to_string()),
         );
 }
 

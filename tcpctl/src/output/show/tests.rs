@@ -79,6 +79,7 @@ fn a_connection_in_the_middle_of_a_transfer() {
       Nagle               on
       keepalive           after 2 h of silence, then every 1 min 15 s, 9 times
       user timeout        the daemon's
+      idle timeout        off
 
     Rings
       transmit            128 KiB of 128 KiB used (100.0 %), may grow to 4 MiB
@@ -198,6 +199,7 @@ fn a_connection_whose_syn_is_not_answered() {
       Nagle               on
       keepalive           off
       user timeout        the daemon's
+      idle timeout        off
 
     Counts
       received            0 segments, 0 B in order

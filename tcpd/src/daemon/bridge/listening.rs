@@ -14,13 +14,8 @@ impl Bridge {
             return Reply::error(ErrorCode::Draining, "");
         }
         let options = ListenOptions {
-            local: listen.address,
-            port: listen.port,
-            backlog: listen.backlog,
-            reuse: listen.reuse,
             tag: id,
-            connection: connection_options(&listen.options, self.config),
-            ..ListenOptions::default()
+            ..self.listen_options(listen)
         };
         let listener = match stack.listen(now, options) {
             Ok(listener) => listener,
@@ -43,6 +38,18 @@ impl Bridge {
         Reply::Listening {
             listener: listener.to_bits(),
             local,
+        }
+    }
+
+    /// What the stack is told of a listener, a client's or a service's.
+    pub(super) fn listen_options(&self, listen: &Listen) -> ListenOptions {
+        ListenOptions {
+            local: listen.address,
+            port: listen.port,
+            backlog: listen.backlog,
+            reuse: listen.reuse,
+            connection: connection_options(&listen.options, self.config),
+            ..ListenOptions::default()
         }
     }
 

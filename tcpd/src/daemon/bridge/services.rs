@@ -17,17 +17,9 @@ impl Bridge {
         stack: &mut DaemonStack,
         now: Instant,
         service: ServiceIndex,
-        address: Option<IpAddr>,
-        port: u16,
-        backlog: u32,
+        listen: &Listen,
     ) {
-        let options = ListenOptions {
-            local: address,
-            port,
-            backlog,
-            reuse: true, // as every server since 4.2BSD: pairs in TIME-WAIT must not keep it from starting
-            ..ListenOptions::default()
-        };
+        let options = self.listen_options(listen);
         let result = match stack.listen(now, options) {
             Ok(listener) => {
                 self.listeners.insert(
@@ -35,13 +27,13 @@ impl Bridge {
                     Listener {
                         owner: ListenerOwner::Service(service),
                         pending: VecDeque::new(),
-                        options: StreamOptions::default(),
+                        options: listen.options,
                     },
                 );
                 let opened = ServiceListener {
                     listener,
-                    address,
-                    port,
+                    address: listen.address,
+                    port: listen.port,
                 };
                 self.services.entry(service).or_default().push(opened);
                 stack
@@ -54,15 +46,18 @@ impl Bridge {
         self.report(Report::ServiceListening { service, result });
     }
 
-    /// How many connections may wait at each listener of a service.
-    pub(crate) fn service_backlog(
+    /// What holds at each listener of a service from now on.
+    pub(crate) fn service_terms(
         &self,
         stack: &mut DaemonStack,
         service: ServiceIndex,
         backlog: u32,
+        options: &StreamOptions,
     ) {
         for entry in self.services.get(&service).into_iter().flatten() {
             stack.set_backlog(entry.listener, backlog);
+            let options = connection_options(options, self.config);
+            stack.set_listener_options(entry.listener, options);
         }
     }
 

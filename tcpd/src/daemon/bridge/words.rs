@@ -34,7 +34,8 @@ fn timed_out(timer: Timer) -> EndReason {
         Timer::Handshake => EndReason::HandshakeTimeout,
         Timer::Retransmission | Timer::ZeroWindow => EndReason::RetransmissionTimeout,
         Timer::KeepAlive => EndReason::KeepaliveTimeout,
-        Timer::User | Timer::Idle => EndReason::UserTimeout,
+        Timer::User => EndReason::UserTimeout,
+        Timer::Idle => EndReason::IdleTimeout,
         Timer::Orphan => EndReason::FinWaitTimeout,
         Timer::DelayedAck | Timer::ChallengeAck | Timer::TimeWait => EndReason::Closed,
     }
@@ -53,7 +54,8 @@ pub(super) fn reason_error(end: EndReason) -> Option<ErrorCode> {
         EndReason::Reset => ErrorCode::ConnectionReset,
         EndReason::RetransmissionTimeout
         | EndReason::HandshakeTimeout
-        | EndReason::KeepaliveTimeout => ErrorCode::TimedOut,
+        | EndReason::KeepaliveTimeout
+        | EndReason::IdleTimeout => ErrorCode::TimedOut,
         EndReason::UserTimeout => ErrorCode::UserTimeout,
         EndReason::NetworkUnreachable => ErrorCode::NetworkUnreachable,
         EndReason::HostUnreachable => ErrorCode::HostUnreachable,
@@ -71,11 +73,13 @@ pub(super) fn connection_options(
         interval: Duration::from_secs(keepalive.interval_s.into()),
         count: u8::try_from(keepalive.count).unwrap_or(u8::MAX),
     });
-    let user_timeout = Duration::from_millis(options.user_timeout_ms.into());
+    let some = |ms: u32| (ms != 0).then(|| Duration::from_millis(ms.into()));
     ConnectionOptions {
         nodelay: options.nodelay,
         keepalive: keepalive.or(config.keepalive),
-        user_timeout: (!user_timeout.is_zero()).then_some(user_timeout),
+        user_timeout: some(options.user_timeout_ms),
+        idle_timeout: some(options.idle_timeout_ms),
+        dscp: options.dscp,
         receive_ring_max: config.receive.maximum(options.receive_maximum),
         ..ConnectionOptions::default()
     }

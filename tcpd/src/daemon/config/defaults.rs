@@ -4,7 +4,9 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{Config, Control, Device, Limits, Log, LogTarget, PortRange, Rotation, Tcp};
+use super::{
+    BacklogFull, Config, Control, Device, Limits, Log, LogTarget, PortRange, Rotation, Tcp,
+};
 
 impl Default for Config {
     fn default() -> Self {
@@ -30,8 +32,11 @@ impl Default for Config {
                 rto_min: Duration::from_millis(200),
                 rto_max: seconds(60),
                 syn_timeout: seconds(180),
+                syn_cookies: true,
+                backlog_full: BacklogFull::Drop,
                 syn_ack_retries: 5,
                 data_retries: 15,
+                suspect_retries: 3,
                 delayed_ack: Duration::from_millis(40),
                 keepalive: false,
                 keepalive_idle: seconds(7200),
@@ -39,6 +44,8 @@ impl Default for Config {
                 keepalive_count: 9,
                 fin_wait_2_timeout: seconds(60),
                 orphan_timeout: seconds(60),
+                rfc1337: true,
+                hop_limit: 64,
                 mss_floor: 88,
                 receive_initial: 64 << 10,
                 receive_max: 4 << 20,
@@ -46,6 +53,7 @@ impl Default for Config {
                 send_max: 4 << 20,
                 window_scale: true,
                 timestamps: true,
+                timestamps_required: true,
                 nagle: true,
                 ephemeral_ports: PortRange {
                     first: 32_768,
@@ -56,6 +64,7 @@ impl Default for Config {
             limits: Limits {
                 connections: 1_000_000,
                 half_open: 65_536,
+                half_open_per_listener: 32_768,
                 time_wait: 262_144,
                 orphans: 8192,
                 backlog: 128,

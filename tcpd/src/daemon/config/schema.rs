@@ -136,8 +136,11 @@ pub(super) const KEYS: &[Key] = &[
         "syn_timeout",
         Kind::Duration(seconds(1), seconds(3600)),
     ),
+    key("tcp", "syn_cookies", Kind::Boolean),
+    key("tcp", "backlog_full", Kind::OneOf(&["drop", "reset"])),
     key("tcp", "syn_ack_retries", Kind::Integer(1, 15)),
     key("tcp", "data_retries", Kind::Integer(1, 100)),
+    key("tcp", "suspect_retries", Kind::Integer(1, 100)),
     key(
         "tcp",
         "delayed_ack",
@@ -157,6 +160,8 @@ pub(super) const KEYS: &[Key] = &[
         "orphan_timeout",
         Kind::Duration(milliseconds(1), DAY),
     ),
+    key("tcp", "rfc1337", Kind::Boolean),
+    key("tcp", "hop_limit", Kind::Integer(1, 255)),
     key("tcp", "mss_floor", Kind::Integer(48, 1220)),
     key("tcp", "receive_initial", RING),
     key("tcp", "receive_max", RING),
@@ -164,6 +169,7 @@ pub(super) const KEYS: &[Key] = &[
     key("tcp", "send_max", RING),
     key("tcp", "window_scale", Kind::Boolean),
     key("tcp", "timestamps", Kind::Boolean),
+    key("tcp", "timestamps_required", Kind::Boolean),
     key("tcp", "nagle", Kind::Boolean),
     key("tcp", "ephemeral_ports", Kind::PortRange),
     key(
@@ -173,6 +179,11 @@ pub(super) const KEYS: &[Key] = &[
     ),
     key("limits", "connections", Kind::Integer(1, 10_000_000)),
     key("limits", "half_open", Kind::Integer(1, 10_000_000)),
+    key(
+        "limits",
+        "half_open_per_listener",
+        Kind::Integer(1, 10_000_000),
+    ),
     key("limits", "time_wait", Kind::Integer(0, 10_000_000)),
     key("limits", "orphans", Kind::Integer(0, 10_000_000)),
     key("limits", "backlog", Kind::Integer(1, 65_535)).by_reload(),
@@ -242,6 +253,7 @@ pub(super) const KEYS: &[Key] = &[
     key("service", "directory", Kind::AbsolutePath),
     key("service", "max_workers", Kind::Integer(1, 65_535)),
     key("service", "backlog", Kind::Integer(1, 65_535)),
+    key("service", "idle_timeout", Kind::Duration(seconds(0), DAY)),
     key("service", "enabled", Kind::Boolean),
 ];
 

@@ -243,6 +243,54 @@ fn every_problem_is_said_in_the_order_of_the_file() {
 }
 
 #[test]
+fn what_the_stack_does_with_strangers_is_one_of_few_things() {
+    let text = "[tcp]\nsyn_cookies = \"on\"\nbacklog_full = \"ignore\"\nsuspect_retries = 0\nrfc1337 = 1337\nhop_limit = 256\n\
+                timestamps_required = \"maybe\"\n[limits]\nhalf_open_per_listener = 0\n";
+    assert_eq!(
+        messages("strangers", text),
+        [
+            "FILE:2: tcp.syn_cookies = \"on\": not a boolean; allowed: true or false",
+            "FILE:3: tcp.backlog_full = \"ignore\": unknown word; allowed: drop, reset",
+            "FILE:4: tcp.suspect_retries = 0: too small; allowed: an integer from 1 to 100",
+            "FILE:5: tcp.rfc1337 = 1337: not a boolean; allowed: true or false",
+            "FILE:6: tcp.hop_limit = 256: too large; allowed: an integer from 1 to 255",
+            "FILE:7: tcp.timestamps_required = \"maybe\": not a boolean; allowed: true or false",
+            "FILE:9: limits.half_open_per_listener = 0: too small; allowed: an integer from 1 to 10000000",
+        ]
+    );
+    let good =
+        "[tcp]\nbacklog_full = \"reset\"\nrfc1337 = false\nhop_limit = 255\nmsl = \"120s\"\n";
+    let tcp = load("strangers-good", good).expect("all good").tcp;
+    assert_eq!(tcp.backlog_full, BacklogFull::Reset);
+    assert!(!tcp.rfc1337);
+    assert_eq!((tcp.hop_limit, tcp.msl), (255, Duration::from_secs(120)));
+}
+
+#[test]
+fn a_services_idle_timeout_is_a_duration_of_a_day_at_most() {
+    let service = |value: &str| {
+        format!(
+            "[[service]]\nname = \"echo\"\nport = 7\nhandler = \"echo\"\nidle_timeout = {value}\n"
+        )
+    };
+    let good = load("idle", &service("\"5min\"")).expect("good");
+    assert_eq!(good.services[0].idle_timeout, Duration::from_secs(300));
+    let day = "a duration from \"0s\" to \"1d\" (us, ms, s, min, h, d)";
+    for (value, wrong) in [
+        ("300", "not a string"),
+        ("\"-1s\"", "not a duration"),
+        ("\"2d\"", "too large"),
+    ] {
+        assert_eq!(
+            messages("idle-bad", &service(value)),
+            [format!(
+                "FILE:5: service.echo.idle_timeout = {value}: {wrong}; allowed: {day}"
+            )]
+        );
+    }
+}
+
+#[test]
 fn keys_that_contradict_each_other_are_refused_where_they_stand() {
     assert_eq!(
         messages("rto", "[tcp]\nrto_min = \"3s\"\n"),

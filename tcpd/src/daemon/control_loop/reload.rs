@@ -183,14 +183,17 @@ impl<W: Spawner> ControlLoop<W> {
             self.services.retire(index);
         }
         for (index, service) in plan.services {
-            let backlog = service.backlog;
+            let Wanted {
+                backlog, options, ..
+            } = wanted_of((index, &service));
             if index == self.services.next_index() {
                 self.services.add(service);
             } else {
                 self.services.change(index, service);
-                self.order(Order::ServiceBacklog {
+                self.order(Order::ServiceTerms {
                     service: index,
                     backlog,
+                    options,
                 });
             }
             // Somebody may wait since before it had its number, or may have a worker now.

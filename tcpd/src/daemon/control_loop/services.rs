@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsRawFd;
 
+use libtcpclient::protocol::{Listen, StreamOptions};
 use tcpd_core::stack::EndpointId;
 use tcpd_core::time::Instant;
 
@@ -139,6 +140,7 @@ pub(super) struct Wanted {
     pub(super) service: ServiceIndex,
     pub(super) places: Vec<Place>,
     pub(super) backlog: u32,
+    pub(super) options: StreamOptions,
 }
 
 /// An own address, or every one, and a port.
@@ -155,6 +157,10 @@ pub(super) fn wanted_of((service, entry): (ServiceIndex, &Service)) -> Wanted {
             .map(|address| (address, entry.port))
             .collect(),
         backlog: entry.backlog,
+        options: StreamOptions {
+            idle_timeout_ms: u32::try_from(entry.idle_timeout.as_millis()).unwrap_or(u32::MAX),
+            ..StreamOptions::default()
+        },
     }
 }
 
@@ -162,9 +168,14 @@ impl Wanted {
     pub(super) fn listen(&self, (address, port): Place) -> Order {
         Order::ServiceListen {
             service: self.service,
-            address,
-            port,
-            backlog: self.backlog,
+            listen: Listen {
+                address,
+                port,
+                // As every server since 4.2BSD: pairs in TIME-WAIT must not keep it from starting.
+                reuse: true,
+                backlog: self.backlog,
+                options: self.options,
+            },
         }
     }
 

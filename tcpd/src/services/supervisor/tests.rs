@@ -88,6 +88,7 @@ impl Fixture {
             handler,
             max_workers,
             backlog: 128,
+            idle_timeout: Duration::ZERO,
         };
         let services = vec![
             service("echo", 7, Handler::Echo, 2),

@@ -101,6 +101,13 @@ impl<R: Ring> Stack<R> {
         }
     }
 
+    /// The options of connections that come from now on. Nothing happens for a name that is none.
+    pub fn set_listener_options(&mut self, listener: ListenerId, options: ConnectionOptions) {
+        if let Some(Slot::Listener(listener)) = self.endpoints.get_mut(listener.0.key()) {
+            listener.options.connection = options;
+        }
+    }
+
     /// Closes a listener; half-open and unaccepted connections of it are reset. Nothing happens for a name that is none.
     pub fn close_listener(&mut self, now: Instant, listener: ListenerId) {
         let Some(Slot::Listener(closing)) = self.endpoints.get_mut(listener.0.key()) else {

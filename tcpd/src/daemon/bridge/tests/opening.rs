@@ -148,7 +148,14 @@ fn a_listener_that_closes_resets_who_waits_in_its_backlog() {
 /// A connection to a service that the daemon has accepted.
 fn accepted_by_a_service(daemon: &mut Daemon, from: SessionId) -> (End, EndpointId) {
     let (stack, now) = (&mut daemon.stack, daemon.now);
-    daemon.bridge.service_listen(stack, now, 0, None, 7, 16);
+    let listen = Listen {
+        address: None,
+        port: 7,
+        reuse: true,
+        backlog: 16,
+        options: StreamOptions::default(),
+    };
+    daemon.bridge.service_listen(stack, now, 0, &listen);
     let connecting = daemon.connect_to(from, "198.18.0.2:7", 0);
     let a = daemon.end(from, connecting);
     daemon

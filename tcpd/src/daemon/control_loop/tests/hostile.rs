@@ -131,7 +131,7 @@ fn another_version_is_told_both_versions() {
         assert_eq!(failure.code, ErrorCode::VersionMismatch);
         assert_eq!(
             failure.detail,
-            "the daemon speaks version 1, the client version 9"
+            format!("the daemon speaks version {VERSION}, the client version 9")
         );
     }
     assert_eq!(t.ended(EndedBy::Version), 2);

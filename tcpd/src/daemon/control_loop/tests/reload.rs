@@ -28,8 +28,8 @@ fn reload_opening(t: &mut Fixture, root: &Client, number: u32) -> Reloaded {
     root.say(number, &Request::Reload);
     let (service, port) = loop {
         // What the reload before this one ordered stands first.
-        if let Order::ServiceListen { service, port, .. } = t.order() {
-            break (service, port);
+        if let Order::ServiceListen { service, listen } = t.order() {
+            break (service, listen.port);
         }
     };
     let result = Ok(format!("[::]:{port}").parse().expect("an address"));
@@ -180,7 +180,7 @@ fn a_listener_that_cannot_be_opened_takes_back_those_that_were() {
     root.say(2, &Request::Reload);
     for port in [7, 9] {
         match t.order() {
-            Order::ServiceListen { port: asked, .. } => assert_eq!(asked, port),
+            Order::ServiceListen { listen, .. } => assert_eq!(listen.port, port),
             other => panic!("{other:?}"),
         }
     }

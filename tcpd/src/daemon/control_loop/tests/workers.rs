@@ -43,15 +43,17 @@ fn ordered(t: &mut Fixture) -> [u8; 16] {
 fn enabled_services_are_asked_to_listen() {
     let mut t = with_echo();
     t.control.open_services();
-    let Order::ServiceListen {
-        service: 0,
-        address: None,
-        port: 7,
-        backlog: 128,
-    } = t.order()
-    else {
+    let Order::ServiceListen { service: 0, listen } = t.order() else {
         panic!()
     };
+    let wanted = Listen {
+        address: None,
+        port: 7,
+        reuse: true,
+        backlog: 128,
+        options: StreamOptions::default(),
+    };
+    assert_eq!(listen, wanted);
     assert!(t.orders.try_recv().is_err());
     assert_eq!(t.control.service_name(0), "echo");
     assert!(!t.control.ready, "not before the listener is open");
