@@ -67,7 +67,7 @@ impl Builder {
 
     /// Take the local port although connections on it, also in TIME-WAIT, exist, and leave it to others
     /// later: as with `SO_REUSEADDR`, all users of a port must say so. A [`Builder::connect`] then also takes
-    /// over a pair that is in TIME-WAIT (RFC 6191).
+    /// over a pair that has been in TIME-WAIT for a second, if it had timestamps (RFC 6191).
     pub fn reuse(mut self, reuse: bool) -> Builder {
         self.reuse = reuse;
         self

@@ -102,9 +102,11 @@ fn a_daemon_that_cannot_use_the_kept_secret_says_so_and_is_quiet_for_one_msl() {
         let (_stream, peer, _) = used(&daemon, &listener);
         fs::write(daemon.directory().join("private/secret"), "spoiled").expect("spoil it");
         let daemon = daemon.restart(Signal::KILL);
-        let log = daemon.log();
         let said = "the kept secret is not used: it does not hold what this version writes";
-        assert!(log.contains(said) && log.contains("1.5s"), "{log}");
+        wait_for("word about it in the log", 20, || {
+            let log = daemon.log();
+            (log.contains(said) && log.contains("1.5s")).then_some(())
+        });
         let session = Session::open_at(&daemon.socket()).expect("a session");
         let mut hasty = Builder::new().session(&session);
         hasty = hasty.local(ours(PORT)).timeout(Duration::from_millis(100));
