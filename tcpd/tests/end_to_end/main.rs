@@ -5,6 +5,7 @@ mod common {
     pub(crate) mod daemon;
     pub(crate) mod deadline;
     pub(crate) mod far;
+    pub(crate) mod host;
     pub(crate) mod namespace;
     pub(crate) mod pair;
     pub(crate) mod pattern;
@@ -20,6 +21,7 @@ mod idle;
 mod killed;
 mod lifecycle;
 mod programs;
+mod reaching;
 mod reload;
 mod restart;
 mod simultaneous_open;

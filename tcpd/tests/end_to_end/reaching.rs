@@ -1,0 +1,163 @@
+//! tcpd as other hosts reach it: README.md's recipes, with a router between.
+//!
+//! ```text
+//!  client ─────────── router ─────────── host of tcpd ── tcpd0
+//!  192.0.2.2   192.0.2.1 198.51.100.1   198.51.100.2    198.18.0.2
+//!  2001:db8:1::2            2001:db8:2::2        fd00:7463:7064::2
+//! ```
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::thread;
+
+use libtcpclient::{Builder, Session};
+
+use crate::common::daemon::{Daemon, STACK_V4, STACK_V6};
+use crate::common::host::Host;
+use crate::common::namespace::in_namespace;
+use crate::common::pair::PATIENCE;
+use crate::common::pattern::Pattern;
+
+const ECHO: &str = "[[service]]\nname = \"echo\"\nport = 7\nhandler = \"echo\"\n";
+/// Far more than any buffer on the way.
+const MANY: usize = 4 << 20;
+
+/// The three hosts, each routing; the client knows the router, the router knows neither tcpd's range nor how to reach it.
+fn hosts() -> (Host, Host, Host) {
+    let (client, router, home) = (Host::new(), Host::new(), Host::here());
+    router.cable(
+        ("left", &["192.0.2.1/24", "2001:db8:1::1/64"]),
+        &client,
+        ("wire", &["192.0.2.2/24", "2001:db8:1::2/64"]),
+    );
+    router.cable(
+        ("right", &["198.51.100.1/24", "2001:db8:2::1/64"]),
+        &home,
+        ("wire", &["198.51.100.2/24", "2001:db8:2::2/64"]),
+    );
+    for host in [&router, &home] {
+        host.set("ipv4/ip_forward", "1");
+        host.set("ipv6/conf/all/forwarding", "1");
+    }
+    client.ip("route add default via 192.0.2.1");
+    client.ip("-6 route add default via 2001:db8:1::1");
+    home.ip("route add default via 198.51.100.1");
+    home.ip("-6 route add default via 2001:db8:2::1");
+    (client, router, home)
+}
+
+/// Recipe 1: a route to tcpd's range on the router.
+fn route(router: &Host) {
+    router.ip("route add 198.18.0.0/24 via 198.51.100.2");
+    router.ip("-6 route add fd00:7463:7064::/64 via 2001:db8:2::2");
+}
+
+fn connect(client: &Host, address: &str, port: u16) -> TcpStream {
+    let stream = client
+        .inside(|| TcpStream::connect((address, port)))
+        .unwrap_or_else(|error| panic!("{address}: {error}"));
+    stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    stream.set_write_timeout(Some(PATIENCE)).expect("a timeout");
+    stream
+}
+
+/// Sends and gets back many bytes, and finds them whole.
+fn echoes_many(stream: &TcpStream) {
+    let mut sent = vec![0; MANY];
+    Pattern::new(7).fill(&mut sent);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut stream = stream;
+            stream.write_all(&sent).expect("written");
+            stream.shutdown(Shutdown::Write).expect("half closed");
+        });
+        let mut back = Vec::with_capacity(MANY);
+        let mut stream = stream;
+        stream.read_to_end(&mut back).expect("all of it");
+        assert!(back == sent, "{} bytes came back, or others", back.len());
+    });
+}
+
+#[test]
+fn through_a_router_with_a_route_to_the_range() {
+    in_namespace(|| {
+        let (client, router, _home) = hosts();
+        let _daemon = Daemon::start(ECHO);
+        route(&router);
+        for address in [STACK_V4, STACK_V6] {
+            echoes_many(&connect(&client, address, 7));
+        }
+    });
+}
+
+#[test]
+fn a_program_of_tcpd_reaches_a_host_behind_the_router() {
+    in_namespace(|| {
+        let (client, router, _home) = hosts();
+        let daemon = Daemon::start("");
+        route(&router);
+        let session = Session::open_at(&daemon.socket()).expect("a session");
+        for address in ["192.0.2.2:0", "[2001:db8:1::2]:0"] {
+            let listener = client
+                .inside(|| TcpListener::bind(address))
+                .expect("listen");
+            let at = listener.local_addr().expect("its address");
+            let mut ours = Builder::new()
+                .session(&session)
+                .connect(at)
+                .expect("connect");
+            let (mut theirs, _) = listener.accept().expect("accept");
+            ours.write_all(b"through").expect("written");
+            let mut seven = [0; 7];
+            theirs.read_exact(&mut seven).expect("read");
+            assert_eq!(&seven, b"through");
+        }
+    });
+}
+
+/// Recipe 2: tcpd has an address of the host's own network, and the host answers for it.
+#[test]
+fn with_an_address_of_the_hosts_network_and_proxy_arp() {
+    in_namespace(|| {
+        let (client, _router, home) = hosts();
+        // tcpd would not lay a range over one that is routed already: here that is wanted, so the interface is made by hand.
+        home.ip("tuntap add dev tcpd0 mode tun vnet_hdr");
+        home.ip("addr add 198.51.100.66/31 dev tcpd0");
+        home.ip("addr add 2001:db8:2::66/127 dev tcpd0 nodad");
+        home.ip("link set tcpd0 up");
+        let _daemon = Daemon::start_with(
+            ECHO,
+            &[
+                "device.configure=false",
+                "device.host_v4=198.51.100.66",
+                "device.stack_v4=198.51.100.67",
+                "device.prefix_v4=31",
+                "device.host_v6=2001:db8:2::66",
+                "device.stack_v6=2001:db8:2::67",
+                "device.prefix_v6=127",
+            ],
+        );
+        home.set("ipv4/conf/wire/proxy_arp", "1");
+        home.set("ipv6/conf/wire/proxy_ndp", "1");
+        home.ip("-6 neigh add proxy 2001:db8:2::67 dev wire");
+        for address in ["198.51.100.67", "2001:db8:2::67"] {
+            echoes_many(&connect(&client, address, 7));
+        }
+    });
+}
+
+/// A link on the way takes less than tcpd's: the router says so, and everything arrives (RFC 1191, RFC 8201).
+#[test]
+fn over_a_link_with_a_smaller_mtu() {
+    in_namespace(|| {
+        let (client, router, _home) = hosts();
+        let _daemon = Daemon::start(ECHO);
+        route(&router);
+        // Only the router knows it: the client announces what its own end of the cable takes.
+        router.ip("route replace 192.0.2.0/24 dev left mtu lock 1300");
+        router.ip("-6 route replace 2001:db8:1::/64 dev left metric 1 mtu lock 1300");
+        for address in [STACK_V4, STACK_V6] {
+            echoes_many(&connect(&client, address, 7));
+        }
+    });
+}
