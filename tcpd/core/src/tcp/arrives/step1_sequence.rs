@@ -136,20 +136,34 @@ fn acknowledgment_counts<R: Ring>(conn: &Connection<R>, seg: &Segment<'_>) -> bo
     seg.has(Flags::ACK) && (end == nxt || end + 1 == nxt || seg.start == nxt)
 }
 
-/// RFC 9293 §3.10.7.4 first: "If an incoming segment is not acceptable, an acknowledgment should be sent in reply". What takes sequence
-/// numbers is always answered: a peer that probes or retransmits waits for it. So is keepalive, and a window probe without text: the
-/// number before RCV.NXT with a good acknowledgment, which is beyond guessing, and which the answer to it can never look like. The
-/// rest is limited (RFC 5961 §7), and not answered while we repeat ourselves for want of an answer: that says the same, and is no answer
-/// to an answer.
+/// RFC 9293 §3.10.7.4 first: "If an incoming segment is not acceptable, an acknowledgment should be sent in reply".
+///
+/// 1. Text or FIN near the window is always answered: a peer that retransmits or probes waits for it. So is keepalive, and a window
+///    probe without text: the number before RCV.NXT with a good acknowledgment, which is beyond guessing, and which the answer to it can
+///    never look like.
+/// 2. Text or FIN far away is challenged, as RST and SYN are: whoever forges it would have us send the peer duplicate
+///    acknowledgments, which it takes for loss.
+/// 3. The rest is limited (RFC 5961 §7), and not answered while we repeat ourselves for want of an answer: that says the same, and is no
+///    answer to an answer.
 fn answer<R: Ring>(conn: &mut Connection<R>, seg: &Segment<'_>, cx: &mut Context<'_>) {
     if conn.state == State::Closed {
         return;
     }
-    if seg.len() > 0 || is_probe(conn, seg) {
+    if is_near(conn, seg) || is_probe(conn, seg) {
         conn.intents.ack = true;
+    } else if seg.len() > 0 {
+        conn.challenge_ack(cx);
     } else if !conn.repeats_itself() {
         conn.dataless_answer(cx);
     }
+}
+
+/// Text that an honest peer may send: again, as long ago as a whole window; or up to the right edge, where it probes.
+fn is_near<R: Ring>(conn: &Connection<R>, seg: &Segment<'_>) -> bool {
+    let receive = &conn.receive;
+    let oldest = receive.nxt as i64 - i64::from(receive.capacity.max(65_536));
+    let edge = receive.adv.max(receive.nxt) as i64;
+    seg.len() > 0 && seg.start <= edge && seg.start + i64::from(seg.len()) >= oldest
 }
 
 /// SHLD-27 (§3.8.4): SEG.SEQ = SND.NXT − 1 without text.
