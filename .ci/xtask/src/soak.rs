@@ -1,5 +1,5 @@
 //! `cargo xtask soak`: the simulation of `tcpd/core/tests/simulation.rs` for as many seeds as one likes, a long SYN flood, a
-//! million couples of ends that disagree, then long transfers over a real TUN.
+//! million couples of ends that disagree, a million connections in TIME-WAIT, then long transfers over a real TUN.
 
 use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -22,6 +22,9 @@ pub(crate) struct Soak {
     /// Afterwards: so many couples of ends that do not belong together and must fall silent, as the tests do with 10,000; 0 for none
     #[arg(long, default_value_t = 1_000_000)]
     couples: u64,
+    /// Afterwards: so many connections in TIME-WAIT at once, their memory counted, as the tests of the core do with 28,000; 0 for none
+    #[arg(long, value_name = "CONNECTIONS", default_value_t = 1_000_000)]
+    time_waits: u32,
     /// Afterwards: so many MiB each way over a real TUN, compared byte by byte, as the end-to-end tests do with 100; 0 for none
     #[arg(long, value_name = "MEBIBYTES", default_value_t = 1024)]
     transfers: usize,
@@ -60,6 +63,8 @@ pub(crate) fn run(arguments: &Soak) -> anyhow::Result<()> {
     longer(flood, "TCPD_FLOOD_SECONDS", arguments.flood)?;
     let couples = ["tcpd-core", "disagreement", "two_ends"];
     longer(couples, "TCPD_COUPLES", arguments.couples)?;
+    let time_wait = ["tcpd-core", "memory", "time_wait"];
+    longer(time_wait, "TCPD_TIME_WAITS", arguments.time_waits.into())?;
     let bulk = ["tcpd", "end_to_end", "bulk_"];
     longer(bulk, "TCPD_BULK_MEBIBYTES", arguments.transfers as u64)
 }

@@ -17,6 +17,7 @@ use slotmap::SlotMap;
 use crate::random::{Generator, Secret};
 use crate::tcp::buffer::Ring;
 use crate::tcp::endpoint::Context;
+use crate::tcp::endpoint::half_open::HalfOpen;
 use crate::tcp::id::SlotKey;
 use crate::tcp::transmit::Replies;
 use crate::time::Instant;
@@ -114,6 +115,9 @@ pub struct Stack<R> {
     resets: ResetLimiter,
     flow_labels: Secret,
     half_open: AgeQueue,
+    /// Room for half-open entries to come: none is allocated for a SYN of a flood.
+    #[expect(clippy::vec_box, reason = "the boxes go back into slots as they are")]
+    spare_half_open: Vec<Box<HalfOpen>>,
     time_wait: AgeQueue,
     /// TIME-WAIT entries whose pair a half-open entry has for now.
     set_aside: BTreeMap<EndpointId, SetAside>,
@@ -134,7 +138,7 @@ impl<R: Ring> Stack<R> {
             addresses: OwnAddresses::new(config.addresses.clone()),
             started: now,
             endpoints: SlotMap::with_key(),
-            flows: FlowTable::new(&secret),
+            flows: FlowTable::new(&secret, OwnAddresses::new(config.addresses.clone())),
             listeners: ListenerTable::default(),
             bound: BoundPorts::default(),
             deadlines: Deadlines::new(now),
@@ -155,6 +159,7 @@ impl<R: Ring> Stack<R> {
             resets: ResetLimiter::default(),
             flow_labels: secret.derive("flow labels"),
             half_open: AgeQueue::default(),
+            spare_half_open: Vec::new(),
             time_wait: AgeQueue::default(),
             set_aside: BTreeMap::new(),
             connections: 0,

@@ -7,6 +7,7 @@ use hashbrown::HashTable;
 use slotmap::SlotMap;
 
 use crate::random::Secret;
+use crate::stack::ip_input::OwnAddresses;
 use crate::stack::slot::Slot;
 use crate::tcp::endpoint::Pair;
 use crate::tcp::id::{EndpointId, SlotKey};
@@ -16,39 +17,41 @@ use crate::tcp::id::{EndpointId, SlotKey};
 pub(crate) struct FlowTable {
     secret: Secret,
     table: HashTable<EndpointId>,
+    /// What compact pairs leave out.
+    own: OwnAddresses,
 }
 
 type Endpoints<R> = SlotMap<SlotKey, Slot<R>>;
 
 impl FlowTable {
-    pub(crate) fn new(secret: &Secret) -> Self {
+    pub(crate) fn new(secret: &Secret, own: OwnAddresses) -> Self {
         Self {
             secret: secret.derive("flow table"),
             table: HashTable::new(),
+            own,
         }
     }
 
     pub(crate) fn find<R>(&self, endpoints: &Endpoints<R>, pair: &Pair) -> Option<EndpointId> {
         self.table
             .find(self.secret.table_hash(pair.flow()), |id| {
-                Self::is(endpoints, *id, pair)
+                self.is(endpoints, *id, pair)
             })
             .copied()
     }
 
     /// The pair must not be in the table, and its endpoint must stand in its slot.
     pub(crate) fn insert<R>(&mut self, endpoints: &Endpoints<R>, id: EndpointId) {
-        let Some(pair) = endpoints.get(id.key()).and_then(Slot::pair) else {
+        let own = &self.own;
+        let pair_of = |id: EndpointId| endpoints.get(id.key()).and_then(|slot| slot.pair(own));
+        let Some(pair) = pair_of(id) else {
             return;
         };
-        debug_assert!(self.find(endpoints, pair).is_none());
+        debug_assert!(self.find(endpoints, &pair).is_none());
         let secret = &self.secret;
         self.table
             .insert_unique(secret.table_hash(pair.flow()), id, |id| {
-                endpoints
-                    .get(id.key())
-                    .and_then(Slot::pair)
-                    .map_or(0, |pair| secret.table_hash(pair.flow()))
+                pair_of(*id).map_or(0, |pair| secret.table_hash(pair.flow()))
             });
     }
 
@@ -67,8 +70,9 @@ impl FlowTable {
         self.table.len()
     }
 
-    fn is<R>(endpoints: &Endpoints<R>, id: EndpointId, pair: &Pair) -> bool {
-        endpoints.get(id.key()).and_then(Slot::pair) == Some(pair)
+    fn is<R>(&self, endpoints: &Endpoints<R>, id: EndpointId, pair: &Pair) -> bool {
+        let slot = endpoints.get(id.key());
+        slot.and_then(|slot| slot.pair(&self.own)) == Some(*pair)
     }
 }
 

@@ -311,7 +311,10 @@ impl<R: Ring> Stack<R> {
             state.may_be_missing = seg.timestamps.is_none();
         }
         if let Some(slot) = self.endpoints.get_mut(id.key()) {
-            *slot = Slot::Connection(Box::new(conn));
+            let before = std::mem::replace(slot, Slot::Connection(Box::new(conn)));
+            if let Slot::HalfOpen(room) = before {
+                self.spare_half_open(room);
+            }
         }
         let Some((Slot::Connection(conn), mut cx)) = self.at(now, id) else {
             return ControlFlow::Break(DropReason::NoConnection);

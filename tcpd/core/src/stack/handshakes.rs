@@ -31,6 +31,9 @@ pub(super) fn offered_shift(options: &ConnectionOptions, config: &TcpConfig) -> 
     })
 }
 
+/// How many half-open entries' worth of memory is kept for new ones.
+const SPARE_HALF_OPEN: usize = 1024;
+
 /// The timeout of the `n`th try of a SYN or SYN-ACK, counted from 0 (RFC 6298 §5.5).
 pub(super) fn handshake_timeout(n: u8, config: &TcpConfig) -> Duration {
     config
@@ -119,6 +122,7 @@ impl<R: Ring> Stack<R> {
     }
 
     fn insert_half_open(&mut self, now: Instant, half: HalfOpen) {
+        let half = self.room_for_half_open(half);
         let id = EndpointId::from(self.endpoints.insert(Slot::HalfOpen(half)));
         self.flows.insert(&self.endpoints, id);
         let endpoints = &self.endpoints;
@@ -155,8 +159,28 @@ impl<R: Ring> Stack<R> {
         }
         if let Some(half) = self.take_half_open(id) {
             self.flows.remove(id, &half.pair);
-            self.endpoints.remove(id.key());
+            if let Some(Slot::HalfOpen(room)) = self.endpoints.remove(id.key()) {
+                self.spare_half_open(room);
+            }
             self.return_to_time_wait(now, id);
+        }
+    }
+
+    /// Puts an entry where another one was, if there is such room.
+    pub(super) fn room_for_half_open(&mut self, half: HalfOpen) -> Box<HalfOpen> {
+        match self.spare_half_open.pop() {
+            Some(mut room) => {
+                *room = half;
+                room
+            }
+            None => Box::new(half),
+        }
+    }
+
+    /// Keeps the room of an entry that is gone, for a flood's next one.
+    pub(super) fn spare_half_open(&mut self, room: Box<HalfOpen>) {
+        if self.spare_half_open.len() < SPARE_HALF_OPEN {
+            self.spare_half_open.push(room);
         }
     }
 
@@ -165,7 +189,7 @@ impl<R: Ring> Stack<R> {
         let Some(Slot::HalfOpen(half)) = self.endpoints.get(id.key()) else {
             return None;
         };
-        let half = *half;
+        let half = **half;
         self.deadlines.cancel(id.index());
         self.half_open.gone();
         if let Some(Slot::Listener(listener)) = self.endpoints.get_mut(half.listener.key()) {

@@ -228,9 +228,8 @@ impl<R: Ring> Stack<R> {
                 self.after_half_open(now, id, seg, outcome)
             }
             Slot::TimeWait(old, _) => {
-                let pair = old.pair;
                 let outcome = time_wait::check(old, &seg, cx.tcp);
-                self.after_time_wait(now, id, pair, tcp, outcome)
+                self.after_time_wait(now, id, tcp, outcome)
             }
             Slot::Listener(_) => ControlFlow::Break(DropReason::NoConnection),
         }

@@ -125,12 +125,9 @@ impl<R: Ring> Stack<R> {
                 ..status_of_time_wait(id, old, Status::of(id, conn))
             },
             Slot::TimeWait(old, None) => {
-                let empty = Status::empty(
-                    id,
-                    State::TimeWait,
-                    old.pair.local_socket(),
-                    old.pair.remote_socket(),
-                );
+                let pair = self.addresses.expand(&old.pair);
+                let (local, remote) = (pair.local_socket(), pair.remote_socket());
+                let empty = Status::empty(id, State::TimeWait, local, remote);
                 Status {
                     timers: self.time_wait_timer(id),
                     ..status_of_time_wait(id, old, empty)
@@ -162,7 +159,7 @@ impl<R: Ring> Stack<R> {
 
     fn summary_of(&self, id: EndpointId, slot: &Slot<R>) -> Summary {
         let unspecified_socket = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
-        let (local, remote) = match slot.pair() {
+        let (local, remote) = match slot.pair(&self.addresses) {
             Some(pair) => (pair.local_socket(), pair.remote_socket()),
             None => (unspecified_socket, unspecified_socket),
         };

@@ -246,14 +246,15 @@ impl<R: Ring> Stack<R> {
                 !conn.is_orphan(),
                 "the rest of {id} is kept though nobody holds it"
             );
-            assert_eq!(conn.pair, old.pair);
+            assert_eq!(conn.pair, self.addresses.expand(&old.pair));
         }
         assert!(
             self.armed(id).is_some(),
             "{id} stays in TIME-WAIT for ever (MUST-13)"
         );
-        self.check_reachable(id, &old.pair, census);
-        census.bind(&old.pair, old.reuse);
+        let pair = self.addresses.expand(&old.pair);
+        self.check_reachable(id, &pair, census);
+        census.bind(&pair, old.reuse);
     }
 
     /// What is over stands in no table.
@@ -307,7 +308,7 @@ impl<R: Ring> Stack<R> {
                 "TIME-WAIT set aside for {half}, which is no half-open entry"
             );
             census.states[State::TimeWait.index()] += 1;
-            census.bind(aside.pair(), aside.reuse());
+            census.bind(&self.addresses.expand(aside.pair()), aside.reuse());
         }
         let ports: BTreeMap<_, _> = self.bound.iter().collect();
         assert_eq!(ports, census.ports, "ports taken and connections differ");

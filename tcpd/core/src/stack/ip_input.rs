@@ -6,6 +6,8 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
+use crate::tcp::endpoint::Pair;
+use crate::tcp::endpoint::time_wait::CompactPair;
 use crate::wire::IpAddresses;
 
 /// An address with the length of its network's prefix: `198.18.0.2/24`.
@@ -147,6 +149,19 @@ impl OwnAddresses {
     /// All of them.
     pub fn iter(&self) -> impl Iterator<Item = IpCidr> + '_ {
         self.addresses.iter().copied()
+    }
+
+    /// The place of `address` among ours.
+    pub(crate) fn place_of(&self, address: IpAddr) -> Option<u32> {
+        let place = self.addresses.iter().position(|own| own.addr == address)?;
+        u32::try_from(place).ok()
+    }
+
+    /// The pair of a TIME-WAIT entry of this stack.
+    pub(crate) fn expand(&self, pair: &CompactPair) -> Pair {
+        let own = self.addresses.get(pair.local() as usize);
+        debug_assert!(own.is_some(), "an address that is not ours");
+        pair.expand(own.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |own| own.addr))
     }
 
     /// Whether `address` is one of ours.

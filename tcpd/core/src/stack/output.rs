@@ -263,7 +263,7 @@ impl<R: Ring> Stack<R> {
                     half.queued = false;
                     return None;
                 }
-                let half = *half;
+                let half = **half;
                 self.build_syn_ack(now, &half);
                 Some(Ready::Bare(half.pair))
             }

@@ -2,13 +2,14 @@
 
 use std::ops::ControlFlow;
 
+use crate::stack::ip_input::OwnAddresses;
 use crate::stack::slot::Slot;
 use crate::stack::{EndpointId, Stack};
 use crate::tcp::arrives::Step;
 use crate::tcp::buffer::Ring;
 use crate::tcp::drop_reason::DropReason;
 use crate::tcp::endpoint::connection::Connection;
-use crate::tcp::endpoint::time_wait::TimeWait;
+use crate::tcp::endpoint::time_wait::{CompactPair, TimeWait};
 use crate::tcp::endpoint::{Cause, Owner, Pair, State};
 use crate::tcp::transmit::Reply;
 use crate::time::Instant;
@@ -26,7 +27,7 @@ pub(super) struct SetAside {
 
 impl SetAside {
     /// Whose pair it is; its port stays bound.
-    pub(super) fn pair(&self) -> &Pair {
+    pub(super) fn pair(&self) -> &CompactPair {
         &self.old.pair
     }
 
@@ -43,10 +44,11 @@ impl<R: Ring> Stack<R> {
             return;
         };
         let Slot::Connection(conn) = slot else { return };
-        let old = compact(conn);
+        let old = compact(conn, &self.addresses);
         if std::mem::take(&mut conn.intents.ack) {
             let clock = conn.timestamps.map_or(0, |state| state.value(now));
-            self.replies.push(Reply::of_time_wait(&old, clock));
+            self.replies
+                .push(Reply::of_time_wait(&old, conn.pair, clock));
         }
         let (owner, changes) = (conn.owner, conn.changes);
         let placeholder = Slot::TimeWait(old, None);
@@ -103,7 +105,8 @@ impl<R: Ring> Stack<R> {
             return None;
         };
         let (old, rest) = (*old, rest.take());
-        self.flows.remove(id, &old.pair);
+        let pair = self.addresses.expand(&old.pair);
+        self.flows.remove(id, &pair);
         self.deadlines.cancel(id.index());
         self.time_wait.gone();
         match rest {
@@ -121,7 +124,8 @@ impl<R: Ring> Stack<R> {
     }
 
     fn time_wait_is_over(&mut self, now: Instant, id: EndpointId, old: &TimeWait, why: Cause) {
-        self.bound.unbind(&old.pair, old.reuse);
+        let pair = self.addresses.expand(&old.pair);
+        self.bound.unbind(&pair, old.reuse);
         self.counters.transition(State::TimeWait, State::Closed);
         self.observer
             .transition(now, id, State::TimeWait, State::Closed, why);
@@ -140,9 +144,10 @@ impl<R: Ring> Stack<R> {
         let Some(old) = self.take_time_wait(id) else {
             return ControlFlow::Break(DropReason::NoConnection);
         };
-        let step = self.open_passively(now, listener, old.pair, tcp, Some(old));
+        let pair = self.addresses.expand(&old.pair);
+        let step = self.open_passively(now, listener, pair, tcp, Some(old));
         let aside = SetAside { id, old, ends };
-        match self.flows.find(&self.endpoints, &old.pair) {
+        match self.flows.find(&self.endpoints, &pair) {
             Some(half) => {
                 self.counters.time_wait_reopened += 1;
                 self.set_aside.insert(half, aside);
@@ -190,9 +195,11 @@ impl<R: Ring> Stack<R> {
     }
 }
 
-fn compact<R: Ring>(conn: &mut Connection<R>) -> TimeWait {
+fn compact<R: Ring>(conn: &mut Connection<R>, own: &OwnAddresses) -> TimeWait {
+    let local = own.place_of(conn.pair.local);
+    debug_assert!(local.is_some(), "an address that is not ours");
     TimeWait {
-        pair: conn.pair,
+        pair: CompactPair::new(&conn.pair, local.unwrap_or(0)),
         snd_nxt: conn.send.sequence_of(conn.send.nxt),
         rcv_nxt: conn.receive.next_sequence(),
         ts_recent: conn.timestamps.map_or(0, |state| state.recent),

@@ -110,7 +110,8 @@ impl<R: Ring> Stack<R> {
 
     /// The path is narrower than thought: smaller segments from SND.UNA on, without blaming congestion (RFC 1191 §6.5).
     fn packet_too_big(&mut self, now: Instant, id: EndpointId, mtu: u32, quoted_len: u32) -> Step {
-        let Some(pair) = self.endpoints.get(id.key()).and_then(Slot::pair).copied() else {
+        let slot = self.endpoints.get(id.key());
+        let Some(pair) = slot.and_then(|slot| slot.pair(&self.addresses)) else {
             return ControlFlow::Break(DropReason::IcmpNotOutstanding);
         };
         let link = self.config.mtu;

@@ -7,7 +7,7 @@ use crate::stack::{EndpointId, Stack};
 use crate::tcp::arrives::{Step, half_open, syn_sent, time_wait};
 use crate::tcp::buffer::Ring;
 use crate::tcp::drop_reason::DropReason;
-use crate::tcp::endpoint::{Cause, EndReason, Pair, State, timestamp_value};
+use crate::tcp::endpoint::{Cause, EndReason, State, timestamp_value};
 use crate::tcp::segment::Segment;
 use crate::tcp::transmit::Reply;
 use crate::time::Instant;
@@ -121,7 +121,6 @@ impl<R: Ring> Stack<R> {
         &mut self,
         now: Instant,
         id: EndpointId,
-        pair: Pair,
         tcp: &TcpSegment<'_>,
         outcome: time_wait::Outcome,
     ) -> Step {
@@ -142,6 +141,10 @@ impl<R: Ring> Stack<R> {
                 ControlFlow::Continue(())
             }
             time_wait::Outcome::Reopen => {
+                let Some(Slot::TimeWait(old, _)) = self.endpoints.get(id.key()) else {
+                    return ControlFlow::Break(DropReason::NoConnection);
+                };
+                let pair = self.addresses.expand(&old.pair);
                 let Some(listener) = self.listeners.find(pair.local, pair.local_port) else {
                     self.acknowledge_in_time_wait(now, id);
                     return ControlFlow::Break(DropReason::SynChallenged);
@@ -162,12 +165,13 @@ impl<R: Ring> Stack<R> {
         let Some(Slot::TimeWait(old, _)) = self.endpoints.get(id.key()) else {
             return;
         };
+        let pair = self.addresses.expand(&old.pair);
         let offset = if old.timestamps {
-            self.initial.timestamp_offset(&old.pair.flow())
+            self.initial.timestamp_offset(&pair.flow())
         } else {
             0
         };
-        self.replies
-            .push(Reply::of_time_wait(old, timestamp_value(offset, now)));
+        let clock = timestamp_value(offset, now);
+        self.replies.push(Reply::of_time_wait(old, pair, clock));
     }
 }

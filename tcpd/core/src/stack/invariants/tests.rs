@@ -49,9 +49,9 @@ fn a_table_that_forgot_an_endpoint_is_noticed() {
         let (key, slot) = stack
             .endpoints
             .iter()
-            .find(|(_, slot)| slot.pair().is_some())
+            .find(|(_, slot)| slot.pair(&stack.addresses).is_some())
             .expect("one");
-        let pair = *slot.pair().expect("a pair");
+        let pair = slot.pair(&stack.addresses).expect("a pair");
         stack.flows.remove(key.into(), &pair);
     });
     assert!(text.contains("would go somewhere else"), "{text}");
@@ -63,7 +63,7 @@ fn a_wheel_that_forgot_an_endpoint_is_noticed() {
         let (key, _) = stack
             .endpoints
             .iter()
-            .find(|(_, slot)| slot.pair().is_some())
+            .find(|(_, slot)| slot.pair(&stack.addresses).is_some())
             .expect("one");
         stack
             .deadlines

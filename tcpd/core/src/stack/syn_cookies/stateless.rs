@@ -150,6 +150,7 @@ impl<R: Ring> Stack<R> {
 
     /// The entry that never was, in its slot for the moment in which it becomes a connection.
     fn remember_cookie(&mut self, now: Instant, half: HalfOpen) -> EndpointId {
+        let half = self.room_for_half_open(half);
         let id = EndpointId::from(self.endpoints.insert(Slot::HalfOpen(half)));
         self.flows.insert(&self.endpoints, id);
         self.transition(

@@ -80,12 +80,12 @@ impl Reply {
     }
 
     /// The ACK that TIME-WAIT sends; `offset` is that of the pair's timestamp clock, `clock` its value now.
-    pub(crate) fn of_time_wait(old: &TimeWait, clock: u32) -> Self {
+    pub(crate) fn of_time_wait(old: &TimeWait, pair: Pair, clock: u32) -> Self {
         let timestamps = old.timestamps.then_some(Timestamps {
             value: clock,
             echo: old.ts_recent,
         });
-        Self::ack(old.pair, old.snd_nxt, old.rcv_nxt, old.window, timestamps)
+        Self::ack(pair, old.snd_nxt, old.rcv_nxt, old.window, timestamps)
     }
 
     /// Adds an acknowledgment.

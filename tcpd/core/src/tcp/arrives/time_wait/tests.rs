@@ -4,18 +4,19 @@ use super::{Outcome, check};
 use crate::tcp::config::TcpConfig;
 use crate::tcp::drop_reason::DropReason;
 use crate::tcp::endpoint::Pair;
-use crate::tcp::endpoint::time_wait::TimeWait;
+use crate::tcp::endpoint::time_wait::{CompactPair, TimeWait};
 use crate::tcp::segment::Segment;
 use crate::wire::{Flags, SequenceNumber, TcpOptions, TcpSegment, Timestamps};
 
 fn old() -> TimeWait {
+    let pair = Pair {
+        local: IpAddr::from([10, 0, 0, 1]),
+        remote: IpAddr::from([10, 0, 0, 2]),
+        local_port: 1,
+        remote_port: 2,
+    };
     TimeWait {
-        pair: Pair {
-            local: IpAddr::from([10, 0, 0, 1]),
-            remote: IpAddr::from([10, 0, 0, 2]),
-            local_port: 1,
-            remote_port: 2,
-        },
+        pair: CompactPair::new(&pair, 0),
         snd_nxt: SequenceNumber(500),
         rcv_nxt: SequenceNumber(100),
         ts_recent: 7,
