@@ -1,5 +1,6 @@
 //! cargo xtask: the project's chores for people and CI.
 
+mod bless;
 mod check;
 mod rfc;
 mod script;
@@ -26,6 +27,8 @@ enum Chore {
     Script(script::Script),
     /// Lists every requirement of RFC 9293 with its code and its tests, and what has none
     Rfc(rfc::Rfc),
+    /// Takes what the tests see now over into their snapshots, such as the matrix of states and events
+    Bless,
     /// Runs simulated conversations over a bad network, a seed each, until the first that breaks; then long transfers over a real TUN
     Soak(soak::Soak),
 }
@@ -35,6 +38,7 @@ fn main() -> ExitCode {
         Chore::Check => check::run(),
         Chore::Script(arguments) => script::run(&arguments),
         Chore::Rfc(arguments) => rfc::run(&arguments),
+        Chore::Bless => bless::run(),
         Chore::Soak(arguments) => soak::run(&arguments),
     };
     match result {

@@ -18,8 +18,8 @@
 //! | `cannot` | the event cannot happen here |
 //!
 //! The user's words are what a call returned (`ok`, `none`: "connection does not exist", `closing`, `in-use`, `empty`, `eof`, or why the
-//! connection ended) and what it was told (`connected`, `incoming`, `readable`, `acknowledged`, `peer-closed`, or why the
-//! connection ended). `2msl`: 2MSL began anew. One who has let go is told nothing.
+//! connection ended) and what it was told (`connected`, `incoming`, `readable`, `acknowledged`, `urgent`,
+//! `peer-closed`, `trouble`, or why the connection ended). `2msl`: 2MSL began anew. One who has let go is told nothing.
 
 use tcpd_core::stack::State;
 
@@ -144,7 +144,9 @@ impl Line {
 }
 
 /// What is told by an event, and not to one who has let go.
-const TOLD: [&str; 9] = [
+const TOLD: [&str; 11] = [
+    "urgent",
+    "trouble",
     "connected",
     "acknowledged",
     "readable",

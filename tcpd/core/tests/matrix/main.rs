@@ -4,10 +4,13 @@
 //!   [`reaction`] says what came of it, [`table`] writes it down.
 //! * `snapshots/` holds what was written: a table a state, a line an event, and an index. No cell is empty: one that cannot happen
 //!   says why, and a timer that cannot run is tried to be armed first.
+//! * [`expected`] is the oracle, a line a rule with its paragraph, written from the RFCs' text: the snapshots say what tcpd does, the
+//!   oracle what it should do, and both must agree in every cell.
 //! * In the tables numbers are relative to those before the event: `snd.una`, `snd.nxt`, `rcv.nxt`, `irs`, `edge` = RCV.NXT + RCV.WND;
 //!   where nothing is known of a side, its numbers are `x` (the peer's) and `y` (ours). `win` stands where the window was or is closed.
 //!
-//! Who changes a reaction on purpose: `INSTA_UPDATE=always cargo test -p tcpd-core --test matrix`, then read the diff.
+//! Who changes a reaction on purpose: `cargo xtask bless` (or `INSTA_UPDATE=always cargo test -p tcpd-core --test matrix`), then read
+//! the diff. Where the oracle disagrees, either it or the change is wrong: look into the RFC before touching a line of it.
 
 mod events;
 mod expected;

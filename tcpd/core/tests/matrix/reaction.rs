@@ -202,17 +202,22 @@ fn told_by(event: Event, world: &World, user: &mut Vec<String>, words: &mut Vec<
         }
         Event::Changed { endpoint, changes } => (endpoint, changes),
     };
+    let mut known = Changes::ENDED;
     for (change, text, word) in [
         (Changes::CONNECTED, "CONNECTED", "connected"),
         (Changes::ACKNOWLEDGED, "ACKNOWLEDGED", "acknowledged"),
         (Changes::READABLE, "READABLE", "readable"),
+        (Changes::URGENT, "URGENT", "urgent"),
         (Changes::PEER_CLOSED, "PEER-CLOSED", "peer-closed"),
+        (Changes::TROUBLE, "TROUBLE", "trouble"),
     ] {
+        known |= change;
         if changes.contains(change) {
             user.push(text.to_owned());
             words.push(word);
         }
     }
+    assert!(known.contains(changes), "no word for all of {changes:?}");
     if changes.contains(Changes::ENDED) {
         match world.stack.release_error(endpoint) {
             Some(reason) => {

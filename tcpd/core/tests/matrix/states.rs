@@ -65,7 +65,7 @@ const fn situation(
 }
 
 /// All of them, in the RFC's order.
-pub(crate) static SITUATIONS: [Situation; 28] = [
+pub(crate) static SITUATIONS: [Situation; 31] = [
     situation(State::Closed, "", "nothing is known of the pair", closed),
     situation(
         State::Closed,
@@ -131,6 +131,12 @@ pub(crate) static SITUATIONS: [Situation; 28] = [
     ),
     situation(
         State::FinWait1,
+        "unacked",
+        "ten bytes of ours and the FIN behind them are unacknowledged",
+        fin_wait_1_unacked,
+    ),
+    situation(
+        State::FinWait1,
         "orphan",
         "the user closed and let go; FIN is unacknowledged",
         fin_wait_1_orphan,
@@ -179,6 +185,12 @@ pub(crate) static SITUATIONS: [Situation; 28] = [
     ),
     situation(
         State::Closing,
+        "unacked",
+        "both FINs crossed; ten bytes of ours before our FIN are unacknowledged",
+        closing_unacked,
+    ),
+    situation(
+        State::Closing,
         "orphan",
         "the user closed and let go; both FINs crossed",
         closing_orphan,
@@ -188,6 +200,12 @@ pub(crate) static SITUATIONS: [Situation; 28] = [
         "",
         "the user shut down writing after the peer's FIN",
         last_ack,
+    ),
+    situation(
+        State::LastAck,
+        "unacked",
+        "after the peer's FIN; ten bytes of ours before our FIN are unacknowledged",
+        last_ack_unacked,
     ),
     situation(
         State::LastAck,
@@ -406,6 +424,13 @@ fn fin_wait_1(world: &mut World) -> Result<(), Impossible> {
     Ok(())
 }
 
+fn fin_wait_1_unacked(world: &mut World) -> Result<(), Impossible> {
+    open(world);
+    send(world, 10);
+    shut_down_writing(world);
+    Ok(())
+}
+
 fn fin_wait_1_orphan(world: &mut World) -> Result<(), Impossible> {
     open(world);
     close(world)
@@ -477,6 +502,12 @@ fn closing(world: &mut World) -> Result<(), Impossible> {
     Ok(())
 }
 
+fn closing_unacked(world: &mut World) -> Result<(), Impossible> {
+    fin_wait_1_unacked(world)?;
+    fin_arrives(world);
+    Ok(())
+}
+
 fn closing_orphan(world: &mut World) -> Result<(), Impossible> {
     fin_wait_1_orphan(world)?;
     fin_arrives(world);
@@ -485,6 +516,13 @@ fn closing_orphan(world: &mut World) -> Result<(), Impossible> {
 
 fn last_ack(world: &mut World) -> Result<(), Impossible> {
     close_wait(world)?;
+    shut_down_writing(world);
+    Ok(())
+}
+
+fn last_ack_unacked(world: &mut World) -> Result<(), Impossible> {
+    close_wait(world)?;
+    send(world, 10);
     shut_down_writing(world);
     Ok(())
 }

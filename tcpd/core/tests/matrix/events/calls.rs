@@ -20,6 +20,7 @@ pub(crate) enum Call {
         reuse: bool,
     },
     Send,
+    SendUrgent,
     Receive,
     Close,
     ShutdownWrite,
@@ -60,6 +61,7 @@ impl Call {
             Self::Listen { reuse: false } => "OPEN, passive, the same port",
             Self::Listen { reuse: true } => "OPEN, passive, the same port, reuse",
             Self::Send => "SEND of 10 bytes",
+            Self::SendUrgent => "SEND of 10 urgent bytes",
             Self::Receive => "RECEIVE",
             Self::Close => "CLOSE, and let go",
             Self::ShutdownWrite => "CLOSE of the sending side",
@@ -95,6 +97,10 @@ impl Call {
                 }
             }
             Self::Send => match world.stack.send(now, id, &[b's'; 10]) {
+                Ok(count) => Outcome::ok(&format!("ok, {count} bytes")),
+                Err(error) => Outcome::error(send_word(error), &error),
+            },
+            Self::SendUrgent => match world.stack.send_urgent(now, id, &[b's'; 10]) {
                 Ok(count) => Outcome::ok(&format!("ok, {count} bytes")),
                 Err(error) => Outcome::error(send_word(error), &error),
             },
@@ -213,6 +219,7 @@ pub(super) const EVENTS: &[Event] = &[
     event("call-open-passive-reuse", Call::Listen { reuse: true }),
     event("call-accept", Call::Accept),
     event("call-send", Call::Send),
+    event("call-send-urgent", Call::SendUrgent),
     event("call-receive", Call::Receive),
     with_unread("call-receive-unread", Call::Receive),
     event("call-close", Call::Close),

@@ -191,6 +191,17 @@ const fn twisted(flags: &'static str, length: u32, twist: Twist) -> Spec {
     }
 }
 
+/// A SYN of which nothing is newer than the old connection.
+const fn old_syn(twist: Twist) -> Spec {
+    Spec {
+        flags: "S",
+        seq: Place::Next(-100),
+        ack: Ack::None,
+        length: 0,
+        twist,
+    }
+}
+
 const fn event(name: &'static str, specs: &'static [Spec]) -> Event {
     Event {
         name,
@@ -228,6 +239,7 @@ pub(super) const EVENTS: &[Event] = &[
     event("syn-ack-data", &[spec("SP.", Next(0), Nxt(0), 10)]),
     event("ack-exact", &[spec(".", Next(0), Nxt(0), 0)]),
     event("ack-duplicate", &[spec(".", Next(0), Una(0), 0)]),
+    event("ack-partial", &[spec(".", Next(0), Nxt(-1), 0)]),
     event("ack-old", &[spec(".", Next(0), Una(-500), 0)]),
     event("ack-too-old", &[spec(".", Next(0), Una(-1500), 0)]),
     event("ack-beyond", &[spec(".", Next(0), Nxt(1), 0)]),
@@ -277,5 +289,7 @@ pub(super) const EVENTS: &[Event] = &[
     with_timestamps("ts-missing", &[twisted("P.", 10, Twist::NoTimestamp)]),
     with_timestamps("ts-old-rst", &[twisted("R.", 0, Twist::OldTimestamp)]),
     with_timestamps("ts-missing-rst", &[twisted("R.", 0, Twist::NoTimestamp)]),
+    with_timestamps("ts-old-syn", &[old_syn(Twist::OldTimestamp)]),
+    with_timestamps("ts-missing-syn", &[old_syn(Twist::NoTimestamp)]),
     with_timestamps("ts-newer-syn", &[spec("S", Next(-100), NO, 0)]),
 ];

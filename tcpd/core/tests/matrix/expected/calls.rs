@@ -23,10 +23,15 @@ call-accept:
     LISTEN/full SYN-RECEIVED/full > = - ok      | the one that fills the queue
 
 call-send:
+    SYN-SENT SYN-RECEIVED/active > = - ok       | §3.10.2: queued until ESTABLISHED
+
+call-send-urgent:
+    SYN-SENT SYN-RECEIVED/active FIN-WAIT-1/opening > = - none | §3.10.2 would queue it: nothing can be urgent before ESTABLISHED
+
+call-send call-send-urgent:
     CLOSED                  > = - none          | §3.10.2: connection does not exist
     CLOSED/held             > = - reset         | §3.10.2: the name is still held, and says how it ended
     LISTEN                  > = - none          | §3.10.2: foreign socket unspecified: a listener is no connection
-    SYN-SENT SYN-RECEIVED/active > = - ok       | §3.10.2: queued until ESTABLISHED
     SYN-RECEIVED            > = - none          | no user has a name for it before accept
     ESTABLISHED CLOSE-WAIT  > = D ok            | §3.10.2
     FIN-WAIT-1 FIN-WAIT-2 CLOSING LAST-ACK > = - closing       | §3.10.2: connection closing
@@ -103,6 +108,7 @@ call-abort:
     SYN-RECEIVED ESTABLISHED FIN-WAIT-1 FIN-WAIT-2 CLOSE-WAIT > CLOSED Rn ok | §3.10.5: <SEQ=SND.NXT><CTL=RST>
     SYN-RECEIVED/reopened   > TIME-WAIT Rn ok   | §3.6.1 MAY-2 (2): nothing came of it: back to TIME-WAIT
     CLOSING LAST-ACK TIME-WAIT > CLOSED - ok    | §3.10.5: ok, and delete the TCB
+    CLOSING/unacked LAST-ACK/unacked > CLOSED Rn ok            | §3.10.5 has no RST here; but text is lost, and the peer is told
 
 call-status:
     every-state             > = - ok            | §3.10.6

@@ -40,7 +40,8 @@ syn-rst:
     SYN-RECEIVED/reopened   > TIME-WAIT -       | §3.6.1 MAY-2 (2): nothing came of it: back to TIME-WAIT
     SYN-RECEIVED/active     > CLOSED - refused  | §3.10.7.4 second, MUST-11: active: connection refused
     synchronised            > CLOSED - reset    | §3.10.7.4 second: RST is looked at before SYN
-    CLOSING LAST-ACK        > CLOSED - closed   | §3.10.7.4 second: no signal to the user
+    CLOSING LAST-ACK        > CLOSED - closed   | §3.10.7.4 second: no signal to the user: all text was delivered
+    CLOSING/unacked LAST-ACK/unacked > CLOSED - reset          | §3.6 MUST-12: text may be lost, and the user learns it
     TIME-WAIT               > = -               | RFC 1337 §3 F1
 
 syn-ack syn-ack-data syn-ack-wrong-ack syn-ack-old-ack syn-ack-again:
@@ -65,7 +66,7 @@ syn-ack-again:
     FIN-WAIT-1/opening      > FIN-WAIT-2 - connected,acknowledged | RFC 9293 appendix A.2: the same, and our FIN is acknowledged
     synchronised            > = A               | RFC 5961 §4.2
 
-ack-exact ack-duplicate ack-old ack-too-old ack-beyond ack-probe ack-right:
+ack-exact ack-duplicate ack-partial ack-old ack-too-old ack-beyond ack-probe ack-right:
     CLOSED LISTEN           > = R=              | §3.10.7.1, §3.10.7.2 second
 
 ack-exact:
@@ -86,6 +87,13 @@ ack-duplicate:
     SYN-RECEIVED            > = R=              | §3.10.7.4 fifth: SND.UNA < SEG.ACK does not hold: RST, and stay
     synchronised            > = -               | §3.10.7.4 fifth: SEG.ACK =< SND.UNA is ignored
     FIN-WAIT-1/opening      > = A               | it would be ignored: ISS is not even our SYN, and is challenged as what is older (RFC 5961 §5.2)
+
+ack-partial:
+    SYN-SENT                > = R=+S            | §3.10.7.3 first: SEG.ACK =< ISS
+    SYN-RECEIVED            > = R=              | §3.10.7.4 fifth: SND.UNA < SEG.ACK does not hold
+    synchronised            > = -               | §3.10.7.4 fifth: SEG.ACK =< SND.UNA is ignored
+    ESTABLISHED/unacked FIN-WAIT-1/unacked CLOSE-WAIT/unacked CLOSING/unacked LAST-ACK/unacked > = - acknowledged | §3.10.7.4 fifth: SND.UNA moves, not over the FIN
+    FIN-WAIT-1/opening      > = - connected     | §3.10.7.4 fifth: our SYN is acknowledged, our FIN is not
 
 ack-old:
     SYN-SENT                > = R=+S            | §3.10.7.3 first
@@ -150,7 +158,8 @@ rst-exact rst-data rst-ack-exact rst-ack-wrong-ack:
     SYN-RECEIVED/reopened   > TIME-WAIT -       | §3.6.1 MAY-2 (2): nothing came of it: back to TIME-WAIT
     SYN-RECEIVED/active     > CLOSED - refused  | §3.10.7.4 second, MUST-11: active
     synchronised            > CLOSED - reset    | §3.10.7.4 second, RFC 5961 §3.2: exactly RCV.NXT; MUST-66, SHLD-2: also in a closed window, also with text
-    CLOSING LAST-ACK        > CLOSED - closed   | §3.10.7.4 second: no signal to the user
+    CLOSING LAST-ACK        > CLOSED - closed   | §3.10.7.4 second: no signal to the user: all text was delivered
+    CLOSING/unacked LAST-ACK/unacked > CLOSED - reset          | §3.6 MUST-12: text may be lost, and the user learns it
     TIME-WAIT               > = -               | RFC 1337 §3 F1
 
 rst-in-window rst-ack-in-window:
@@ -164,11 +173,18 @@ rst-left rst-right rst-ack-left rst-ack-right:
     synchronised            > = -               | RFC 5961 §3.2: outside: silence
 
 icmp-hard:
-    every-state             > = -               | RFC 5927 §6.1, §3.9.2.2: no more than a hint
+    every-state             > = -               | RFC 5927 §4.1: it is about nothing that is outstanding; or nobody is there to be told
+    ESTABLISHED/unacked FIN-WAIT-1 CLOSE-WAIT/unacked CLOSING LAST-ACK > = - trouble | RFC 5927 §6.1: no more than a hint; MUST-47: told
+    FIN-WAIT-1/unsent       > = -               | RFC 5927 §4.1: it is about nothing that is outstanding
     SYN-SENT SYN-RECEIVED/active > CLOSED - refused            | §3.9.2.2 SHLD-26: while opening a hard error is one
 
-icmp-soft icmp-forged:
-    every-state             > = -               | §3.9.2.2 MUST-56, RFC 5927 §4.1
+icmp-soft:
+    every-state             > = -               | RFC 5927 §4.1: it is about nothing that is outstanding; or nobody is there to be told
+    SYN-SENT SYN-RECEIVED/active ESTABLISHED/unacked FIN-WAIT-1 CLOSE-WAIT/unacked CLOSING LAST-ACK > = - trouble | §3.9.2.2 MUST-56: must not abort; MUST-47: told
+    FIN-WAIT-1/unsent       > = -               | RFC 5927 §4.1: it is about nothing that is outstanding
+
+icmp-forged:
+    every-state             > = -               | RFC 5927 §4.1: SEG.SEQ was never sent
 
 bad-checksum:
     every-state             > = -               | §3.1 MUST-3: as if it had not come

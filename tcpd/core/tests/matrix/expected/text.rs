@@ -5,7 +5,7 @@ data data-acks-all data-out-of-order data-old data-right data-across-left data-a
     CLOSED LISTEN           > = R=              | §3.10.7.1, §3.10.7.2 second
     SYN-SENT                > = -               | §3.10.7.3 fifth: neither SYN nor RST
 
-data data-across-left urg-data urg-beyond:
+data data-across-left:
     SYN-RECEIVED            > ESTABLISHED a incoming           | §3.10.7.4 fifth, seventh: its ACK completes the handshake
     SYN-RECEIVED/full       > = -               | the queue is full: as if it was lost
     SYN-RECEIVED/active     > ESTABLISHED a connected,readable | §3.10.7.4 fifth, seventh
@@ -16,6 +16,17 @@ data data-across-left urg-data urg-beyond:
     TIME-WAIT               > = A               | the same; the text is ignored
     FIN-WAIT-1/orphan       > CLOSED Rn         | RFC 1122 §4.2.2.13, SHLD-3: text nobody will read
     FIN-WAIT-1/opening      > = a connected,readable           | §3.10.7.4 fifth, seventh: our SYN is acknowledged, our FIN is not
+
+urg-data urg-beyond:
+    SYN-RECEIVED            > ESTABLISHED a incoming           | §3.10.7.4 fifth, seventh: its ACK completes the handshake
+    SYN-RECEIVED/full       > = -               | the queue is full: as if it was lost
+    SYN-RECEIVED/active     > ESTABLISHED a connected,readable,urgent | §3.10.7.4 fifth to seventh
+    ESTABLISHED FIN-WAIT-1 FIN-WAIT-2 > = a readable,urgent    | §3.10.7.4 sixth, seventh; §3.8.5 MUST-32: told
+    ESTABLISHED/window-0    > = A urgent        | §3.10.7.4 first: not acceptable; §3.4 MUST-66: its URG counts
+    FIN-WAIT-1/orphan FIN-WAIT-2/orphan > CLOSED Rn            | RFC 1122 §4.2.2.13, SHLD-3: text nobody will read
+    FIN-WAIT-1/opening      > = a connected,readable,urgent    | §3.10.7.4 fifth to seventh
+    CLOSE-WAIT CLOSING LAST-ACK > = A           | §3.10.7.4 sixth, seventh: both are ignored; an ACK says where we stand
+    TIME-WAIT               > = A               | the same
 
 data-acks-all:
     SYN-RECEIVED            > ESTABLISHED a incoming           | §3.10.7.4 fifth, seventh: its ACK completes the handshake
@@ -50,9 +61,10 @@ data-old data-right:
 urg-no-data:
     SYN-RECEIVED            > ESTABLISHED - incoming           | §3.10.7.4 fifth
     SYN-RECEIVED/full       > = -               | the queue is full: as if it was lost
-    SYN-RECEIVED/active     > ESTABLISHED - connected          | §3.10.7.4 fifth
-    synchronised            > = -               | §3.10.7.4 sixth: RCV.UP moves, nothing is to be acknowledged
-    FIN-WAIT-1/opening      > = - connected     | §3.10.7.4 fifth, sixth
+    SYN-RECEIVED/active     > ESTABLISHED - connected,urgent   | §3.10.7.4 fifth, sixth
+    ESTABLISHED FIN-WAIT-1 FIN-WAIT-2 > = - urgent             | §3.10.7.4 sixth: RCV.UP moves, the user is told (MUST-32), nothing is to be acknowledged
+    CLOSE-WAIT CLOSING LAST-ACK TIME-WAIT > = - | §3.10.7.4 sixth: ignored after the peer's FIN
+    FIN-WAIT-1/opening      > = - connected,urgent             | §3.10.7.4 fifth, sixth
 
 fin fin-acks-all fin-data:
     ESTABLISHED/window-0    > = A               | §3.10.7.4 first: FIN takes a number, and none is acceptable
@@ -124,7 +136,7 @@ fin-again:
     LAST-ACK                > CLOSED - acknowledged,closed     | RFC 9293 appendix A.2
     TIME-WAIT               > = A 2msl          | §3.10.7.4 eighth: acknowledged, 2MSL begin anew
 
-ts-old ts-missing ts-old-rst ts-missing-rst ts-newer-syn:
+ts-old ts-missing ts-old-rst ts-missing-rst ts-old-syn ts-missing-syn ts-newer-syn:
     CLOSED LISTEN SYN-SENT  > cannot            | RFC 7323 §3.2: agreed on SYNs only
 
 ts-old:
@@ -143,8 +155,13 @@ ts-old-rst ts-missing-rst:
     SYN-RECEIVED/reopened   > TIME-WAIT -       | §3.6.1 MAY-2 (2): nothing came of it: back to TIME-WAIT
     SYN-RECEIVED/active     > CLOSED - refused  | RFC 7323 §3.2, §5.2
     synchronised            > CLOSED - reset    | RFC 7323 §3.2, §5.2
-    CLOSING LAST-ACK        > CLOSED - closed   | §3.10.7.4 second: no signal to the user
+    CLOSING LAST-ACK        > CLOSED - closed   | §3.10.7.4 second: no signal to the user: all text was delivered
+    CLOSING/unacked LAST-ACK/unacked > CLOSED - reset          | §3.6 MUST-12: text may be lost, and the user learns it
     TIME-WAIT               > = -               | RFC 1337 §3 F1
+
+ts-old-syn ts-missing-syn:
+    SYN-RECEIVED            > = A               | §3.10.7.4 first: not acceptable
+    synchronised            > = A               | RFC 5961 §4.2: a MUST, before RFC 7323's SHOULD; in TIME-WAIT an old duplicate
 
 ts-newer-syn:
     SYN-RECEIVED            > = A               | §3.10.7.4 first: not acceptable

@@ -34,6 +34,7 @@ timer-zero-window:
     FIN-WAIT-1/opening      > cannot            | the handshake timer does it all
     ESTABLISHED CLOSE-WAIT  > = D               | §3.8.6.1 MUST-36: text is tried
     FIN-WAIT-1 CLOSING LAST-ACK > = F           | §3.8.6.1 MUST-36: FIN is tried
+    FIN-WAIT-1/unacked CLOSING/unacked LAST-ACK/unacked > = D  | §3.8.6.1 MUST-36: text is tried
     FIN-WAIT-2              > cannot            | nothing waits to be sent
 
 timer-zero-window-last:

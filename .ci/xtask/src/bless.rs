@@ -1,0 +1,26 @@
+//! `cargo xtask bless`: takes what the tests see now over into their snapshots. What has changed is for the eye, in `git diff`.
+
+use std::process::Command;
+
+use anyhow::{Context, bail};
+
+/// Test targets that hold snapshots.
+const TARGETS: [(&str, &str); 2] = [("tcpd-core", "matrix"), ("tcpctl", "commands")];
+
+/// Runs each target with leave to write.
+pub(crate) fn run() -> anyhow::Result<()> {
+    for (package, target) in TARGETS {
+        println!("== {package}: {target}");
+        let status = Command::new(env!("CARGO"))
+            .args(["test", "--quiet", "--package", package, "--test", target])
+            .env("INSTA_UPDATE", "always")
+            .current_dir(crate::root())
+            .status()
+            .with_context(|| format!("{target}: cargo cannot be run"))?;
+        if !status.success() {
+            bail!("{target} fails for another reason than its snapshots");
+        }
+    }
+    println!("now read `git diff`: a change that no RFC asks for is a bug");
+    Ok(())
+}
