@@ -471,6 +471,7 @@ pub(crate) fn status() -> ConnectionStatus {
         not_sending: Some("peer-window".into()),
         peer_closed: false,
         send_closed: false,
+        soft_error: None,
         end: None,
     }
 }

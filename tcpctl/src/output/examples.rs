@@ -237,6 +237,7 @@ pub(crate) fn busy() -> ConnectionStatus {
         not_sending: Some("congestion-window".to_owned()),
         peer_closed: false,
         send_closed: false,
+        soft_error: None,
         end: None,
     }
 }
@@ -269,6 +270,7 @@ pub(crate) fn time_wait() -> ConnectionStatus {
         not_sending: Some("closed".to_owned()),
         peer_closed: true,
         send_closed: true,
+        soft_error: None,
         end: None,
     }
 }
@@ -316,6 +318,7 @@ pub(crate) fn syn_sent() -> ConnectionStatus {
         not_sending: Some("handshake".to_owned()),
         peer_closed: false,
         send_closed: false,
+        soft_error: None,
         end: None,
     }
 }

@@ -73,6 +73,7 @@ fn identity(sheet: &mut Sheet, status: &ConnectionStatus, users: &Users) {
         ))
         .line("state", format!("{}: {}", row.state, why::state(status)))
         .maybe("ended", status.end.as_deref().map(why::end))
+        .maybe("trouble", status.soft_error.as_deref().map(why::end))
         .maybe(
             "opened",
             status.passive.map(|passive| match passive {

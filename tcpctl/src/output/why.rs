@@ -41,7 +41,9 @@ pub fn timer(name: &str) -> &'static str {
         "zero-window" => "then one segment probes the peer's window",
         "delayed-ack" => "then what came is acknowledged, if no other segment did",
         "keep-alive" => "then a probe asks whether the peer is still there",
+        "challenge-ack" => "then a segment that proved nothing is answered (RFC 5961)",
         "user" => "then the connection is given up",
+        "idle" => "then the connection is aborted, if no data has moved",
         "orphan" => "then it is given up: no program holds it any more",
         "time-wait" => "then it is forgotten",
         _ => "",
@@ -100,15 +102,8 @@ fn not_sending(word: &str) -> String {
     sentence.to_owned()
 }
 
-/// Why it ended, by the protocol's word or the core's.
+/// Why it ended, by the protocol's word.
 pub fn end(word: &str) -> String {
-    if let Some(reason) = EndReason::ALL.iter().find(|reason| reason.name() == word) {
-        return reason.sentence().to_owned();
-    }
-    match word {
-        "timed-out" => "the peer did not answer in time".to_owned(),
-        "unreachable" => "the destination cannot be reached".to_owned(),
-        "evicted" => "a limit of the stack made room for newer connections".to_owned(),
-        other => harmless(other),
-    }
+    let known = EndReason::ALL.iter().find(|reason| reason.name() == word);
+    known.map_or_else(|| harmless(word), |reason| reason.sentence().to_owned())
 }

@@ -152,6 +152,7 @@ pub(crate) fn status(row: ConnectionRow) -> ConnectionStatus {
         not_sending: None,
         peer_closed: false,
         send_closed: false,
+        soft_error: None,
         end: None,
     }
 }

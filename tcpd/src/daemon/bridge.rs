@@ -31,6 +31,7 @@ use tcpd_core::time::Instant;
 
 use self::exchange::slot_state;
 use self::services::ServiceListener;
+pub(super) use self::words::end_reason;
 use self::words::{close_error, connection_options, end_error, open_error};
 use super::channel::ReportSender;
 use super::orders::{Credentials, Inspected, Inspection, Owner, Report, ServiceIndex, SessionId};

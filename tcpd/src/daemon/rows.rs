@@ -9,9 +9,10 @@ use libtcpclient::protocol::status::{
     OptionsStatus, Owner, ReceiveSequence, RingsStatus, RttStatus, SendSequence, SessionRow,
     TcpState, TimerRow,
 };
-use tcpd_core::stack::{ListenerId, ListenerStatus, State, Status, Summary};
+use tcpd_core::stack::{EndReason, ListenerId, ListenerStatus, State, Status, Summary};
 use tcpd_core::time::Instant;
 
+use super::bridge::end_reason;
 use crate::ipc::session::Session;
 
 /// The state's name on the wire.
@@ -117,8 +118,14 @@ pub(super) fn status(
         not_sending: None,
         peer_closed: status.fin_received,
         send_closed: status.fin_queued,
-        end: status.end.map(|end| end.name().to_owned()),
+        soft_error: status.soft_error.map(reason_name),
+        end: status.end.map(reason_name),
     }
+}
+
+/// The protocol's word: it says which of its timers has ended a connection.
+fn reason_name(end: EndReason) -> String {
+    end_reason(end).name().to_owned()
 }
 
 fn options(status: &Status) -> OptionsStatus {

@@ -96,3 +96,6 @@ fn keepalive(config: &Config) -> KeepAlive {
         count: u8::try_from(config.tcp.keepalive_count).unwrap_or(u8::MAX),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -111,10 +111,15 @@ impl Far {
     /// Waits until a segment with exactly these flags (RFC 9293 §3.1) waits to go this way.
     pub(crate) fn await_held(&self, way: Way, flags: u8) {
         wait_for("segment on the wire", 20, || {
-            let lanes = self.wire.lanes();
-            let mut packets = lanes[way as usize].packets.iter();
-            packets.any(|packet| packet[FLAGS] == flags).then_some(())
+            (self.held(way, flags) > 0).then_some(())
         });
+    }
+
+    /// Segments with exactly these flags that wait to go this way.
+    pub(crate) fn held(&self, way: Way, flags: u8) -> usize {
+        let lanes = self.wire.lanes();
+        let packets = lanes[way as usize].packets.iter();
+        packets.filter(|packet| packet[FLAGS] == flags).count()
     }
 }
 

@@ -46,6 +46,8 @@ fn over(stream: &mut TcpStream, reason: EndReason) {
         assert_eq!(heard(stream), (Vec::new(), Some(kind)));
         assert_eq!(refused_words(stream), kind);
     }
+    let status = stream.status().expect("it is still ours");
+    assert_eq!(status.end.as_deref(), Some(reason.name()));
     let error = stream.take_error().expect("no fork").expect("an error");
     assert_eq!(error.kind(), kind);
     assert_eq!(error.to_string(), reason.sentence());

@@ -14,6 +14,7 @@ mod common {
 }
 
 mod capture;
+mod crowded;
 mod endings;
 mod half_open;
 mod hostile;

@@ -224,6 +224,10 @@ pub struct ConnectionStatus {
     pub peer_closed: bool,
     /// We sent FIN, or will after what is queued.
     pub send_closed: bool,
+    /// What ICMP says stands in the way, which ends nothing (RFC 9293 §3.9.2.2 SHLD-25), in the words of `end`; absent
+    /// when nothing does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub soft_error: Option<String>,
     /// Why it ended ([`crate::protocol::EndReason::name`]); absent while it lives.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end: Option<String>,

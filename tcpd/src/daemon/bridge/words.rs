@@ -10,7 +10,7 @@ use tcpd_core::tcp::timers::Timer;
 use super::BridgeConfig;
 
 /// Why a connection ended.
-pub(super) fn end_reason(end: CoreEnd) -> EndReason {
+pub(in crate::daemon) fn end_reason(end: CoreEnd) -> EndReason {
     match end {
         CoreEnd::Closed => EndReason::Closed,
         CoreEnd::Refused => EndReason::Refused,
