@@ -4,7 +4,7 @@
 //! 2. [`settings`] says what `--set` can vary, and makes the stacks' configuration of it.
 //! 3. [`stage`] runs the two stacks; a script acts on it and explains what it sees. What was seen stands in the [`journal`]:
 //!    no packet and no state in the output comes from anywhere else.
-//! 4. [`text`] shows the play, [`pcap`] writes its packets.
+//! 4. [`text`] shows the play, [`pcap`] writes its packets, [`svg`] draws its ladder, [`fsm`] the state diagram with the arrows it took.
 //!
 //! Nothing here touches the network or needs a right.
 
@@ -18,6 +18,7 @@ mod attacks;
 mod catalogue;
 mod closing;
 mod failures;
+mod fsm;
 mod journal;
 mod numbers;
 mod opening;
@@ -26,6 +27,7 @@ mod play;
 mod settings;
 mod sizes;
 mod stage;
+mod svg;
 mod text;
 mod time_wait;
 mod tour;
@@ -44,6 +46,12 @@ pub struct ScenarioArgs {
     /// Write the packets for Wireshark (pcapng), the explanations as comments; - for standard output
     #[arg(long, value_name = "FILE", requires = "name")]
     pub pcap: Option<PathBuf>,
+    /// Draw the ladder (SVG); - for standard output. `tcpd scenario fsm --svg FILE` draws the state diagram
+    #[arg(long, value_name = "FILE", requires = "name")]
+    pub svg: Option<PathBuf>,
+    /// Draw the state diagram with the transitions that were taken, side by side (SVG); - for standard output
+    #[arg(long, value_name = "FILE", requires = "name")]
+    pub fsm: Option<PathBuf>,
     /// Play it over IPv6
     #[arg(long)]
     pub ipv6: bool,
@@ -75,6 +83,9 @@ pub fn run(args: &ScenarioArgs) -> Result<ExitCode, Failure> {
     let Some(name) = &args.name else {
         return print(catalogue::list().as_bytes());
     };
+    if name == fsm::NAME {
+        return diagram(args);
+    }
     let scenario = find(name)?;
     let settings =
         Settings::new(scenario, &args.set).map_err(|message| Failure::new(Exit::Usage, message))?;
@@ -83,9 +94,30 @@ pub fn run(args: &ScenarioArgs) -> Result<ExitCode, Failure> {
     if let Some(file) = &args.pcap {
         write(file, pcap::file(&play), &mut to_output)?;
     }
+    if let Some(file) = &args.svg {
+        write(file, svg::draw(&play).into_bytes(), &mut to_output)?;
+    }
+    if let Some(file) = &args.fsm {
+        write(file, fsm::draw(Some(&play)).into_bytes(), &mut to_output)?;
+    }
     // A file to standard output takes the place of the text.
     print(&to_output.unwrap_or_else(|| text::render(&play).into_bytes()))?;
     verdict(&play)
+}
+
+/// The state diagram without a play: as text, or drawn.
+fn diagram(args: &ScenarioArgs) -> Result<ExitCode, Failure> {
+    if args.pcap.is_some() || args.fsm.is_some() || !args.set.is_empty() {
+        return Err(Failure::new(
+            Exit::Usage,
+            "fsm is the state diagram, not a play: it takes --svg FILE alone. To see the arrows that a play took: tcpd scenario NAME --fsm FILE",
+        ));
+    }
+    let mut to_output = None;
+    if let Some(file) = &args.svg {
+        write(file, fsm::draw(None).into_bytes(), &mut to_output)?;
+    }
+    print(&to_output.unwrap_or_else(|| fsm::table().into_bytes()))
 }
 
 /// Writes `bytes` to `file`; for `-`, leaves them in `to_output`.
@@ -128,7 +160,8 @@ fn find(name: &str) -> Result<&'static Scenario, Failure> {
     if let Some(scenario) = known.iter().find(|scenario| scenario.name == name) {
         return Ok(scenario);
     }
-    let near = nearest(name, known.iter().map(|scenario| scenario.name));
+    let names = known.iter().map(|scenario| scenario.name);
+    let near = nearest(name, names.chain([fsm::NAME]));
     let meant = near.map_or(String::new(), |near| format!("; did you mean {near}?"));
     Err(Failure::new(
         Exit::Usage,

@@ -120,7 +120,7 @@ pub(super) const SYN_FLOOD_COOKIES: Scenario = Scenario {
     title: "a flood of SYNs fills the table of half-open entries; a good client gets in by a cookie",
     rfc: "RFC 4987 §3.6",
     about: "Each forged SYN costs an entry that waits for an ACK which never comes. When the table is full, the SYN-ACK itself becomes the memory: its initial sequence \
-            number is a keyed hash of all that the entry would hold, with window scale and SACK in the timestamp. Nothing is kept until the ACK brings it back. Try --set \
+            number holds the client's MSS and window scale, and a keyed hash of who is connecting. Nothing is kept until the ACK brings it back. Try --set \
             syn_cookies=false.",
     settings: &[Own {
         name: "flood",
@@ -175,10 +175,12 @@ fn syn_flood(stage: &mut Stage) -> Played {
     }
     let server = stage.accept(Right)?;
     let status = stage.stack(Right).status(server.id);
-    let scale = stage.settings.stack.tcp.window_scale;
-    let kept = status
-        .is_some_and(|status| !status.timestamps || status.window_scale_peer.is_some() == scale);
-    stage.check(kept, "with timestamps the window scale survives")?;
+    let asked = &stage.settings.stack.tcp;
+    let kept = status.is_some_and(|status| {
+        status.timestamps == asked.timestamps
+            && status.window_scale_peer.is_some() == asked.window_scale
+    });
+    stage.check(kept, "all options survive the cookie")?;
     stage.send(client, 10)?;
     stage.line(
         Left,

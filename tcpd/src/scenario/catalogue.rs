@@ -1,6 +1,6 @@
 //! Every scenario, in the order of a connection's life.
 
-use super::{Scenario, attacks, closing, failures, opening, sizes, time_wait, tour};
+use super::{Scenario, attacks, closing, failures, fsm, opening, sizes, time_wait, tour};
 
 /// All of them.
 pub(super) const ALL: &[Scenario] = &[
@@ -41,5 +41,7 @@ pub(super) fn list() -> String {
     for Scenario { name, title, .. } in ALL {
         text += &format!("  {name:<width$}  {title}\n");
     }
+    let name = fsm::NAME;
+    text += &format!("  {name:<width$}  the state diagram; --svg FILE draws it\n");
     text
 }

@@ -43,7 +43,8 @@ pub(super) enum What {
     Event {
         end: End,
         text: String,
-        state: State,
+        /// What that side is in then; `None` for what concerns a connection that another one has replaced already.
+        state: Option<State>,
         /// By a call (or the script's doing), not by a timer.
         called: bool,
     },
@@ -126,6 +127,16 @@ impl Journal {
         }
     }
 
+    /// The state of `end` in the last row that has one.
+    pub(super) fn last_state(&self, end: End) -> Option<State> {
+        self.rows.iter().rev().find_map(|row| match &row.what {
+            What::Already(states) => Some(states[end as usize]),
+            What::Packet(packet) => packet.states[end as usize],
+            What::Event { end: at, state, .. } if *at == end => *state,
+            What::Event { .. } | What::Remark(_) => None,
+        })
+    }
+
     /// Forgets the changes of state at `end` that no row accounts for: the caller's row does. Where the last of them led.
     pub(super) fn account(&mut self, end: End) -> Option<State> {
         let last = self.loose.iter().rfind(|loose| loose.end == end);
@@ -175,7 +186,7 @@ impl Journal {
                 What::Event {
                     end: loose.end,
                     text: timer_text(loose),
-                    state: loose.to,
+                    state: Some(loose.to),
                     called: false,
                 },
             );

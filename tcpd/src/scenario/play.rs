@@ -1,5 +1,6 @@
 //! Plays a scenario from its first row to its last, and what came of it.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tcpd_core::sim::pair::End;
@@ -22,6 +23,8 @@ pub(super) struct Play {
     pub(super) began: Duration,
     /// Whose numbers begin where.
     pub(super) incarnations: Vec<Incarnation>,
+    /// Arrows taken: side, from, to (places in [`State::ALL`](tcpd_core::stack::State::ALL)).
+    pub(super) taken: BTreeSet<(usize, usize, usize)>,
     /// What did not go as the script tells, if anything.
     pub(super) wrong: Option<String>,
 }
@@ -48,6 +51,7 @@ pub(super) fn play(scenario: &'static Scenario, settings: Settings, ipv6: bool) 
         before: journal.before,
         began: journal.began,
         incarnations: journal.numbers.incarnations,
+        taken: journal.taken,
         wrong,
     }
 }

@@ -68,9 +68,11 @@ fn add(ladder: &mut Ladder, row: &Row) {
         What::Event {
             end, text, state, ..
         } => {
+            // Not nothing: a call on the right stands on the right.
+            let state = state.map_or("-", State::name);
             let (left, right) = match end {
-                End::Left => (state.name(), ""),
-                End::Right => ("", state.name()),
+                End::Left => (state, ""),
+                End::Right => ("", state),
             };
             ladder.remark_between(at, left, text.clone(), right);
         }

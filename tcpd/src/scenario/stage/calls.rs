@@ -182,7 +182,11 @@ impl Stage {
             ),
             Err(error) => return Err(Wrong(format!("read on the {}: {error}", side(end)))),
         };
-        self.called_on(connection, text)?;
+        let state = self.state(connection);
+        let last = self.journal.borrow().last_state(end);
+        // A connection that has ended may have a successor already, which the ladder is about now.
+        let replaced = state == State::Closed && last.is_some_and(|last| last != State::Closed);
+        self.row(end, text, (!replaced).then_some(state))?;
         Ok(reading)
     }
 
@@ -262,8 +266,12 @@ impl Stage {
         self.called(connection.end, text, state)
     }
 
-    /// Makes the row of a call and lets the stacks send what follows.
     fn called(&mut self, end: End, text: String, state: State) -> Played {
+        self.row(end, text, Some(state))
+    }
+
+    /// Makes the row of a call and lets the stacks send what follows.
+    fn row(&mut self, end: End, text: String, state: Option<State>) -> Played {
         let now = self.now();
         let called = true;
         let mut journal = self.journal.borrow_mut();
