@@ -29,6 +29,18 @@ impl Numbers {
     pub(crate) fn of(world: &World, situation: &Situation) -> Self {
         let y = SequenceNumber(0x8000_0000);
         let x = world.isn;
+        if let Some(iss) = world.cookie {
+            return Self {
+                una: iss,
+                nxt: iss + 1,
+                rcv: world.isn + 1,
+                edge: world.isn + 1 + RING,
+                irs: world.isn,
+                current_ack: iss + 1,
+                ours_known: true,
+                theirs_known: true,
+            };
+        }
         let ours_known = !matches!(situation.state, State::Closed | State::Listen);
         let theirs_known = ours_known && situation.state != State::SynSent;
         let status = world.status().filter(|_| ours_known);

@@ -40,8 +40,13 @@ pub(crate) struct Watch {
 
 impl Watch {
     pub(crate) fn start(world: &mut World, situation: &Situation) -> Self {
-        world.quiet();
         let numbers = Numbers::of(world, situation);
+        Self::start_at(world, numbers)
+    }
+
+    /// As [`Watch::start`], with the words of earlier `numbers`.
+    pub(crate) fn start_at(world: &mut World, numbers: Numbers) -> Self {
+        world.quiet();
         let status = world.status();
         Self {
             before: status.as_ref().map_or(State::Closed, |one| one.state),
@@ -122,11 +127,14 @@ impl Watch {
             return format!("{} to the one in the queue", sent.flags);
         }
         let syn = sent.flags.contains(Flags::SYN);
+        let single = numbers.una == numbers.nxt;
         let seq = if syn && (!numbers.ours_known || sent.seq + 1 != numbers.nxt) {
             "iss".to_owned()
         } else if sent.flags.contains(Flags::RST) && sent.flags.contains(Flags::ACK) {
             assert_eq!(sent.seq, SequenceNumber(0), "RFC 9293 §3.5.2");
             "0".to_owned()
+        } else if numbers.ours_known && single && sent.seq + 1 == numbers.nxt {
+            "snd.nxt-1".to_owned()
         } else {
             numbers.ours(sent.seq)
         };
@@ -168,7 +176,13 @@ impl Watch {
             let end = arrived.map(|segment| segment.end);
             is(sent.seq == SequenceNumber(0) && end == Some(sent.ack), "R0");
         } else if flags == Flags::SYN | Flags::ACK {
-            is(after.iss == Some(sent.seq) && sent.ack == after.rcv, "SA");
+            let of_entry = after.iss == Some(sent.seq) && sent.ack == after.rcv;
+            // With a cookie there is no entry.
+            let acknowledged = arrived.map(|segment| segment.seq + 1);
+            is(
+                of_entry || (after.iss.is_none() && acknowledged == Some(sent.ack)),
+                "SA",
+            );
         } else if flags == Flags::SYN {
             is(after.iss == Some(sent.seq), "S");
         } else if flags.contains(Flags::FIN | Flags::ACK) {

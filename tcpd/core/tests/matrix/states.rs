@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tcpd_core::stack::State;
+use tcpd_core::stack::{BacklogFull, StackConfig, State};
 use tcpd_core::wire::SequenceNumber;
 
 use crate::world::{Family, RING, Setup, World};
@@ -19,6 +19,8 @@ pub(crate) struct Situation {
     /// What is true in it.
     pub(crate) says: &'static str,
     build: fn(&mut World) -> Result<(), Impossible>,
+    /// The knob that makes the variant, if one does.
+    tweak: fn(&mut StackConfig),
 }
 
 impl Situation {
@@ -33,12 +35,15 @@ impl Situation {
 
     /// The user holds no name of the connection any more.
     pub(crate) fn has_let_go(&self) -> bool {
-        matches!(self.variant, "orphan" | "no-listener" | "crossed")
+        matches!(
+            self.variant,
+            "orphan" | "no-listener" | "crossed" | "rfc1337-off"
+        )
     }
 
     /// A stack in this situation.
     pub(crate) fn build(&self, family: Family, setup: Setup) -> Result<World, Impossible> {
-        let mut world = World::new(family, setup);
+        let mut world = World::new(family, setup, self.tweak);
         (self.build)(&mut world)?;
         world.quiet();
         if self.state != State::Closed && self.state != State::Listen {
@@ -61,11 +66,18 @@ const fn situation(
         variant,
         says,
         build,
+        tweak: |_| {},
     }
 }
 
+/// A variant made by a knob.
+const fn knob(mut situation: Situation, tweak: fn(&mut StackConfig)) -> Situation {
+    situation.tweak = tweak;
+    situation
+}
+
 /// All of them, in the RFC's order.
-pub(crate) static SITUATIONS: [Situation; 31] = [
+pub(crate) static SITUATIONS: [Situation; 34] = [
     situation(State::Closed, "", "nothing is known of the pair", closed),
     situation(
         State::Closed,
@@ -80,6 +92,15 @@ pub(crate) static SITUATIONS: [Situation; 31] = [
         "a listener whose queue is full",
         listen_full,
     ),
+    knob(
+        situation(
+            State::Listen,
+            "cookie",
+            "half-open entries are at their limit; SYN,ACK is out, and nothing is kept of it",
+            listen_cookie,
+        ),
+        |config| config.limits.half_open_per_listener = 1,
+    ),
     situation(State::SynSent, "", "SYN is out", syn_sent),
     situation(
         State::SynReceived,
@@ -92,6 +113,15 @@ pub(crate) static SITUATIONS: [Situation; 31] = [
         "full",
         "from LISTEN, and meanwhile the listener's queue is full",
         syn_received_full,
+    ),
+    knob(
+        situation(
+            State::SynReceived,
+            "full-reset",
+            "the same with backlog_full = reset",
+            syn_received_full,
+        ),
+        |config| config.tcp.backlog_full = BacklogFull::Reset,
     ),
     situation(
         State::SynReceived,
@@ -237,6 +267,15 @@ pub(crate) static SITUATIONS: [Situation; 31] = [
         "reached through CLOSING, the user has let go",
         time_wait_crossed,
     ),
+    knob(
+        situation(
+            State::TimeWait,
+            "rfc1337-off",
+            "the user has let go; RFC 1337 is switched off",
+            time_wait_orphan,
+        ),
+        |config| config.tcp.time_wait_ignores_reset = false,
+    ),
 ];
 
 const NOTHING_ARRIVED: Impossible = "no text can have arrived before ESTABLISHED";
@@ -280,6 +319,20 @@ fn listen(world: &mut World) -> Result<(), Impossible> {
 fn listen_full(world: &mut World) -> Result<(), Impossible> {
     listen(world)?;
     world.fill_queue();
+    Ok(())
+}
+
+fn listen_cookie(world: &mut World) -> Result<(), Impossible> {
+    if world.setup.unread {
+        return Err(NOTHING_ARRIVED);
+    }
+    world.listen(1);
+    world.id = world.listener.endpoint();
+    world.another_syn();
+    world.tell("S", world.isn, SequenceNumber(0), b"");
+    let answer = world.transmitted().pop().expect("SYN-ACK");
+    world.cookie = Some(answer.seq);
+    assert_eq!(world.find(), None, "nothing is kept");
     Ok(())
 }
 

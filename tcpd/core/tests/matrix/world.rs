@@ -128,6 +128,8 @@ pub(crate) struct World {
     pub(crate) isn: SequenceNumber,
     /// What the peer offers.
     pub(crate) window: u16,
+    /// The ISS of a SYN,ACK of which the stack keeps nothing.
+    pub(crate) cookie: Option<SequenceNumber>,
     /// TSval of the peer's next segment, where timestamps are agreed.
     pub(crate) clock: u32,
     ear: Ear,
@@ -135,7 +137,7 @@ pub(crate) struct World {
 
 impl World {
     /// A stack without any endpoint.
-    pub(crate) fn new(family: Family, setup: Setup) -> Self {
+    pub(crate) fn new(family: Family, setup: Setup, tweak: fn(&mut StackConfig)) -> Self {
         let mut config = StackConfig {
             addresses: vec![IpCidr {
                 addr: family.local(),
@@ -149,6 +151,7 @@ impl World {
         config.tcp.receive_ring = RING;
         config.tcp.receive_ring_max = RING;
         config.tcp.r2 = 6;
+        tweak(&mut config);
         let now = Instant::from_secs(5000);
         let mut stack = Stack::new(config, Secret::new([7; 16]), 1, now);
         let ear = Ear::default();
@@ -162,6 +165,7 @@ impl World {
             listener: ListenerId::from_bits(0),
             isn: SequenceNumber(0xffff_ff00),
             window: PEER_WINDOW,
+            cookie: None,
             clock: 1000,
             ear,
         };
@@ -322,13 +326,18 @@ impl World {
         }
     }
 
-    /// Another client's connection, so that the listener's queue is full.
-    pub(crate) fn fill_queue(&mut self) {
+    /// Another client's SYN; our answer to it.
+    pub(crate) fn another_syn(&mut self) -> Sent {
         let mut segment = self.segment("S", SequenceNumber(1), SequenceNumber(0), b"");
         segment.source_port = OTHER_PORT;
         let packet = self.packet(&segment);
         self.receive(&packet);
-        let answer = self.transmitted().pop().expect("SYN-ACK");
+        self.transmitted().pop().expect("SYN-ACK")
+    }
+
+    /// Another client's connection, so that the listener's queue is full.
+    pub(crate) fn fill_queue(&mut self) {
+        let answer = self.another_syn();
         let mut segment = self.segment(".", SequenceNumber(2), answer.seq + 1, b"");
         segment.source_port = OTHER_PORT;
         let packet = self.packet(&segment);

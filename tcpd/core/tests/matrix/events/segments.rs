@@ -136,6 +136,8 @@ fn shifted(number: SequenceNumber, offset: i32) -> SequenceNumber {
 pub(crate) struct Arrived {
     /// SEG.ACK, if the ACK bit is set.
     pub(crate) ack: Option<SequenceNumber>,
+    /// SEG.SEQ.
+    pub(crate) seq: SequenceNumber,
     /// SEG.SEQ + SEG.LEN.
     pub(crate) end: SequenceNumber,
 }
@@ -144,6 +146,7 @@ impl Arrived {
     fn of(segment: &TcpSegment<'_>) -> Self {
         Self {
             ack: segment.flags.contains(Flags::ACK).then_some(segment.ack),
+            seq: segment.seq,
             end: segment.end(),
         }
     }
@@ -166,7 +169,7 @@ pub(super) fn play(
         spec.tell(world, &numbers);
         world.quiet();
     }
-    let watch = Watch::start(world, situation);
+    let watch = Watch::start_at(world, numbers);
     let arrived = last.tell(world, &numbers);
     Ok(watch.finish(world, Some(arrived), None))
 }

@@ -70,6 +70,9 @@ fn has<T>(timers: &[(Timer, T)], timer: Timer) -> bool {
 /// What makes the timer run, where the state lets it.
 fn arm(timer: Timer, world: &mut World) {
     let Some(status) = world.status() else { return };
+    if status.state == State::Listen {
+        return;
+    }
     let sends = status.state.may_send();
     let reads = status.state.may_receive() && !status.orphan && status.rcv_wnd > 0;
     match timer {

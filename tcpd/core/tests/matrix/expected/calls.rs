@@ -12,6 +12,7 @@ call-open-active-reuse:
 call-open-active-takes-over:
     every-state             > = - in-use        | §3.10.1: connection already exists
     CLOSED LISTEN SYN-SENT  > cannot            | no timestamps were agreed
+    LISTEN/cookie           > = - in-use        | §3.10.1: connection already exists
     TIME-WAIT/no-listener   > SYN-SENT S ok     | RFC 6191 §4, §3.6.1 MAY-2: taken over with an ISS above the old one
 
 call-open-passive call-open-passive-reuse:
@@ -20,7 +21,7 @@ call-open-passive call-open-passive-reuse:
 
 call-accept:
     every-state             > = - empty         | nothing waits in the listener's queue
-    LISTEN/full SYN-RECEIVED/full > = - ok      | the one that fills the queue
+    LISTEN/full SYN-RECEIVED/full SYN-RECEIVED/full-reset > = - ok | the one that fills the queue
 
 call-send:
     SYN-SENT SYN-RECEIVED/active > = - ok       | §3.10.2: queued until ESTABLISHED
@@ -36,7 +37,7 @@ call-send call-send-urgent:
     ESTABLISHED CLOSE-WAIT  > = D ok            | §3.10.2
     FIN-WAIT-1 FIN-WAIT-2 CLOSING LAST-ACK > = - closing       | §3.10.2: connection closing
     TIME-WAIT               > = - closed        | §3.10.2: connection closing: here it is closed already
-    TIME-WAIT/orphan TIME-WAIT/no-listener TIME-WAIT/crossed > = - none | the user has let go
+    TIME-WAIT/orphan TIME-WAIT/no-listener TIME-WAIT/crossed TIME-WAIT/rfc1337-off > = - none | the user has let go
 
 call-receive:
     CLOSED LISTEN           > = - none          | §3.10.3: connection does not exist
@@ -45,7 +46,7 @@ call-receive:
     SYN-SENT SYN-RECEIVED/active ESTABLISHED FIN-WAIT-1 FIN-WAIT-2 > = - empty | §3.10.3: queued; here: come back later
     ESTABLISHED/window-0    > = A ok            | §3.10.3, §3.8.6.2.2: the window opens, and the peer is told
     CLOSE-WAIT CLOSING LAST-ACK TIME-WAIT > = - eof            | §3.10.3: connection closing
-    TIME-WAIT/orphan TIME-WAIT/no-listener TIME-WAIT/crossed > = - none | the user has let go
+    TIME-WAIT/orphan TIME-WAIT/no-listener TIME-WAIT/crossed TIME-WAIT/rfc1337-off > = - none | the user has let go
 
 call-receive-unread:
     CLOSED LISTEN SYN-SENT SYN-RECEIVED FIN-WAIT-1/opening > cannot | nothing can have arrived
@@ -53,13 +54,13 @@ call-receive-unread:
     ESTABLISHED FIN-WAIT-1 FIN-WAIT-2 CLOSE-WAIT CLOSING LAST-ACK TIME-WAIT > = - ok | §3.10.3
     ESTABLISHED/window-0    > cannot            | its ring is full of unread text
     FIN-WAIT-1/orphan FIN-WAIT-2/orphan CLOSING/orphan LAST-ACK/orphan > cannot | CLOSE with unread text resets
-    TIME-WAIT/orphan TIME-WAIT/no-listener TIME-WAIT/crossed > cannot | CLOSE with unread text resets
+    TIME-WAIT/orphan TIME-WAIT/no-listener TIME-WAIT/crossed TIME-WAIT/rfc1337-off > cannot | CLOSE with unread text resets
 
 call-close:
     CLOSED                  > = - none          | §3.10.4: connection does not exist
     CLOSED/held             > = - ok            | the name is let go
     LISTEN                  > CLOSED - ok       | §3.10.4
-    LISTEN/full             > CLOSED other ok   | §3.10.4; what waited to be accepted is reset
+    LISTEN/full LISTEN/cookie > CLOSED other ok | §3.10.4; what waited to be accepted, or was half-open, is reset
     SYN-SENT                > CLOSED - ok       | §3.10.4: delete the TCB
     SYN-RECEIVED            > = - none          | no user has a name for it before accept
     SYN-RECEIVED/active     > FIN-WAIT-1 F ok   | §3.10.4: nothing was written: FIN at once
@@ -68,7 +69,7 @@ call-close:
     FIN-WAIT-1 FIN-WAIT-2 CLOSING LAST-ACK TIME-WAIT > = - ok  | §3.10.4: ok is acceptable after the FIN; the user lets go
     CLOSE-WAIT              > LAST-ACK F ok     | §3.10.4, and §3.3.2 figure 5
     FIN-WAIT-1/orphan FIN-WAIT-2/orphan CLOSING/orphan LAST-ACK/orphan > = - none | the user has let go before
-    TIME-WAIT/orphan TIME-WAIT/no-listener TIME-WAIT/crossed > = - none | the user has let go before
+    TIME-WAIT/orphan TIME-WAIT/no-listener TIME-WAIT/crossed TIME-WAIT/rfc1337-off > = - none | the user has let go before
 
 call-close-unread:
     CLOSED LISTEN SYN-SENT SYN-RECEIVED FIN-WAIT-1/opening > cannot | nothing can have arrived
@@ -78,7 +79,7 @@ call-close-unread:
     ESTABLISHED/window-0    > cannot            | see call-close
     FIN-WAIT-1/orphan FIN-WAIT-2/orphan CLOSING/orphan LAST-ACK/orphan > cannot | CLOSE with unread text resets
     TIME-WAIT               > = - ok            | the peer has forgotten the connection: nobody is left to be told
-    TIME-WAIT/orphan TIME-WAIT/no-listener TIME-WAIT/crossed > cannot | CLOSE with unread text resets
+    TIME-WAIT/orphan TIME-WAIT/no-listener TIME-WAIT/crossed TIME-WAIT/rfc1337-off > cannot | CLOSE with unread text resets
 
 call-shutdown-write:
     CLOSED LISTEN           > = - none          | §3.10.4: connection does not exist
@@ -90,20 +91,20 @@ call-shutdown-write:
     FIN-WAIT-1 FIN-WAIT-2 CLOSING LAST-ACK > = - closing       | §3.10.4: connection closing
     CLOSE-WAIT              > LAST-ACK F ok     | §3.10.4, and §3.3.2 figure 5
     TIME-WAIT               > = - closed        | §3.10.4: connection closing: here it is closed already
-    TIME-WAIT/orphan TIME-WAIT/no-listener TIME-WAIT/crossed > = - none | the user has let go
+    TIME-WAIT/orphan TIME-WAIT/no-listener TIME-WAIT/crossed TIME-WAIT/rfc1337-off > = - none | the user has let go
 
 call-shutdown-read:
     CLOSED LISTEN SYN-RECEIVED > = - none       | there is no connection with that name
     CLOSED/held SYN-SENT SYN-RECEIVED/active > = - ok          | RFC 9293 has no such call: what comes is thrown away
     synchronised            > = - ok            | RFC 9293 has no such call: what comes is thrown away
     ESTABLISHED/window-0    > = A ok            | §3.8.6.2.2: the window opens, and the peer is told
-    TIME-WAIT/orphan TIME-WAIT/no-listener TIME-WAIT/crossed > = - none | the user has let go
+    TIME-WAIT/orphan TIME-WAIT/no-listener TIME-WAIT/crossed TIME-WAIT/rfc1337-off > = - none | the user has let go
 
 call-abort:
     CLOSED                  > = - none          | §3.10.5: connection does not exist
     CLOSED/held             > = - ok            | the name is let go
     LISTEN                  > CLOSED - ok       | §3.10.5
-    LISTEN/full             > CLOSED other ok   | §3.10.5; what waited to be accepted is reset
+    LISTEN/full LISTEN/cookie > CLOSED other ok | §3.10.5; what waited to be accepted, or was half-open, is reset
     SYN-SENT                > CLOSED - ok       | §3.10.5: delete the TCB
     SYN-RECEIVED ESTABLISHED FIN-WAIT-1 FIN-WAIT-2 CLOSE-WAIT > CLOSED Rn ok | §3.10.5: <SEQ=SND.NXT><CTL=RST>
     SYN-RECEIVED/reopened   > TIME-WAIT Rn ok   | §3.6.1 MAY-2 (2): nothing came of it: back to TIME-WAIT

@@ -5,6 +5,7 @@ syn-exact syn-in-window syn-left syn-right syn-again syn-data syn-urg:
     CLOSED                  > = R0              | §3.10.7.1: ACK off: SEQ 0, ACK = SEG.SEQ + SEG.LEN
     LISTEN                  > SYN-RECEIVED SA   | §3.10.7.2 third; text on the SYN is not kept, the peer sends it again
     LISTEN/full             > = -               | RFC 4987 §3: a full queue takes no SYN; the peer tries again
+    LISTEN/cookie           > = SA              | RFC 4987 §3.6: nothing is kept
     SYN-SENT                > SYN-RECEIVED SA   | §3.10.7.3 fourth: no ACK: the SYNs have crossed, MUST-10
 
 syn-exact syn-in-window syn-data syn-urg:
@@ -43,6 +44,7 @@ syn-rst:
     CLOSING LAST-ACK        > CLOSED - closed   | §3.10.7.4 second: no signal to the user: all text was delivered
     CLOSING/unacked LAST-ACK/unacked > CLOSED - reset          | §3.6 MUST-12: text may be lost, and the user learns it
     TIME-WAIT               > = -               | RFC 1337 §3 F1
+    TIME-WAIT/rfc1337-off   > CLOSED -          | RFC 1337 §3: the assassination, shown where it is not prevented
 
 syn-ack syn-ack-data syn-ack-wrong-ack syn-ack-old-ack syn-ack-again:
     CLOSED LISTEN           > = R=              | §3.10.7.1, §3.10.7.2 second: there is nothing it could acknowledge
@@ -70,6 +72,8 @@ ack-exact ack-duplicate ack-partial ack-old ack-too-old ack-beyond ack-probe ack
     CLOSED LISTEN           > = R=              | §3.10.7.1, §3.10.7.2 second
 
 ack-exact:
+    LISTEN/cookie           > ESTABLISHED - incoming           | RFC 4987 §3.6: the cookie is back
+    SYN-RECEIVED/full-reset > CLOSED R=         | the knob: the peer learns at once that there is no room
     SYN-SENT                > = -               | §3.10.7.3 fifth: neither SYN nor RST
     SYN-RECEIVED            > ESTABLISHED - incoming           | §3.10.7.4 fifth
     SYN-RECEIVED/full       > = -               | the queue is full: as if the ACK was lost; SYN,ACK goes out again
@@ -161,6 +165,7 @@ rst-exact rst-data rst-ack-exact rst-ack-wrong-ack:
     CLOSING LAST-ACK        > CLOSED - closed   | §3.10.7.4 second: no signal to the user: all text was delivered
     CLOSING/unacked LAST-ACK/unacked > CLOSED - reset          | §3.6 MUST-12: text may be lost, and the user learns it
     TIME-WAIT               > = -               | RFC 1337 §3 F1
+    TIME-WAIT/rfc1337-off   > CLOSED -          | RFC 1337 §3: the assassination, shown where it is not prevented
 
 rst-in-window rst-ack-in-window:
     SYN-RECEIVED            > = A               | RFC 5961 §3.2: challenged

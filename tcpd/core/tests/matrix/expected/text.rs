@@ -5,9 +5,28 @@ data data-acks-all data-out-of-order data-old data-right data-across-left data-a
     CLOSED LISTEN           > = R=              | §3.10.7.1, §3.10.7.2 second
     SYN-SENT                > = -               | §3.10.7.3 fifth: neither SYN nor RST
 
+data data-acks-all urg-data urg-beyond ts-old ts-missing:
+    LISTEN/cookie           > ESTABLISHED a incoming           | RFC 4987 §3.6: the cookie is back; what was agreed is only known now
+
+data-out-of-order data-old data-right data-across-left data-across-right fin-data-across-right:
+    LISTEN/cookie           > = -               | §3.10.7.2 second asks for RST: but it may have overtaken the segment with the cookie
+
+urg-no-data:
+    LISTEN/cookie           > ESTABLISHED - incoming           | RFC 4987 §3.6: the cookie is back
+
+fin fin-acks-all fin-data:
+    LISTEN/cookie           > CLOSE-WAIT a incoming            | RFC 4987 §3.6: the cookie is back, and more with it
+
+ts-old-rst ts-missing-rst:
+    LISTEN/cookie           > = -               | §3.10.7.2 first
+
+ts-old-syn ts-missing-syn ts-newer-syn:
+    LISTEN/cookie           > = SA              | RFC 4987 §3.6: nothing is kept, nothing is old
+
 data data-across-left:
     SYN-RECEIVED            > ESTABLISHED a incoming           | §3.10.7.4 fifth, seventh: its ACK completes the handshake
     SYN-RECEIVED/full       > = -               | the queue is full: as if it was lost
+    SYN-RECEIVED/full-reset > CLOSED R=         | the knob: the peer learns at once that there is no room
     SYN-RECEIVED/active     > ESTABLISHED a connected,readable | §3.10.7.4 fifth, seventh
     ESTABLISHED FIN-WAIT-1 FIN-WAIT-2 > = a readable           | §3.10.7.4 seventh, §3.8.6.3
     ESTABLISHED/window-0    > = A               | §3.10.7.4 first: not acceptable
@@ -20,6 +39,7 @@ data data-across-left:
 urg-data urg-beyond:
     SYN-RECEIVED            > ESTABLISHED a incoming           | §3.10.7.4 fifth, seventh: its ACK completes the handshake
     SYN-RECEIVED/full       > = -               | the queue is full: as if it was lost
+    SYN-RECEIVED/full-reset > CLOSED R=         | the knob: the peer learns at once that there is no room
     SYN-RECEIVED/active     > ESTABLISHED a connected,readable,urgent | §3.10.7.4 fifth to seventh
     ESTABLISHED FIN-WAIT-1 FIN-WAIT-2 > = a readable,urgent    | §3.10.7.4 sixth, seventh; §3.8.5 MUST-32: told
     ESTABLISHED/window-0    > = A urgent        | §3.10.7.4 first: not acceptable; §3.4 MUST-66: its URG counts
@@ -31,6 +51,7 @@ urg-data urg-beyond:
 data-acks-all:
     SYN-RECEIVED            > ESTABLISHED a incoming           | §3.10.7.4 fifth, seventh: its ACK completes the handshake
     SYN-RECEIVED/full       > = -               | the queue is full: as if it was lost
+    SYN-RECEIVED/full-reset > CLOSED R=         | the knob: the peer learns at once that there is no room
     SYN-RECEIVED/active     > ESTABLISHED a connected,readable | §3.10.7.4 fifth, seventh
     ESTABLISHED FIN-WAIT-2  > = a readable      | §3.10.7.4 seventh, §3.8.6.3
     ESTABLISHED/window-0    > = A               | §3.10.7.4 first: not acceptable
@@ -48,6 +69,7 @@ data-acks-all:
 data-out-of-order data-across-right:
     SYN-RECEIVED            > ESTABLISHED A incoming           | §3.10.7.4 fifth; RFC 5681 §4.2: at once beyond a gap
     SYN-RECEIVED/full       > = -               | the queue is full: as if it was lost
+    SYN-RECEIVED/full-reset > CLOSED R=         | the knob: the peer learns at once that there is no room
     SYN-RECEIVED/active     > ESTABLISHED A connected          | §3.10.7.4 fifth; RFC 5681 §4.2
     synchronised            > = A               | SHLD-31, RFC 5681 §4.2: kept, and acknowledged at once
     ESTABLISHED/window-0    > cannot            | a closed window has no inside
@@ -61,6 +83,7 @@ data-old data-right:
 urg-no-data:
     SYN-RECEIVED            > ESTABLISHED - incoming           | §3.10.7.4 fifth
     SYN-RECEIVED/full       > = -               | the queue is full: as if it was lost
+    SYN-RECEIVED/full-reset > CLOSED R=         | the knob: the peer learns at once that there is no room
     SYN-RECEIVED/active     > ESTABLISHED - connected,urgent   | §3.10.7.4 fifth, sixth
     ESTABLISHED FIN-WAIT-1 FIN-WAIT-2 > = - urgent             | §3.10.7.4 sixth: RCV.UP moves, the user is told (MUST-32), nothing is to be acknowledged
     CLOSE-WAIT CLOSING LAST-ACK TIME-WAIT > = - | §3.10.7.4 sixth: ignored after the peer's FIN
@@ -72,6 +95,7 @@ fin fin-acks-all fin-data:
 fin fin-acks-all:
     SYN-RECEIVED            > CLOSE-WAIT a incoming            | §3.10.7.4 fifth, eighth
     SYN-RECEIVED/full       > = -               | the queue is full: as if it was lost
+    SYN-RECEIVED/full-reset > CLOSED R=         | the knob: the peer learns at once that there is no room
     SYN-RECEIVED/active     > CLOSE-WAIT a connected,peer-closed | §3.10.7.4 fifth, eighth
     ESTABLISHED             > CLOSE-WAIT a peer-closed         | §3.10.7.4 eighth; delayed so that our FIN may carry it
     FIN-WAIT-2              > TIME-WAIT A peer-closed,closed   | §3.10.7.4 eighth
@@ -95,6 +119,7 @@ fin-acks-all:
 fin-early:
     SYN-RECEIVED            > ESTABLISHED A incoming           | §3.10.7.4 fifth; RFC 5681 §4.2: at once beyond a gap
     SYN-RECEIVED/full       > = -               | the queue is full: as if it was lost
+    SYN-RECEIVED/full-reset > CLOSED R=         | the knob: the peer learns at once that there is no room
     SYN-RECEIVED/active     > ESTABLISHED A connected          | §3.10.7.4 fifth; RFC 5681 §4.2
     synchronised            > = A               | §3.10.7.4 eighth: only once all before it has come; RFC 5681 §4.2
     ESTABLISHED/window-0    > cannot            | a closed window has no inside
@@ -103,6 +128,7 @@ fin-early:
 fin-data:
     SYN-RECEIVED            > CLOSE-WAIT a incoming            | §3.10.7.4 fifth to eighth
     SYN-RECEIVED/full       > = -               | the queue is full: as if it was lost
+    SYN-RECEIVED/full-reset > CLOSED R=         | the knob: the peer learns at once that there is no room
     SYN-RECEIVED/active     > CLOSE-WAIT a connected,readable,peer-closed | §3.10.7.4 fifth to eighth
     ESTABLISHED             > CLOSE-WAIT a readable,peer-closed | §3.10.7.4 seventh, eighth
     FIN-WAIT-1              > CLOSING A readable,peer-closed   | §3.10.7.4 seventh, eighth
@@ -114,6 +140,7 @@ fin-data:
 fin-data-across-right:
     SYN-RECEIVED            > ESTABLISHED A incoming           | §3.10.7.4 first: the FIN is cut off with the text it follows
     SYN-RECEIVED/full       > = -               | the queue is full: as if it was lost
+    SYN-RECEIVED/full-reset > CLOSED R=         | the knob: the peer learns at once that there is no room
     SYN-RECEIVED/active     > ESTABLISHED A connected          | §3.10.7.4 first, fifth
     synchronised            > = A               | §3.10.7.4 first: the FIN is cut off with the text it follows
     ESTABLISHED/window-0    > cannot            | a closed window has no inside
@@ -123,6 +150,7 @@ fin-data-across-right:
 fin-twice:
     SYN-RECEIVED            > = A               | the first made it ESTABLISHED; SHLD-31: beyond a gap, acknowledged at once
     SYN-RECEIVED/full       > = -               | the queue is full: as if it was lost
+    SYN-RECEIVED/full-reset > = R=              | the first has ended it; §3.10.7.2 second
     synchronised            > = A               | §3.10.7.4 eighth: neither is next; the first one's number counts
     ESTABLISHED/window-0    > cannot            | a closed window has no inside
 
@@ -146,6 +174,7 @@ ts-old:
 ts-missing:
     SYN-RECEIVED            > ESTABLISHED a incoming           | RFC 7323 §3.2 SHOULD drop: some peers leave it out of the last ACK, and would never connect
     SYN-RECEIVED/full       > = -               | the queue is full: as if it was lost
+    SYN-RECEIVED/full-reset > CLOSED R=         | the knob: the peer learns at once that there is no room
     SYN-RECEIVED/active     > ESTABLISHED a connected,readable | the same
     FIN-WAIT-1/opening      > = a connected,readable           | the same
     synchronised            > = -               | RFC 7323 §3.2: SHOULD be dropped silently
@@ -158,6 +187,7 @@ ts-old-rst ts-missing-rst:
     CLOSING LAST-ACK        > CLOSED - closed   | §3.10.7.4 second: no signal to the user: all text was delivered
     CLOSING/unacked LAST-ACK/unacked > CLOSED - reset          | §3.6 MUST-12: text may be lost, and the user learns it
     TIME-WAIT               > = -               | RFC 1337 §3 F1
+    TIME-WAIT/rfc1337-off   > CLOSED -          | RFC 1337 §3: the assassination, shown where it is not prevented
 
 ts-old-syn ts-missing-syn:
     SYN-RECEIVED            > = A               | §3.10.7.4 first: not acceptable
