@@ -15,6 +15,7 @@ mod loss;
 mod opening;
 mod owner;
 mod resets;
+mod simultaneous;
 mod time_wait;
 mod time_wait_reuse;
 mod timers;

@@ -132,6 +132,28 @@ impl Wire {
         self.now = end;
     }
 
+    /// The listeners are closed, time runs out for TIME-WAIT, orphans and whatever was lost; then nothing is left on either side: no
+    /// endpoint, no timer, no port, and no packet follows.
+    pub(crate) fn assert_nothing_left(&mut self) {
+        for stack in [&mut self.left, &mut self.right] {
+            let listening = stack.endpoints().filter(|line| line.remote.port() == 0);
+            let listeners: Vec<_> = listening.map(|line| line.id.to_bits()).collect();
+            for listener in listeners {
+                stack.close_listener(self.now, ListenerId::from_bits(listener));
+            }
+        }
+        self.run(Duration::from_secs(600));
+        for stack in [&self.left, &self.right] {
+            assert_eq!(stack.endpoints().next(), None, "still there");
+            assert_eq!(stack.next_deadline(), None, "a timer of nobody");
+            // Tables, gauges and ports are what the endpoints say, of which there is none.
+            stack.assert_invariants();
+        }
+        let count = self.count;
+        self.exchange();
+        assert_eq!(self.count, count, "words of nobody");
+    }
+
     /// A listener on the right, port 80.
     pub(crate) fn listen(&mut self) -> ListenerId {
         let options = ListenOptions {
