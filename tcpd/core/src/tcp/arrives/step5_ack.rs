@@ -191,11 +191,16 @@ fn scaled_window<R: Ring>(conn: &Connection<R>, seg: &Segment<'_>) -> u32 {
 
 /// SND.WND, unless an older segment than the last update tells it. Any value is taken: a window may shrink below what is in flight
 /// (RFC 9293 §3.8.6 MUST-34).
+///
+/// What acknowledges more than the last update did was sent later, though it stands at an older number when it is text sent again. The
+/// RFC's two conditions pass its window over; but SND.WND counts from SND.UNA, which it has moved, and the right edge would move with it
+/// to where the peer never offered one.
 fn window<R: Ring>(conn: &mut Connection<R>, seg: &Segment<'_>) {
     let offered = scaled_window(conn, seg);
     let send = &mut conn.send;
-    let newer =
-        send.wl1.before(seg.seq) || (send.wl1 == seg.seq && send.wl2.before_or_equal(seg.ack));
+    let newer = send.wl1.before(seg.seq)
+        || (send.wl1 == seg.seq && send.wl2.before_or_equal(seg.ack))
+        || send.wl2.before(seg.ack);
     if !newer {
         return;
     }
