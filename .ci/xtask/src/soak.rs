@@ -1,5 +1,5 @@
-//! `cargo xtask soak`: the simulation of `tcpd/core/tests/simulation.rs` for as many seeds as one likes, a long SYN flood, a
-//! million couples of ends that disagree, a million connections in TIME-WAIT, then long transfers over a real TUN.
+//! `cargo xtask soak`: the simulation of `tcpd/core/tests/simulation.rs` for as many seeds as one likes, a long SYN flood,
+//! random walks, a million couples of ends that disagree, a million connections in TIME-WAIT, then long transfers over a real TUN.
 
 use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,6 +19,9 @@ pub(crate) struct Soak {
     /// Afterwards: a SYN flood of so many seconds of virtual time, as the tests of the core do with 2; 0 for none
     #[arg(long, value_name = "SECONDS", default_value_t = 150)]
     flood: u64,
+    /// Afterwards: so many random walks of two stacks, judged by a model, as the tests of the core do with 3,000; 0 for none
+    #[arg(long, default_value_t = 200_000)]
+    walks: u64,
     /// Afterwards: so many couples of ends that do not belong together and must fall silent, as the tests do with 10,000; 0 for none
     #[arg(long, default_value_t = 1_000_000)]
     couples: u64,
@@ -61,6 +64,8 @@ pub(crate) fn run(arguments: &Soak) -> anyhow::Result<()> {
     }
     let flood = ["tcpd-core", "tcp", "flood::"];
     longer(flood, "TCPD_FLOOD_SECONDS", arguments.flood)?;
+    let walks = ["tcpd-core", "walk", "random_walks"];
+    longer(walks, "TCPD_WALK_CASES", arguments.walks)?;
     let couples = ["tcpd-core", "disagreement", "two_ends"];
     longer(couples, "TCPD_COUPLES", arguments.couples)?;
     let time_wait = ["tcpd-core", "memory", "time_wait"];
