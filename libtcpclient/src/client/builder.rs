@@ -53,7 +53,8 @@ impl Builder {
         self
     }
 
-    /// Give up connecting after this time, 1 ms or more; otherwise as long as the stack tries (180 s or more).
+    /// Give up connecting after this time, 1 ms or more; otherwise as long as the stack tries (180 s or more). The error
+    /// is [`OpenError::TimedOut`] then, or what a router said stands in the way.
     pub fn timeout(mut self, timeout: Duration) -> Builder {
         self.timeout = Some(timeout);
         self

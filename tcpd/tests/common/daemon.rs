@@ -33,22 +33,13 @@ impl Daemon {
 
     /// The same with `--set` flags: `key=value`.
     pub(crate) fn start_with(config: &str, set: &[&str]) -> Daemon {
-        Daemon::spawned(config, set, |command| command)
-    }
-
-    /// The same of a command that `change` has seen before.
-    pub(super) fn spawned(
-        config: &str,
-        set: &[&str],
-        change: impl FnOnce(&mut Command) -> &mut Command,
-    ) -> Daemon {
         let directory = std::env::temp_dir().join(format!("tcpd-test-{}", std::process::id()));
         std::fs::create_dir_all(&directory).expect("a directory of our own");
         std::fs::write(directory.join("tcpd.toml"), config).expect("write the configuration");
         let set: Vec<String> = set.iter().copied().map(str::to_owned).collect();
-        let child = change(&mut command(&directory, &set)).spawn();
+        let child = spawn(&directory, &set);
         Daemon {
-            child: child.expect("start tcpd"),
+            child,
             directory,
             set,
         }
@@ -127,8 +118,8 @@ impl Drop for Daemon {
     }
 }
 
-/// The command for a daemon in this directory.
-pub(super) fn command(directory: &Path, set: &[String]) -> Command {
+/// A daemon in this directory.
+pub(super) fn spawn(directory: &Path, set: &[String]) -> Child {
     let log = OpenOptions::new()
         .create(true)
         .append(true)
@@ -145,6 +136,5 @@ pub(super) fn command(directory: &Path, set: &[String]) -> Command {
     for set in set {
         command.args(["--set", set]);
     }
-    command.stderr(log);
-    command
+    command.stderr(log).spawn().expect("start tcpd")
 }

@@ -1,5 +1,5 @@
 //! A daemon in a network of its own, and a kernel in another, with a wire between the two that a test holds in its hands.
-//! Needs `mod daemon`, `mod deadline` and `mod pair` beside it.
+//! Needs `mod daemon`, `mod deadline` and `mod host` beside it.
 //!
 //! ```text
 //!   this namespace                the test                  the daemon's namespace
@@ -7,19 +7,17 @@
 //! ```
 
 use std::collections::VecDeque;
-use std::fs::File;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 
 use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
-use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use tcpd::device::{Device, OutPacket, RECEIVE_BUFFER_LEN, Range, RawSlice, Tun, TunOptions};
-use tcpd::sandbox::namespace::Namespace;
 
 use super::daemon::Daemon;
 use super::deadline::wait_for;
+use super::host::Host;
 
 /// The kernel's address in the test's namespace.
 const FAR: &str = "10.77.0.1";
@@ -59,6 +57,8 @@ struct Wire {
 /// The daemon and the wire. Both end with it.
 pub(crate) struct Far {
     pub(crate) daemon: Daemon,
+    /// Where the daemon is.
+    pub(crate) host: Host,
     wire: Arc<Wire>,
     thread: Option<JoinHandle<()>>,
 }
@@ -66,16 +66,11 @@ pub(crate) struct Far {
 impl Far {
     /// Starts a daemon with these `--set` flags in a namespace of its own, and lays the wire.
     pub(crate) fn start(set: &[&str]) -> Far {
-        let daemon = Daemon::spawned("", set, Namespace::around);
+        let host = Host::new();
+        host.set("ipv4/ip_forward", "1");
+        let daemon = host.inside(|| Daemon::start_with("", set));
         let near = tun("far0", &[(FAR, 24), ("198.18.0.250", 24)]);
-        let namespace = File::open(format!("/proc/{}/ns/net", daemon.pid())).expect("it lives");
-        let router = std::thread::spawn(move || {
-            move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))
-                .expect("enter the daemon's network");
-            std::fs::write("/proc/sys/net/ipv4/ip_forward", "1").expect("forward");
-            tun("wire0", &[(ROUTER, 24)])
-        });
-        let router = router.join().expect("a router");
+        let router = host.inside(|| tun("wire0", &[(ROUTER, 24)]));
         let wire = Arc::new(Wire {
             lanes: Mutex::default(),
             bell: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).expect("a bell"),
@@ -84,6 +79,7 @@ impl Far {
         let carried = Arc::clone(&wire);
         Far {
             daemon,
+            host,
             wire,
             thread: Some(std::thread::spawn(move || carried.carry(near, router))),
         }

@@ -2,15 +2,14 @@
 
 use rustix::process::Signal;
 
-use super::daemon::{Daemon, command};
+use super::daemon::{Daemon, spawn};
 
 impl Daemon {
     /// Ends it by this signal, and starts another in the same directory with the same configuration.
     pub(crate) fn restart(mut self, signal: Signal) -> Daemon {
         self.signal(signal);
         self.ended(20);
-        let child = command(&self.directory, &self.set).spawn();
-        self.child = child.expect("start tcpd");
+        self.child = spawn(&self.directory, &self.set);
         self.answering()
     }
 }

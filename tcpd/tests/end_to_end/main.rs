@@ -27,3 +27,4 @@ mod reload;
 mod restart;
 mod simultaneous_open;
 mod time_wait;
+mod unreachable;

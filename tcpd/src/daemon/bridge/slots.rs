@@ -231,11 +231,11 @@ impl Bridge {
             let session = connection.session;
             if let Some(request_id) = connection.connecting.take() {
                 connection.released = true;
-                self.reply(
-                    session,
-                    request_id,
-                    Reply::error(ErrorCode::TimedOut, "the handshake was not done in time"),
-                );
+                // RFC 5461 §2.2: what ICMP said is told when the time is over.
+                let soft = stack.status(endpoint).and_then(|open| open.soft_error);
+                let code = soft.and_then(end_error).unwrap_or(ErrorCode::TimedOut);
+                let reply = Reply::error(code, "the handshake was not done in time");
+                self.reply(session, request_id, reply);
                 stack.abort(now, endpoint).ok();
             } else if let Some(request_id) = connection.lingering {
                 self.reply(
