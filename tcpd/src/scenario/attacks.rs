@@ -207,13 +207,13 @@ fn by_cookie(stage: &mut Stage) -> Played {
 
 fn by_entry(stage: &mut Stage) -> Played {
     stage.line(Left, "S 100(0)", (SynSent, State::SynReceived), "There is room, or the oldest entry makes way: without cookies a flood costs its own entries first, but a fast one also those of good clients, before \
-                their ACK comes.", "RFC 4987 §3.3")?;
+                their ACK comes.", "RFC 4987 §3.4")?;
     stage.line(
         Right,
         "S. 300(0) ack 101",
         (Established, State::SynReceived),
         "The entry remembers what was offered.",
-        "RFC 4987 §3.4",
+        "RFC 4987 §3.5",
     )?;
     stage.line(
         Left,

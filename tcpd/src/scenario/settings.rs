@@ -7,7 +7,7 @@ use std::time::Duration;
 use tcpd_core::stack::StackConfig;
 
 use super::Scenario;
-use crate::daemon::config::{Config, Kind, Place, Problem, keys_of, parse_duration};
+use crate::daemon::config::{Config, DEFAULTS, Kind, Place, Problem, keys_of, parse_duration};
 use crate::daemon::stack_config;
 
 /// Keys of those sections that concern the daemon around the stack and its users, not the stack.
@@ -60,18 +60,6 @@ const COMMON: &[Own] = &[
         kind: Kind::Integer(0, i64::MAX),
         help: "decides secrets, and with them initial sequence numbers",
     },
-    Own {
-        name: "rfc1337",
-        default: "true",
-        kind: Kind::Boolean,
-        help: "whether a RST in TIME-WAIT is ignored",
-    },
-    Own {
-        name: "syn_cookies",
-        default: "true",
-        kind: Kind::Boolean,
-        help: "whether SYNs are answered with cookies when the table is full",
-    },
 ];
 
 /// What a scenario is played with.
@@ -123,12 +111,6 @@ impl Settings {
         let mtu = u16::try_from(settings.number("mtu")).unwrap_or(u16::MAX);
         settings.stack = stack_config::stack_config(&config, mtu);
         settings.stack.gso_max = 0;
-        if settings.has("rfc1337") {
-            settings.stack.tcp.time_wait_ignores_reset = settings.flag("rfc1337");
-        }
-        if settings.has("syn_cookies") {
-            settings.stack.tcp.syn_cookies = settings.flag("syn_cookies");
-        }
         Ok(settings)
     }
 
@@ -152,14 +134,6 @@ impl Settings {
     pub(super) fn number(&self, name: &str) -> u64 {
         let number = self.text(name).parse();
         number.unwrap_or_else(|_| panic!("{name} is no number"))
-    }
-
-    /// A setting of the scenario's own, true or false.
-    ///
-    /// # Panics
-    /// When the scenario has no such setting.
-    pub(super) fn flag(&self, name: &str) -> bool {
-        self.text(name) == "true"
     }
 
     /// A setting of the scenario's own, as it was written.
@@ -249,10 +223,28 @@ pub(super) fn table(scenario: &Scenario) -> String {
         );
     }
     text += "and of etc/tcpd.toml, where each is explained:\n";
-    for (name, _, kind) in configured() {
-        let here = scenario.preset.iter().find(|(key, _)| *key == name);
-        let here = here.map_or(String::new(), |(_, value)| format!("; here {value}"));
-        text += &format!("  {name:<23} {}{here}\n", kind.allowed());
+    for (name, path, kind) in configured() {
+        let value = match scenario.preset.iter().find(|(key, _)| *key == name) {
+            Some((_, value)) => format!("here {value}"),
+            None => format!("default {}", default_of(&path)),
+        };
+        text += &format!("  {name:<23} {}; {value}\n", kind.allowed());
     }
     text
 }
+
+/// The default of a key of etc/tcpd.toml, as it is written on the command line.
+fn default_of(path: &str) -> String {
+    let defaults: toml::Table = DEFAULTS.parse().unwrap_or_default();
+    let value = path
+        .split_once('.')
+        .and_then(|(section, name)| defaults.get(section)?.get(name));
+    match value {
+        Some(toml::Value::String(text)) => text.clone(),
+        Some(value) => value.to_string(),
+        None => "none".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -66,7 +66,7 @@ fn mss_negotiation(stage: &mut Stage) -> Played {
         ".",
         (Established, Established),
         "The option is for SYNs only.",
-        "RFC 9293 §3.7.1 (MUST-65)",
+        "RFC 9293 §3.2 (MUST-65)",
     )?;
     let server = stage.accept(Right)?;
     let count = size as usize + 100;
@@ -104,7 +104,7 @@ fn mss_negotiation(stage: &mut Stage) -> Played {
             ".",
             states,
             "Two segments, one acknowledgment.",
-            "RFC 9293 §3.8.6.3 (SHLD-19)",
+            "RFC 9293 §3.8.6.3 (SHLD-18)",
         )?;
     }
     Ok(())
@@ -113,7 +113,7 @@ fn mss_negotiation(stage: &mut Stage) -> Played {
 pub(super) const MSS_DEFAULT: Scenario = Scenario {
     name: "mss-default",
     title: "a peer that names no MSS gets segments of 536 bytes, over IPv6 1220",
-    rfc: "RFC 9293 §3.7.1 (MUST-15)",
+    rfc: "RFC 9293 §3.7.1, MUST-15",
     about: "536 is 576 less 40: every IPv4 host can take a packet of 576 bytes; every IPv6 link carries 1280. The old host here is played by the script, packet \
             by packet, for tcpd itself always sends the option.",
     settings: &[],
@@ -256,7 +256,7 @@ fn filled_buffer(stage: &mut Stage) -> Played {
             &format!("P. {seq}({piece}) ack 101"),
             states,
             text,
-            "RFC 9293 §3.10.7.4, seventh step (SHLD-31)",
+            "RFC 9293 §3.10.7.4, first step (SHLD-31)",
         )?;
         seq += piece;
     }

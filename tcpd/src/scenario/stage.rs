@@ -494,3 +494,6 @@ pub(super) fn side(end: End) -> &'static str {
         End::Right => "right",
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -314,7 +314,7 @@ fn assassination(stage: &mut Stage) -> Played {
 pub(super) const TIME_WAIT_REUSE: Scenario = Scenario {
     name: "time-wait-reuse",
     title: "a SYN that is surely newer than the old connection may take its pair out of TIME-WAIT",
-    rfc: "RFC 6191; RFC 9293 §3.6.1 (MAY-2)",
+    rfc: "RFC 6191; RFC 9293 §3.6.1, MAY-2",
     about: "A client with few ports comes back from the same port while the server is in TIME-WAIT. Timestamps (or a sequence number above the \
             last one) show that this SYN is no old duplicate; then nothing of the old connection can be mistaken for the new one, and there is nothing to \
             wait for.",

@@ -207,6 +207,15 @@ fn every_ladder_is_drawn_legibly_with_an_arrow_a_packet() {
 }
 
 #[test]
+fn every_way_through_the_states_is_drawn_legibly() {
+    for name in names().iter().filter(|name| *name != "fsm") {
+        let marked = transitions(&drawn(&[name, "--fsm", "-"]));
+        let marked = marked.iter().filter(|(_, _, taken)| !taken.is_empty());
+        assert!(marked.count() >= 2, "{name}");
+    }
+}
+
+#[test]
 fn a_slower_packet_has_a_longer_way_down() {
     let drop = |latency: &str| {
         let svg = drawn(&["three-way-handshake", "--svg", "-", "--set", latency]);

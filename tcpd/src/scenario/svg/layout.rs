@@ -94,7 +94,7 @@ impl Layout {
             self.clock.push((at, pen.y));
         }
         pen.now = at;
-        let (mut arrivals, mut started) = ([0; 2], false);
+        let (mut arrivals, mut started) = ([0_u32; 2], false);
         let base = pen.y;
         for moment in moments {
             match *moment {
@@ -109,14 +109,16 @@ impl Layout {
                     pen.y = pen.y.max(y);
                 }
                 Moment::Starts(index) => {
-                    let is_packet = matches!(play.rows[index].what, What::Packet(_));
-                    let arrived = arrivals != [0; 2];
-                    pen.y = match (started, arrived, is_packet) {
+                    // An answer leaves where the question came in; the last one, of several.
+                    let question = match &play.rows[index].what {
+                        What::Packet(packet) => arrivals[packet.from.other() as usize],
+                        What::Already(_) | What::Event { .. } | What::Remark(_) => 0,
+                    };
+                    pen.y = match (started, question, arrivals) {
                         (true, ..) => (pen.y + NEXT_ROW).max(pen.note_end + NOTE_GAP),
-                        // An answer leaves where the question came in.
-                        (false, true, true) => base,
-                        (false, true, false) => pen.y + AFTER_ARRIVAL,
-                        (false, false, _) => pen.y,
+                        (false, 1.., _) => base + NEXT_ARRIVAL * f64::from(question - 1),
+                        (false, 0, [0, 0]) => pen.y,
+                        (false, 0, _) => pen.y + AFTER_ARRIVAL,
                     };
                     started = true;
                     let placed = &mut self.rows[index];
