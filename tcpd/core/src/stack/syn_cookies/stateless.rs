@@ -104,10 +104,10 @@ impl<R: Ring> Stack<R> {
         }
     }
 
-    /// RFC 9293 §3.10.7.2: an ACK to a listener is answered with RST. But text may be a good client's second segment, which overtook the one
-    /// with its cookie: a RST would end what the first one, sent again, will complete.
+    /// RFC 9293 §3.10.7.2: an ACK to a listener is answered with RST. But text or a FIN may be a good client's second segment, which overtook
+    /// the one with its cookie: a RST would end what the first one, sent again, will complete.
     fn refuse_without_cookie(&mut self, now: Instant, pair: Pair, seg: &Segment<'_>) -> Step {
-        if seg.payload.is_empty() {
+        if seg.len() == 0 {
             self.refuse_with_reset(now, pair, seg, DropReason::ListenAck)
         } else {
             ControlFlow::Break(DropReason::NoCookie)

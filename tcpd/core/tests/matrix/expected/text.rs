@@ -8,7 +8,7 @@ data data-acks-all data-out-of-order data-old data-right data-across-left data-a
 data data-acks-all urg-data urg-beyond ts-old ts-missing:
     LISTEN/cookie           > ESTABLISHED a incoming           | RFC 4987 §3.6: the cookie is back; what was agreed is only known now
 
-data-out-of-order data-old data-right data-across-left data-across-right fin-data-across-right:
+data-out-of-order data-old data-right data-across-left data-across-right fin-data-across-right fin-early fin-twice fin-again:
     LISTEN/cookie           > = -               | §3.10.7.2 second asks for RST: but it may have overtaken the segment with the cookie
 
 urg-no-data:
