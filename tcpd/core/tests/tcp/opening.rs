@@ -14,11 +14,13 @@ fn syn_is_retried_for_at_least_three_minutes_and_then_times_out() {
     let mut peer = Peer::new(|_| {});
     let id = peer.connecting();
     let tries: Vec<u64> = peer
-        .wait(Duration::from_secs(300))
+        .wait(Duration::from_secs(179))
         .iter()
         .map(|(at, _)| *at / 1000)
         .collect();
     assert_eq!(tries, [1, 3, 7, 15, 31, 63, 123]);
+    assert_eq!(peer.stack.state(id), Some(State::SynSent));
+    assert_eq!(peer.wait(Duration::from_secs(121)), []);
     assert_eq!(
         peer.stack.view(id).and_then(|view| view.end),
         Some(EndReason::TimedOut(Timer::Handshake))
