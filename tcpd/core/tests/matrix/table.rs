@@ -96,6 +96,7 @@ pub(crate) fn of_state(state: State) -> String {
             .filter(|cell| std::ptr::eq(cell.situation, situation))
             .map(line)
             .collect();
+        assert_eq!(lines.len(), events::all().count(), "a line an event");
         if !text.is_empty() {
             text.push('\n');
         }
