@@ -6,6 +6,7 @@
 //! follows one that got something done (a state, SND.UNA or RCV.NXT moved, of which there is only so much; two seconds count from there
 //! as well, for in one direction the two may agree). Only a RST, which nothing ever answers, may be an answer to an answer
 //! (RFC 9293 §3.10.7, RFC 5961 §7: no war of ACKs); or the answer to what looks like keepalive because it has crossed text.
+//! One other answer to an answer a side, once, is let pass as well, for keepalive may cross text.
 //!
 //! No door into the stack is needed: two real handshakes, and then each loses its peer to the other (see [`half`](self)).
 

@@ -16,6 +16,10 @@ use crate::wire::{Flags, IpHeader, SequenceNumber, TcpSegment};
 /// So many packets are a storm, whatever their cause: twice what all pending text, byte by byte, could need.
 const MOST_PACKETS: u64 = 4_000;
 
+/// So many answers to answers are let pass beyond the patience, in all the time that a couple is watched: a keepalive probe may cross text
+/// (one couple in half a million).
+const MOST_LATE: u32 = 1;
+
 /// The depth of an answer.
 const ANSWER: u32 = 2;
 
@@ -46,6 +50,8 @@ pub(super) struct Network {
     /// When a packet last moved a state, SND.UNA or RCV.NXT.
     done_at: Instant,
     patience: Duration,
+    /// Answers to answers beyond the patience, of each side.
+    late: [u32; 2],
 }
 
 impl Network {
@@ -63,6 +69,7 @@ impl Network {
             met,
             done_at: met,
             patience: Duration::ZERO,
+            late: [0; 2],
         }
     }
 
@@ -178,7 +185,8 @@ impl Network {
             let depth = if flags == Flags::SYN { 0 } else { depth };
             if depth >= 2 * ANSWER && !is_reset {
                 self.quiet_since = self.now;
-                if self.now > self.done_at + self.patience {
+                self.late[side] += u32::from(self.now > self.done_at + self.patience);
+                if self.late[side] > MOST_LATE {
                     return Err(format!(
                         "an answer to an answer at {:?}",
                         self.now.duration_since(self.met)
