@@ -5,6 +5,8 @@ use super::{Scenario, attacks, closing, failures, fsm, opening, sizes, time_wait
 /// All of them.
 pub(super) const ALL: &[Scenario] = &[
     opening::THREE_WAY_HANDSHAKE,
+    opening::HANDSHAKE_WITH_LOSSES,
+    opening::OLD_DUPLICATE_SYN,
     opening::ISN_OVER_TIME,
     opening::SIMULTANEOUS_OPEN,
     sizes::MSS_NEGOTIATION,

@@ -183,7 +183,7 @@ fn draw_edge(out: &mut Picture, edge: &Edge, sides: &[End]) {
         points.join(" ")
     ));
     let (from, to) = ends(edge.points);
-    head(out, from, to);
+    out.head("edgehead", from, to);
     for (index, words) in edge.words.iter().enumerate() {
         let y = edge.at.1 + 14.0 * index as f64;
         out.line(format!(
@@ -251,22 +251,6 @@ fn first_leg(points: &[(f64, f64)]) -> ((f64, f64), (f64, f64)) {
         [from, to, ..] => (*from, *to),
         _ => ((0.0, 0.0), (0.0, 0.0)),
     }
-}
-
-fn head(out: &mut Picture, from: (f64, f64), to: (f64, f64)) {
-    let (dx, dy) = (to.0 - from.0, to.1 - from.1);
-    let length = dx.hypot(dy).max(1.0);
-    let (ux, uy) = (dx / length, dy / length);
-    let (bx, by) = (to.0 - 10.0 * ux, to.1 - 10.0 * uy);
-    out.line(format!(
-        "<polygon class=\"edgehead\" points=\"{:.1},{:.1} {:.1},{:.1} {:.1},{:.1}\"/>",
-        to.0,
-        to.1,
-        bx - 4.5 * uy,
-        by + 4.5 * ux,
-        bx + 4.5 * uy,
-        by - 4.5 * ux
-    ));
 }
 
 fn node(out: &mut Picture, state: State, (x, y): (f64, f64)) {

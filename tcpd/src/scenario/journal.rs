@@ -259,21 +259,22 @@ impl Witness for Eye {
     fn arrived(&mut self, now: Instant, at: End, packet: &[u8], stack: &Stack<HeapRing>) {
         let mut journal = self.0.borrow_mut();
         let led_to = journal.account(at);
-        let state = journal.state_of(at, stack, Flow::of_received(packet), led_to);
         let refused = journal.refusal[at as usize].take();
         let now = journal.time(now);
-        let travelling = journal.rows.iter_mut().find_map(|row| match &mut row.what {
-            What::Packet(row)
-                if row.from != at
+        let is_it = |row: &Row| match &row.what {
+            What::Packet(row) => {
+                row.from != at
                     && row.arrived.is_none()
                     && row.due == Some(now)
-                    && row.bytes == packet =>
-            {
-                Some(row)
+                    && row.bytes == packet
             }
-            _ => None,
-        });
-        if let Some(row) = travelling {
+            What::Already(_) | What::Event { .. } | What::Remark(_) => false,
+        };
+        let Some(index) = journal.rows.iter().position(is_it) else {
+            return;
+        };
+        let state = journal.state_of(at, stack, Flow::of_received(packet), led_to);
+        if let What::Packet(row) = &mut journal.rows[index].what {
             row.arrived = Some(now);
             row.refused = refused;
             row.states[at as usize] = state;

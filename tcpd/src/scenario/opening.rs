@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use tcpd_core::sim::pair::End::{Left, Right};
-use tcpd_core::stack::ConnectOptions;
-use tcpd_core::stack::State::{Closed, Established, SynReceived, SynSent};
+use tcpd_core::stack::State::{Closed, Established, Listen, SynReceived, SynSent};
+use tcpd_core::stack::{ConnectOptions, ListenOptions};
+use tcpd_core::wire::{Flags, SequenceNumber};
 
 use super::Scenario;
-use super::stage::{CLIENT_PORT, Played, SERVER_PORT, Stage};
+use super::stage::{CLIENT_PORT, Forged, Played, SERVER_PORT, Stage};
 
 pub(super) const THREE_WAY_HANDSHAKE: Scenario = Scenario {
     name: "three-way-handshake",
@@ -55,6 +56,119 @@ fn three_way_handshake(stage: &mut Stage) -> Played {
         "RFC 9293 §3.10.7.4",
     )?;
     stage.accept(Right).map(drop)
+}
+
+pub(super) const HANDSHAKE_WITH_LOSSES: Scenario = Scenario {
+    name: "handshake-with-losses",
+    title: "SYN, SYN-ACK and last ACK are lost in turn, and the connection opens all the same",
+    rfc: "RFC 9293 §3.5, §3.8.1",
+    about: "Each side sends its SYN again until it is acknowledged, with the same number each time: it is one SYN. The last ACK is sent once only, for an ACK is \
+            never acknowledged; but every later segment says the same, so the first data completes the handshake.",
+    settings: &[],
+    preset: &[],
+    script: handshake_with_losses,
+};
+
+fn handshake_with_losses(stage: &mut Stage) -> Played {
+    stage.listen(Right)?;
+    stage.lose(Left, 1);
+    let client = stage.connect(Left)?;
+    stage.lost(
+        Left,
+        "S 100(0)",
+        SynSent,
+        "The SYN is lost.",
+        "RFC 9293 §3.8.1",
+    )?;
+    stage.lose(Right, 1);
+    stage.line(
+        Left,
+        "S 100(0)",
+        (SynSent, SynReceived),
+        "After the first retransmission timeout the same SYN again.",
+        "RFC 6298 §2.1",
+    )?;
+    stage.lost(
+        Right,
+        "S. 300(0) ack 101",
+        SynReceived,
+        "The SYN-ACK is lost.",
+        "RFC 9293 §3.8.1",
+    )?;
+    stage.lose(Left, 1);
+    stage.line(
+        Right,
+        "S. 300(0) ack 101",
+        (Established, SynReceived),
+        "The server sends it again by its own timer, with the same number.",
+        "RFC 9293 §3.8.1",
+    )?;
+    stage.lost(
+        Left,
+        ". 101(0) ack 301",
+        Established,
+        "The last ACK is lost: one side is ESTABLISHED, the other one is not.",
+        "RFC 9293 §3.5",
+    )?;
+    stage.send(client, 10)?;
+    stage.say(
+        "The client knows nothing of that, and sends.",
+        "RFC 9293 §3.10.2",
+    );
+    stage.line(Left, "P. 101(10) ack 301", (Established, Established), "Its acknowledgment field says what the lost ACK said: the handshake is complete, and the data is taken in at once.", "RFC 9293 §3.10.7.4, fifth step")?;
+    let server = stage.accept(Right)?;
+    stage.read(server)?;
+    stage.line(
+        Right,
+        ". 301(0) ack 111",
+        (Established, Established),
+        "Acknowledged.",
+        "RFC 9293 §3.8.6.3",
+    )
+}
+
+pub(super) const OLD_DUPLICATE_SYN: Scenario = Scenario {
+    name: "old-duplicate-syn",
+    title: "an old duplicate SYN wakes a listener; the third segment is a RST, and it listens again",
+    rfc: "RFC 9293 §3.5.1, figure 11",
+    about: "This is why two segments are not enough. The listener cannot tell an old SYN from a new one; it asks with its SYN-ACK, and the host that sent the SYN long ago \
+            knows that it wants no such connection.",
+    settings: &[],
+    preset: &[],
+    script: old_duplicate_syn,
+};
+
+fn old_duplicate_syn(stage: &mut Stage) -> Played {
+    let both = ListenOptions {
+        port: CLIENT_PORT,
+        ..ListenOptions::default()
+    };
+    stage.listen_with(Left, both)?;
+    stage.listen(Right)?;
+    stage.say("Both sides listen; nobody has called.", "RFC 9293 §3.5.1");
+    let syn = Forged {
+        flags: Flags::SYN,
+        seq: SequenceNumber(100),
+        ack: SequenceNumber(0),
+        length: 0,
+    };
+    let source = stage.address(Left);
+    stage.forge_from(source, (CLIENT_PORT, SERVER_PORT), "duplicate", Right, syn)?;
+    stage.right_line(
+        Left,
+        "S 100(0)",
+        SynReceived,
+        "A SYN of a connection that was over long ago, late on the network.",
+        "RFC 9293 §3.4",
+    )?;
+    stage.line(
+        Right,
+        "S. 300(0) ack 101",
+        (Listen, SynReceived),
+        "The listener cannot know, so it asks. Half a connection, and no program has heard of it.",
+        "RFC 9293 §3.10.7.2",
+    )?;
+    stage.line(Left, "R 101(0)", (Listen, Listen), "An acknowledgment of something never sent: RST, with the number it acknowledged. The right side goes back to LISTEN, for it got there from LISTEN.", "RFC 9293 §3.10.7.2, second; §3.10.7.4, second step")
 }
 
 pub(super) const SIMULTANEOUS_OPEN: Scenario = Scenario {

@@ -9,7 +9,7 @@ use super::Scenario;
 use super::journal::{Packet, Row, What};
 use super::numbers::Incarnation;
 use super::settings::Settings;
-use super::stage::{Stage, Wrong};
+use super::stage::{Stage, Wrong, in_words};
 
 /// A scenario that was played.
 #[derive(Debug)]
@@ -42,7 +42,7 @@ pub(super) fn play(scenario: &'static Scenario, settings: Settings, ipv6: bool) 
             .rows
             .iter()
             .find(|row| row.note.is_none() && needs_words(row))
-            .map(|row| format!("nobody explains {:?}", row.what));
+            .map(|row| format!("nobody explains {}", in_words(row)));
     }
     Play {
         scenario,

@@ -392,7 +392,12 @@ impl Stage {
         let What::Packet(packet) = &row.what else {
             return Err(Wrong(format!("{} is no packet", quoted(begin))));
         };
-        if packet.arrived.is_some() != arrives {
+        let goes = match arrives {
+            true => packet.arrived.is_some(),
+            // Not only on its way still.
+            false => packet.due.is_none(),
+        };
+        if !goes {
             let what = if arrives { "was lost" } else { "was not lost" };
             return Err(Wrong(format!("{} {what}", quoted(begin))));
         }
@@ -468,7 +473,8 @@ fn note(text: String, rfc: &'static str) -> Note {
     Note { text, rfc }
 }
 
-fn in_words(row: &Row) -> String {
+/// What a row is about.
+pub(super) fn in_words(row: &Row) -> String {
     match &row.what {
         What::Packet(packet) => format!("{} from the {}", quoted(&packet.name), side(packet.from)),
         What::Event {

@@ -212,7 +212,7 @@ fn arrow(out: &mut Picture, packet: &Packet, placed: &Placed, layout: &Layout) {
         out.stroke("cross", end - 6.0, y2 - 6.0, end + 6.0, y2 + 6.0);
         out.stroke("cross", end - 6.0, y2 + 6.0, end + 6.0, y2 - 6.0);
     } else {
-        head(out, (x1, y1), (end, y2));
+        out.head("head", (x1, y1), (end, y2));
     }
     out.stroke("arrow", x1, y1, end, y2);
     let angle = ((y2 - y1) / (end - x1)).atan().to_degrees();
@@ -239,23 +239,6 @@ fn arrow(out: &mut Picture, packet: &Packet, placed: &Placed, layout: &Layout) {
         escaped(&label)
     ));
     out.line("</g>");
-}
-
-/// The head of an arrow that ends at `to`.
-fn head(out: &mut Picture, from: (f64, f64), to: (f64, f64)) {
-    let (dx, dy) = (to.0 - from.0, to.1 - from.1);
-    let length = dx.hypot(dy).max(1.0);
-    let (ux, uy) = (dx / length, dy / length);
-    let (bx, by) = (to.0 - 10.0 * ux, to.1 - 10.0 * uy);
-    out.line(format!(
-        "<polygon class=\"head\" points=\"{:.1},{:.1} {:.1},{:.1} {:.1},{:.1}\"/>",
-        to.0,
-        to.1,
-        bx - 4.0 * uy,
-        by + 4.0 * ux,
-        bx + 4.0 * uy,
-        by - 4.0 * ux
-    ));
 }
 
 /// A call or a timer, beside the line of its side: on its outer side in short lines, when no state's box is there.
@@ -290,6 +273,22 @@ impl Picture {
                 escaped(text)
             ));
         }
+    }
+
+    /// The head of an arrow that comes from `from` and ends at `to`.
+    pub(super) fn head(&mut self, class: &str, from: (f64, f64), to: (f64, f64)) {
+        let (dx, dy) = (to.0 - from.0, to.1 - from.1);
+        let length = dx.hypot(dy).max(1.0);
+        let (ux, uy) = (dx / length, dy / length);
+        let (bx, by) = (to.0 - 10.0 * ux, to.1 - 10.0 * uy);
+        let corner = |way: f64| format!("{:.1},{:.1}", bx - way * uy, by + way * ux);
+        self.line(format!(
+            "<polygon class=\"{class}\" points=\"{:.1},{:.1} {} {}\"/>",
+            to.0,
+            to.1,
+            corner(4.0),
+            corner(-4.0)
+        ));
     }
 
     pub(super) fn stroke(&mut self, class: &str, x1: f64, y1: f64, x2: f64, y2: f64) {

@@ -132,6 +132,8 @@ fn every_scenario_of_the_textbook_is_there() {
     let names = names();
     for name in [
         "three-way-handshake",
+        "handshake-with-losses",
+        "old-duplicate-syn",
         "isn-over-time",
         "four-way-close",
         "fin-ack-merged",
