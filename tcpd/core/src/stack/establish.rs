@@ -230,6 +230,7 @@ impl<R: Ring> Stack<R> {
         );
         let (written, fin_queued, released) =
             (syn_sent.written, syn_sent.fin_queued, syn_sent.released);
+        let urgent = syn_sent.urgent;
         let (reading_closed, changes, event_queued) = (
             syn_sent.reading_closed,
             syn_sent.changes,
@@ -264,6 +265,7 @@ impl<R: Ring> Stack<R> {
         self.deadlines.cancel(id.index());
         let mut conn = Connection::open(opening, &self.config.tcp, now);
         conn.send.written = written;
+        conn.send.urgent = urgent;
         conn.reading_closed = reading_closed;
         conn.changes = changes | Changes::CONNECTED;
         conn.event_queued = event_queued;

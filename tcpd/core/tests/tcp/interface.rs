@@ -302,3 +302,26 @@ fn a_hundred_thousand_urgent_bytes_are_pointed_at() {
     }
     assert_eq!(checked, 100);
 }
+
+/// RFC 9293 §3.10.2, §3.8.5 MUST-30: what was called urgent before the connection is open is urgent when it leaves.
+#[test]
+fn urgent_bytes_written_before_the_handshake_is_over_are_pointed_at() {
+    let mut peer = Peer::new(|_| {});
+    let id = peer.connecting();
+    peer.stack
+        .send_urgent(peer.now, id, b"ten bytes!")
+        .expect("queued");
+    peer.stack.send(peer.now, id, b" and more").expect("queued");
+    peer.tell("S.", 0, 1, b"");
+    let sent = packets(&mut peer);
+    let segments: Vec<TcpSegment<'_>> = sent
+        .iter()
+        .map(|packet| TcpSegment::parse(&packet[20..]).expect("a segment"))
+        .collect();
+    let text = segments
+        .iter()
+        .find(|segment| !segment.payload.is_empty())
+        .expect("text");
+    assert!(text.flags.contains(Flags::URG), "{text}");
+    assert_eq!(text.urgent_pointer, 10);
+}

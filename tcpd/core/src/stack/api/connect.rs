@@ -130,6 +130,7 @@ impl<R: Ring> Stack<R> {
             reuse: options.reuse,
             rings: Rings::private(&options.connection, &self.config.tcp),
             written: 0,
+            urgent: None,
             fin_queued: false,
             reading_closed: false,
             released: false,

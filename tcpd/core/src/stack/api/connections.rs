@@ -15,16 +15,7 @@ impl<R: Ring> Stack<R> {
             .ok_or(SendError::NoSuchConnection)?;
         let count = match slot {
             Slot::Connection(conn) | Slot::TimeWait(_, Some(conn)) => calls::send(conn, bytes)?,
-            Slot::SynSent(open) => {
-                let room = opening_room(open)?;
-                let count = room.min(bytes.len());
-                if count == 0 && !bytes.is_empty() {
-                    return Err(SendError::Full);
-                }
-                open.rings.send.write_at(open.written, &bytes[..count]);
-                open.written += count as u64;
-                count
-            }
+            Slot::SynSent(open) => queue(open, bytes)?,
             Slot::HalfOpen(_) | Slot::TimeWait(_, None) | Slot::Listener(_) => {
                 return Err(SendError::NoSuchConnection);
             }
@@ -37,7 +28,7 @@ impl<R: Ring> Stack<R> {
     /// Nothing but the peer's user is the sooner for it; new programs should not use it (RFC 6093).
     ///
     /// # Errors
-    /// As [`Stack::send`], and [`SendError::NoSuchConnection`] before ESTABLISHED.
+    /// As [`Stack::send`].
     pub fn send_urgent(
         &mut self,
         now: Instant,
@@ -48,10 +39,14 @@ impl<R: Ring> Stack<R> {
             Some(Slot::Connection(conn) | Slot::TimeWait(_, Some(conn))) => {
                 calls::send_urgent(conn, bytes)?
             }
-            Some(
-                Slot::SynSent(_) | Slot::HalfOpen(_) | Slot::TimeWait(_, None) | Slot::Listener(_),
-            )
-            | None => return Err(SendError::NoSuchConnection),
+            Some(Slot::SynSent(open)) => {
+                let count = queue(open, bytes)?;
+                open.urgent = Some(open.written).filter(|_| count > 0).or(open.urgent);
+                count
+            }
+            Some(Slot::HalfOpen(_) | Slot::TimeWait(_, None) | Slot::Listener(_)) | None => {
+                return Err(SendError::NoSuchConnection);
+            }
         };
         self.settle(now, id);
         Ok(count)
@@ -348,7 +343,18 @@ impl<R: Ring> Stack<R> {
     }
 }
 
-/// How much the user may still write before the connection is open (§3.10.2: "queue the data").
+/// SEND before the connection is open (§3.10.2): "queue the data".
+fn queue<R: Ring>(open: &mut SynSent<R>, bytes: &[u8]) -> Result<usize, SendError> {
+    let count = opening_room(open)?.min(bytes.len());
+    if count == 0 && !bytes.is_empty() {
+        return Err(SendError::Full);
+    }
+    open.rings.send.write_at(open.written, &bytes[..count]);
+    open.written += count as u64;
+    Ok(count)
+}
+
+/// How much the user may still write before the connection is open.
 fn opening_room<R: Ring>(open: &SynSent<R>) -> Result<usize, SendError> {
     if let Some(reason) = open.end {
         return Err(SendError::Ended(reason));

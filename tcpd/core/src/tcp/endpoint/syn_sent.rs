@@ -19,6 +19,8 @@ pub(crate) struct SynSent<R> {
     pub(crate) rings: Rings<R>,
     /// How far the user has written.
     pub(crate) written: u64,
+    /// SND.UP of what was written with the URGENT flag (§3.10.2: it goes with the data).
+    pub(crate) urgent: Option<u64>,
     /// The user closed its sending side already (§3.10.4: queued until ESTABLISHED).
     pub(crate) fin_queued: bool,
     pub(crate) reading_closed: bool,

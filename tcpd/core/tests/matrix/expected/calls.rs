@@ -23,13 +23,8 @@ call-accept:
     every-state             > = - empty         | nothing waits in the listener's queue
     LISTEN/full SYN-RECEIVED/full SYN-RECEIVED/full-reset > = - ok | the one that fills the queue
 
-call-send:
-    SYN-SENT SYN-RECEIVED/active > = - ok       | §3.10.2: queued until ESTABLISHED
-
-call-send-urgent:
-    SYN-SENT SYN-RECEIVED/active FIN-WAIT-1/opening > = - none | §3.10.2 would queue it: nothing can be urgent before ESTABLISHED
-
 call-send call-send-urgent:
+    SYN-SENT SYN-RECEIVED/active > = - ok       | §3.10.2: queued until ESTABLISHED
     CLOSED                  > = - none          | §3.10.2: connection does not exist
     CLOSED/held             > = - reset         | §3.10.2: the name is still held, and says how it ended
     LISTEN                  > = - none          | §3.10.2: foreign socket unspecified: a listener is no connection
