@@ -19,7 +19,7 @@ pub(super) const RST_ATTACK: Scenario = Scenario {
     rfc: "RFC 5961 §3, §4; RFC 9293 §3.5.3",
     about: "Before RFC 5961 any RST in the window ended a connection: with a window of 64 KiB one of 65,536 guesses hits. Now only RCV.NXT itself does, one of \
             four thousand million. For the rest of the window the stack asks its peer: who has really lost the connection answers the challenge with the exact number. \
-            Here without timestamps; with --set timestamps=true forged SYNs and data must guess those, too.",
+            Here without timestamps; with --set timestamps=true forged data must guess those, too.",
     settings: &[],
     preset: &[("timestamps", "false")],
     script: rst_attack,
@@ -69,28 +69,38 @@ fn rst_attack(stage: &mut Stage) -> Played {
         ack: status.snd_nxt + 1_000_000,
         length: 4,
     };
+    stage.line(
+        Left,
+        "S 102(0)",
+        both,
+        "A forged SYN. Once, a SYN in the window was answered with RST and ended the connection.",
+        "RFC 5961 §4.1",
+    )?;
+    stage.line(
+        Right,
+        ". 301(0) ack 101",
+        both,
+        "Now it gets the same challenge, whatever its number is. A peer that really restarted would answer with RST.",
+        "RFC 5961 §4.2",
+    )?;
+    stage.pass(between)?;
+    stage.forge(Right, data)?;
     if status.timestamps {
-        stage.line(
-            Left,
-            "S 102(0)",
-            both,
-            "A forged SYN; but this connection agreed on timestamps, and it has none: dropped.",
-            "RFC 7323 §3.2",
-        )?;
-        stage.forge(Right, data)?;
         stage.line(
             Left,
             "P. 101(4)",
             both,
-            "Forged data with exactly the right number: dropped for the same reason.",
+            "Forged data with exactly the right number; but this connection agreed on timestamps, and it has none: dropped.",
             "RFC 7323 §3.2",
         )?;
     } else {
-        stage.line(Left, "S 102(0)", both, "A forged SYN. Once, a SYN in the window was answered with RST and ended the connection.", "RFC 5961 §4.1")?;
-        stage.line(Right, ". 301(0) ack 101", both, "Now it gets the same challenge, whatever its number is. A peer that really restarted would answer with RST.", "RFC 5961 §4.2")?;
-        stage.pass(between)?;
-        stage.forge(Right, data)?;
-        stage.line(Left, "P. 101(4) ack 1000301", both, "Forged data with exactly the right number: it must guess the acknowledgment, too, and this one acknowledges what was never sent.", "RFC 5961 §5")?;
+        stage.line(
+            Left,
+            "P. 101(4) ack 1000301",
+            both,
+            "Forged data with exactly the right number: it must guess the acknowledgment, too, and this one acknowledges what was never sent.",
+            "RFC 5961 §5",
+        )?;
         stage.line(
             Right,
             ". 301(0) ack 101",

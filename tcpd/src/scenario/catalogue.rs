@@ -45,5 +45,6 @@ pub(super) fn list() -> String {
     }
     let name = fsm::NAME;
     text += &format!("  {name:<width$}  the state diagram; --svg FILE draws it\n");
+    text += "\nEach can be drawn (--svg FILE, --fsm FILE), written for Wireshark (--pcap FILE), varied (--set KEY=VALUE) and played over IPv6 (--ipv6).\n";
     text
 }

@@ -208,6 +208,8 @@ fn settings_change_what_happens() {
 
     let text = played(&["time-wait-assassination", "--set", "rfc1337=true"]);
     assert!(line(&text, "R  307(0)").contains("TIME-WAIT"), "{text}");
+    let text = played(&["rst-attack", "--set", "timestamps=true"]);
+    assert!(text.contains("[RFC 7323 §3.2]"), "{text}");
     let text = played(&["syn-flood-cookies", "--set", "syn_cookies=false"]);
     assert!(line(&text, "S  100(0)").ends_with("SYN-RECEIVED"), "{text}");
     let text = played(&["fin-wait-2-orphan", "--set", "fin_wait_2_timeout=5s"]);

@@ -167,3 +167,37 @@ proptest! {
         prop_assert!(!one_line(&bytes).is_empty());
     }
 }
+
+#[test]
+fn what_happens_at_the_right_stands_at_the_right() {
+    let remark = |left, text, right| {
+        let time = Instant::from_millis(50);
+        Remark {
+            time,
+            left,
+            text,
+            right,
+        }
+        .render(18)
+    };
+    let packet = Line {
+        time: Instant::from_millis(50),
+        left: "",
+        direction: Direction::Left,
+        packet: "F. 1(0)",
+        arrives: true,
+        right: "LAST-ACK",
+    };
+    assert_eq!(
+        [
+            remark("FIN-WAIT-1", "close()", ""),
+            remark("", "close()", "LAST-ACK"),
+            packet.render(18)
+        ]
+        .join("\n"),
+        "\
+0.050    FIN-WAIT-1   close()
+0.050                                   close()   LAST-ACK
+0.050                 ◀─ F. 1(0)            ──    LAST-ACK"
+    );
+}
