@@ -55,3 +55,13 @@ fn the_arrows_of_closing_are_those_of_the_figure() {
     assert_eq!(to(State::CloseWait), ["CLOSED", "LAST-ACK"]);
     assert_eq!(to(State::LastAck), ["CLOSED"]);
 }
+
+#[test]
+fn only_what_has_closed_its_side_comes_to_time_wait() {
+    let from: Vec<State> = State::ALL
+        .into_iter()
+        .filter(|state| state.may_become(State::TimeWait))
+        .collect();
+    assert_eq!(from, [State::FinWait1, State::FinWait2, State::Closing]);
+    assert!(from.iter().all(|state| state.is_synchronised()));
+}
