@@ -93,12 +93,7 @@ fn both_close_at_once_and_any_packet_may_be_lost() {
                 "{lost}: {state:?}"
             );
         }
-        wire.run(Duration::from_secs(70));
-        assert_eq!(
-            wire.left.endpoints().count() + wire.right.endpoints().count(),
-            1,
-            "only the listener"
-        );
+        wire.assert_nothing_left();
         assert!(wire.count < first + 30, "a war of {} packets", wire.count);
     }
 }
@@ -120,6 +115,8 @@ fn a_half_closed_connection_goes_on_in_the_other_direction() {
     wire.exchange();
     assert_eq!(wire.left.state(left), Some(State::TimeWait));
     assert_eq!(wire.right.state(right), None);
+    wire.left.close(wire.now, left).expect("let go");
+    wire.assert_nothing_left();
 }
 
 #[test]
@@ -230,6 +227,7 @@ fn an_abort_sends_one_reset_and_the_peer_learns_it() {
         wire.right.close(wire.now, right),
         Err(CloseError::NoSuchConnection)
     );
+    wire.assert_nothing_left();
 }
 
 #[test]

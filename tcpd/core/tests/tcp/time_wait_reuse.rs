@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use tcpd_core::stack::{ConnectOptions, EndpointId, OpenError, StackConfig, State};
+use tcpd_core::stack::{ConnectOptions, EndpointId, ListenerId, OpenError, StackConfig, State};
 use tcpd_core::wire::Timestamps;
 
 use crate::peer::Peer;
@@ -209,6 +209,16 @@ fn an_own_connect_takes_the_pair_over_after_a_second_if_timestamps_protect_it() 
         wire.exchange();
         assert_eq!(wire.left.state(id), Some(State::Established));
         assert_eq!(wire.left.counters().time_wait_reused, 1);
+        wire.left.abort(wire.now, id).expect("abort");
+        wire.exchange();
+        let waiting = wire
+            .right
+            .endpoints()
+            .find(|line| line.state == State::Listen);
+        let listener = ListenerId::from_bits(waiting.expect("listener").id.to_bits());
+        let reset = wire.right.accept(wire.now, listener).expect("accepted");
+        wire.right.close(wire.now, reset).expect("let go");
+        wire.assert_nothing_left();
     }
 }
 

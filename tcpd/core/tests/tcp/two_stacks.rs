@@ -31,7 +31,7 @@ fn a_connection_opens_carries_data_both_ways_and_closes() {
     assert_eq!(wire.left.state(left), Some(State::TimeWait));
     wire.run(Duration::from_secs(60));
     assert_eq!(wire.left.state(left), None);
-    assert_eq!(wire.left.endpoints().count(), 0);
+    wire.assert_nothing_left();
 }
 
 #[test]
