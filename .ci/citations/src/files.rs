@@ -38,7 +38,7 @@ enum Scope {
     Source,
     /// Tests in Rust.
     Tests,
-    /// A script, or a part of the simulator, which the tests run: everything in it counts.
+    /// A script, the matrix's oracle or a part of the simulator, all of which the tests run: everything in it counts.
     Script,
     /// Shown to people: no test, and no part of the stack.
     Shown,
@@ -99,6 +99,7 @@ fn scope(path: &str) -> Option<Scope> {
         // It names numbers to see that they are found.
         "rs" if path == "tcpd/core/tests/rfc9293.rs" => None,
         "rs" if path.ends_with("/invariants.rs") => Some(Scope::Invariants),
+        "rs" if path.starts_with("tcpd/core/tests/matrix/expected") => Some(Scope::Script),
         "rs" if is_test() => Some(Scope::Tests),
         "rs" if path.starts_with("tcpd/core/src/sim") => Some(Scope::Script),
         "rs" if path.contains("/src/") => Some(Scope::Source),

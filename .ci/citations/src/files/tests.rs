@@ -63,6 +63,11 @@ fn the_place_of_a_file_says_what_it_is() {
             Some(Kind::Mention("an invariant")),
         ),
         ("tcpd/core/tests/rfc9293.rs", None),
+        ("tcpd/core/tests/matrix/expected/text.rs", Some(Kind::Test)),
+        (
+            "tcpd/core/tests/matrix/world.rs",
+            Some(Kind::Mention("beside the tests")),
+        ),
         ("tcpd/core/tests/rfc9293/requirements.toml", None),
         ("tcpd/ARCHITECTURE.md", None),
     ] {
