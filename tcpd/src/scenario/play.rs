@@ -65,6 +65,19 @@ fn needs_words(row: &Row) -> bool {
 }
 
 impl Play {
+    /// Settings that are not the defaults: the scenario's own, then those asked for. Empty when there are none.
+    pub(super) fn played_with(&self) -> String {
+        let preset = self.scenario.preset.iter();
+        let all: Vec<String> = preset
+            .map(|(key, value)| format!("{key}={value}"))
+            .chain(self.settings.changed.iter().cloned())
+            .collect();
+        match all.is_empty() {
+            true => String::new(),
+            false => format!("Played with {}.", all.join(", ")),
+        }
+    }
+
     /// The addresses as the first packet has them: left, right.
     pub(super) fn sockets(&self) -> Option<[String; 2]> {
         let first = self.incarnations.first()?;

@@ -44,7 +44,8 @@ const LOST_AT: f64 = 0.62;
 
 /// The picture.
 pub(super) fn draw(play: &Play) -> String {
-    let head = wrapped(play.scenario.about, HEAD_COLUMNS);
+    let about = format!("{} {}", play.scenario.about, play.played_with());
+    let head = wrapped(&about, HEAD_COLUMNS);
     let top = 66.0 + 17.0 * head.len() as f64 + 62.0;
     let layout = Layout::of(play, top, NOTE_COLUMNS, NOTE_LINE);
     let height = layout.bottom + 24.0;

@@ -22,7 +22,8 @@ pub(super) fn render(play: &Play) -> String {
         "{}: {} ({})\n\n",
         scenario.name, scenario.title, scenario.rfc
     );
-    for line in wrapped(scenario.about, WIDTH) {
+    let about = format!("{} {}", scenario.about, play.played_with());
+    for line in wrapped(&about, WIDTH) {
         text += &format!("{line}\n");
     }
     text += "\n";
