@@ -23,7 +23,7 @@ pub(super) struct User {
     pub(super) aborted: bool,
     /// How a call failed, if one did: nothing more is tried then.
     pub(super) error: Option<String>,
-    half_closed: bool,
+    pub(super) half_closed: bool,
     closed: bool,
     generator: Generator,
     side: u8,
