@@ -1,5 +1,6 @@
 //! Connections between a program of tcpd's and the kernel's TCP. Needs `mod daemon` beside it.
 
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
@@ -20,6 +21,22 @@ pub(crate) fn theirs(port: u16) -> SocketAddr {
     SocketAddr::new(HOST_V4.parse().expect("an address"), port)
 }
 
+/// A word written here is read there.
+pub(crate) fn passes(from: &mut impl Write, to: &mut impl Read) {
+    from.write_all(b"hello").expect("send");
+    let mut word = [0; 5];
+    to.read_exact(&mut word).expect("receive");
+    assert_eq!(&word, b"hello");
+}
+
+/// The service at the other end gives a word back.
+pub(crate) fn echoes(stream: &std::net::TcpStream) {
+    passes(&mut &*stream, &mut &*stream);
+}
+
+/// The configuration of an echo service at its port.
+pub(crate) const ECHO: &str = "[[service]]\nname = \"echo\"\nport = 7\nhandler = \"echo\"\n";
+
 /// A listener of the kernel, and where it is.
 pub(crate) fn kernel_listener() -> (TcpListener, SocketAddr) {
     let listener = TcpListener::bind(theirs(0)).expect("the kernel listens");
@@ -32,9 +49,24 @@ pub(crate) fn connect_with(
     session: &Session,
     builder: Builder,
 ) -> (libtcpclient::TcpStream, std::net::TcpStream) {
-    let (listener, at) = kernel_listener();
-    let ours = builder.session(session).connect(at);
-    let ours = ours.expect("connect through tcpd");
+    joined(builder.session(session), &kernel_listener().0)
+}
+
+/// The same to the kernel at this address.
+pub(crate) fn connect_to(
+    session: &Session,
+    host: &str,
+) -> (libtcpclient::TcpStream, std::net::TcpStream) {
+    let listener = TcpListener::bind((host, 0)).expect("the kernel listens");
+    joined(Builder::new().session(session), &listener)
+}
+
+fn joined(
+    builder: Builder,
+    listener: &TcpListener,
+) -> (libtcpclient::TcpStream, std::net::TcpStream) {
+    let at = listener.local_addr().expect("its address");
+    let ours = builder.connect(at).expect("connect through tcpd");
     let (theirs, _) = listener.accept().expect("the kernel accepts");
     ours.set_read_timeout(Some(PATIENCE)).expect("a timeout");
     ours.set_write_timeout(Some(PATIENCE)).expect("a timeout");

@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use libtcpclient::{Builder, Session};
+use libtcpclient::Builder;
 use rustix::process::{Pid, Signal, kill_process};
 use tcpd::sandbox::process::die_with_parent;
 
@@ -146,7 +146,7 @@ fn curl(url: &str) {
 
 /// A program of tcpd's with the kernel: bulk both ways, half-close, and an abort.
 fn program(daemon: &Daemon, host: &str) {
-    let session = Session::open_at(&daemon.socket()).expect("a session");
+    let session = daemon.session();
     let listener = TcpListener::bind((host, 0)).expect("the kernel listens");
     let at = listener.local_addr().expect("its address");
     let connect = || {

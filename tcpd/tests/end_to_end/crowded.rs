@@ -17,7 +17,7 @@ const PORT: u16 = 5000;
 const SYN_ACK: u8 = 0x12;
 
 fn listen(wire: &Far, backlog: u32) -> (Session, TcpListener) {
-    let session = Session::open_at(&wire.daemon.socket()).expect("a session");
+    let session = wire.daemon.session();
     let builder = Builder::new().session(&session).backlog(backlog);
     let listener = builder.listen(ours(PORT)).expect("tcpd listens");
     (session, listener)

@@ -6,7 +6,7 @@ use std::net::{Shutdown, SocketAddr, TcpStream as KernelStream};
 use std::time::Duration;
 
 use libtcpclient::protocol::{EndReason, KeepAlive};
-use libtcpclient::{Builder, OpenError, Session, TcpStream};
+use libtcpclient::{Builder, OpenError, TcpStream};
 
 use crate::common::daemon::{Daemon, HOST_V4, HOST_V6, STACK_V4, STACK_V6};
 use crate::common::deadline::wait_for;
@@ -33,7 +33,7 @@ fn refused_words(stream: &mut impl Write) -> ErrorKind {
 /// A test for a connection that tcpd has opened, and for one that the kernel has.
 fn both_ways(test: impl Fn(TcpStream, KernelStream)) {
     let daemon = Daemon::start("");
-    let session = Session::open_at(&daemon.socket()).expect("a session");
+    let session = daemon.session();
     for (ours, theirs) in [connect(&session), accept(&session)] {
         test(ours, theirs);
     }
@@ -58,7 +58,7 @@ fn over(stream: &mut TcpStream, reason: EndReason) {
 fn a_closed_port_refuses_both_ways() {
     in_namespace(|| {
         let daemon = Daemon::start("");
-        let session = Session::open_at(&daemon.socket()).expect("a session");
+        let session = daemon.session();
         for (host, stack) in [(HOST_V4, STACK_V4), (HOST_V6, STACK_V6)] {
             let at = |address: &str| SocketAddr::new(address.parse().expect("an address"), 4711);
             let error = Builder::new().session(&session).connect(at(host));
@@ -186,7 +186,7 @@ fn the_end_of_one_half_is_an_end_of_file_and_the_other_half_goes_on() {
 fn a_peer_that_falls_silent_is_a_timeout_that_says_which() {
     in_namespace(|| {
         let wire = Far::start(&[]);
-        let session = Session::open_at(&wire.daemon.socket()).expect("a session");
+        let session = wire.daemon.session();
         let listener = std::net::TcpListener::bind(far(0)).expect("the kernel listens");
         let at = listener.local_addr().expect("its address");
         let keepalive = KeepAlive {
@@ -229,7 +229,7 @@ fn a_connection_that_carries_no_data_for_the_idle_timeout_is_aborted() {
     let short = Duration::from_millis(300);
     in_namespace(|| {
         let daemon = Daemon::start("");
-        let session = Session::open_at(&daemon.socket()).expect("a session");
+        let session = daemon.session();
         let (ours, theirs) = connect_with(&session, Builder::new().idle_timeout(Some(short)));
         let (set_later, its_peer) = accept(&session);
         assert_eq!(

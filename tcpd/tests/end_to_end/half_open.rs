@@ -9,7 +9,7 @@ use libtcpclient::{Builder, Session, TcpListener, TcpStream};
 
 use crate::common::daemon::Daemon;
 use crate::common::namespace::in_namespace;
-use crate::common::pair::{connected, kernel_connects, ours, theirs};
+use crate::common::pair::{connected, kernel_connects, ours, passes, theirs};
 
 /// tcpd's listener.
 const PORT: u16 = 5000;
@@ -38,9 +38,7 @@ fn used(session: &Session, port: u16) -> (TcpListener, TcpStream, KernelStream) 
     let mut peer = kernel_connects(theirs(port), ours(PORT));
     connected(&peer).expect("it listens");
     let (mut stream, _) = listener.accept().expect("tcpd accepts");
-    peer.write_all(b"hello").expect("send");
-    let mut hello = [0; 5];
-    stream.read_exact(&mut hello).expect("receive");
+    passes(&mut peer, &mut stream);
     (listener, stream, peer)
 }
 
@@ -54,7 +52,7 @@ fn reset(stream: &mut impl Read) {
 fn a_program_that_writes_to_a_kernel_that_has_forgotten_is_reset() {
     in_namespace(|| {
         let daemon = Daemon::start("");
-        let session = Session::open_at(&daemon.socket()).expect("a session");
+        let session = daemon.session();
         let (_listener, mut stream, peer) = used(&session, 0);
         forget(peer);
         stream.write_all(b"are you there?").expect("it is taken");
@@ -68,7 +66,7 @@ fn a_program_that_writes_to_a_kernel_that_has_forgotten_is_reset() {
 fn a_kernel_that_has_forgotten_opens_the_pair_anew_and_the_old_program_is_reset() {
     in_namespace(|| {
         let daemon = Daemon::start("");
-        let session = Session::open_at(&daemon.socket()).expect("a session");
+        let session = daemon.session();
         let (listener, mut old, peer) = used(&session, 0);
         let from: SocketAddr = peer.local_addr().expect("its address");
         forget(peer);
@@ -79,9 +77,6 @@ fn a_kernel_that_has_forgotten_opens_the_pair_anew_and_the_old_program_is_reset(
         reset(&mut old);
         let (mut new, at) = listener.accept().expect("tcpd accepts");
         assert_eq!(at, from);
-        peer.write_all(b"again").expect("send");
-        let mut again = [0; 5];
-        new.read_exact(&mut again).expect("receive");
-        assert_eq!(&again, b"again");
+        passes(&mut peer, &mut new);
     });
 }

@@ -6,10 +6,11 @@ use std::net::TcpStream;
 use std::thread;
 use std::time::Duration;
 
-use libtcpclient::{Builder, Session};
+use libtcpclient::Builder;
 
 use crate::common::daemon::{Daemon, HOST_V4, STACK_V4};
 use crate::common::namespace::in_namespace;
+use crate::common::pair::echoes;
 
 /// The quiet time that is watched.
 const QUIET: Duration = Duration::from_secs(20);
@@ -35,13 +36,6 @@ fn switches(pid: u32) -> Vec<(String, u64)> {
     all
 }
 
-fn echoes(stream: &mut TcpStream) {
-    stream.write_all(b"awake?").expect("send");
-    let mut back = [0; 6];
-    stream.read_exact(&mut back).expect("receive");
-    assert_eq!(&back, b"awake?");
-}
-
 #[test]
 fn an_idle_daemon_with_services_and_idle_connections_does_not_wake_up() {
     in_namespace(|| {
@@ -49,10 +43,10 @@ fn an_idle_daemon_with_services_and_idle_connections_does_not_wake_up() {
             format!("[[service]]\nname = \"{name}\"\nport = {port}\nhandler = \"{name}\"\n")
         };
         let daemon = Daemon::start(&[service("echo", 7), service("daytime", 13)].concat());
-        let mut idle = TcpStream::connect((STACK_V4, 7)).expect("connect");
+        let idle = TcpStream::connect((STACK_V4, 7)).expect("connect");
         idle.set_read_timeout(Some(QUIET)).expect("a timeout");
-        echoes(&mut idle);
-        let session = Session::open_at(&daemon.socket()).expect("a session");
+        echoes(&idle);
+        let session = daemon.session();
         let listener = std::net::TcpListener::bind((HOST_V4, 0)).expect("the kernel listens");
         let at = listener.local_addr().expect("its address");
         let mut program = Builder::new()
@@ -80,7 +74,7 @@ fn an_idle_daemon_with_services_and_idle_connections_does_not_wake_up() {
             "{woken} wake-ups in {QUIET:?}\n{before:?}\n{after:?}"
         );
 
-        echoes(&mut idle);
+        echoes(&idle);
         program.write_all(b"hello").expect("send");
         let mut got = [0; 5];
         peer.read_exact(&mut got).expect("receive");

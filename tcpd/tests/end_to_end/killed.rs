@@ -98,11 +98,10 @@ fn a_client_killed_with_unread_data_is_a_reset_for_its_peer() {
         let mut client = Client::start(&daemon);
         client.peer.write_all(&[1; 1000]).expect("send");
         wait_for("unread data", 20, || {
-            let mut control = daemon.control();
-            let mut rows = control
-                .list(&Default::default())
-                .map(|row| row.expect("a row"));
-            rows.any(|row| row.recv_q_bytes == 1000).then_some(())
+            let rows = daemon.connections();
+            rows.iter()
+                .any(|row| row.recv_q_bytes == 1000)
+                .then_some(())
         });
         client.kill();
         let error = client.peer.read(&mut [0]).expect_err("a reset");
@@ -136,7 +135,7 @@ fn a_stopping_daemon_lets_a_transfer_finish() {
     const BYTES: usize = 50 * MIB;
     in_namespace(|| {
         let mut daemon = Daemon::start_with("", &["shutdown_grace=60s"]);
-        let session = Session::open_at(&daemon.socket()).expect("a session");
+        let session = daemon.session();
         let (ours, theirs) = connect(&session);
         let (mut sent, mut back) = (Pattern::new(1), Pattern::new(2));
         thread::scope(|scope| {
@@ -202,9 +201,7 @@ fn blocked_calls<'scope>(
         }),
     ];
     wait_for("SYN to nowhere and a closed window", 20, || {
-        let mut control = daemon.control();
-        let rows = control.list(&Default::default());
-        let rows: Vec<_> = rows.map(|row| row.expect("a row")).collect();
+        let rows = daemon.connections();
         let connecting = rows.iter().any(|row| row.state == TcpState::SynSent);
         let probing = |timer: &TimerRow| timer.name == "zero-window";
         let writing = rows
@@ -256,7 +253,7 @@ fn all_reset(peers: Vec<std::net::TcpStream>) {
 fn a_second_sigterm_ends_the_daemon_at_once_and_every_blocked_call() {
     in_namespace(|| {
         let mut daemon = Daemon::start_with("", &["shutdown_grace=600s"]);
-        let session = Session::open_at(&daemon.socket()).expect("a session");
+        let session = daemon.session();
         thread::scope(|scope| {
             let (threads, peers) = blocked_calls(scope, &daemon, &session);
             daemon.signal(Signal::TERM);
@@ -276,7 +273,7 @@ fn a_second_sigterm_ends_the_daemon_at_once_and_every_blocked_call() {
 fn what_is_not_done_when_the_grace_is_over_is_reset() {
     in_namespace(|| {
         let mut daemon = Daemon::start_with("", &["shutdown_grace=700ms"]);
-        let session = Session::open_at(&daemon.socket()).expect("a session");
+        let session = daemon.session();
         thread::scope(|scope| {
             let (threads, peers) = blocked_calls(scope, &daemon, &session);
             daemon.signal(Signal::TERM);

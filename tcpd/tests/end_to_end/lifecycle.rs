@@ -1,6 +1,6 @@
 //! The daemon as a process: how it starts beside another, how it stops, what it tells systemd, and that it rests.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{ErrorKind, Read};
 use std::net::TcpStream;
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::UnixDatagram;
@@ -17,8 +17,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};
 use crate::common::daemon::{Daemon, STACK_V4};
 use crate::common::deadline::wait_for;
 use crate::common::namespace::in_namespace;
-
-const ECHO: &str = "[[service]]\nname = \"echo\"\nport = 7\nhandler = \"echo\"\n";
+use crate::common::pair::{ECHO, echoes};
 
 fn run(set: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tcpd"));
@@ -35,19 +34,12 @@ fn said(output: &Output) -> String {
 
 /// A connection to the echo service that has been used once, so that its worker has it.
 fn used_connection() -> TcpStream {
-    let mut stream = TcpStream::connect((STACK_V4, 7)).expect("the service listens");
+    let stream = TcpStream::connect((STACK_V4, 7)).expect("the service listens");
     stream
         .set_read_timeout(Some(Duration::from_secs(10)))
         .expect("a stream");
-    echoes(&mut stream);
+    echoes(&stream);
     stream
-}
-
-fn echoes(stream: &mut TcpStream) {
-    stream.write_all(b"hello").expect("written");
-    let mut back = [0; 5];
-    stream.read_exact(&mut back).expect("echoed");
-    assert_eq!(&back, b"hello");
 }
 
 #[test]
@@ -118,14 +110,14 @@ fn after_a_kill_the_next_daemon_takes_the_stale_socket_and_the_interface() {
 fn sigterm_lets_what_is_in_flight_finish() {
     in_namespace(|| {
         let mut daemon = Daemon::start_with(ECHO, &["shutdown_grace=1min"]);
-        let mut stream = used_connection();
+        let stream = used_connection();
         daemon.signal(Signal::TERM);
         wait_for("a closed port", 10, || {
             TcpStream::connect((STACK_V4, 7))
                 .is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused)
                 .then_some(())
         });
-        echoes(&mut stream);
+        echoes(&stream);
         let status = daemon
             .control()
             .daemon_status()

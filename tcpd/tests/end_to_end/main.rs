@@ -2,6 +2,7 @@
 
 #[path = "../common"]
 mod common {
+    pub(crate) mod clients;
     pub(crate) mod daemon;
     pub(crate) mod deadline;
     pub(crate) mod far;

@@ -8,12 +8,11 @@ use std::time::Duration;
 use crate::common::daemon::{Daemon, HOST_V4, HOST_V6, STACK_V4, STACK_V6};
 use crate::common::deadline::wait_for;
 use crate::common::namespace::in_namespace;
+use crate::common::pair::connect_to;
 use crate::common::pattern::{Pattern, expect_pattern, write_pattern};
-use libtcpclient::{Builder, Session, TcpStream};
+use libtcpclient::{Builder, TcpStream};
 
 const MIB: usize = 1 << 20;
-/// How long one read or write may take.
-const PATIENCE: Duration = Duration::from_secs(40);
 
 /// Bytes each way in the bulk transfers: 100 MiB, or what `cargo xtask soak` says.
 fn bulk() -> usize {
@@ -23,33 +22,6 @@ fn bulk() -> usize {
 
 fn address(ip: &str, port: u16) -> SocketAddr {
     SocketAddr::new(ip.parse().expect("an address"), port)
-}
-
-fn session(daemon: &Daemon) -> Session {
-    Session::open_at(&daemon.socket()).expect("a session")
-}
-
-/// A kernel listener on `ip` and a stream of the program connected to it.
-fn program_connects(session: &Session, ip: &str) -> (TcpStream, std::net::TcpStream) {
-    let listener = std::net::TcpListener::bind((ip, 0)).expect("the kernel listens");
-    let peer = listener.local_addr().expect("its address");
-    let ours = Builder::new()
-        .session(session)
-        .connect(peer)
-        .expect("connect through tcpd");
-    let (theirs, _) = listener.accept().expect("the kernel accepts");
-    // A stream that stalls is to fail, not to hang.
-    theirs
-        .set_read_timeout(Some(PATIENCE))
-        .expect("a read timeout");
-    theirs
-        .set_write_timeout(Some(PATIENCE))
-        .expect("a write timeout");
-    ours.set_read_timeout(Some(PATIENCE))
-        .expect("a read timeout");
-    ours.set_write_timeout(Some(PATIENCE))
-        .expect("a write timeout");
-    (ours, theirs)
 }
 
 /// `bytes` of pattern each way at once, then both ends closed in order.
@@ -133,8 +105,8 @@ fn receive_all(stream: &impl Duplex, seed: u64, bytes: usize) {
 fn bulk_each_way_between_a_program_and_the_kernel() {
     in_namespace(|| {
         let daemon = Daemon::start("");
-        let session = session(&daemon);
-        let (ours, theirs) = program_connects(&session, HOST_V4);
+        let session = daemon.session();
+        let (ours, theirs) = connect_to(&session, HOST_V4);
         both_ways(ours, theirs, bulk());
     });
 }
@@ -143,8 +115,8 @@ fn bulk_each_way_between_a_program_and_the_kernel() {
 fn bulk_each_way_over_ipv6() {
     in_namespace(|| {
         let daemon = Daemon::start("");
-        let session = session(&daemon);
-        let (ours, theirs) = program_connects(&session, HOST_V6);
+        let session = daemon.session();
+        let (ours, theirs) = connect_to(&session, HOST_V6);
         both_ways(ours, theirs, bulk());
     });
 }
@@ -153,8 +125,8 @@ fn bulk_each_way_over_ipv6() {
 fn bulk_each_way_without_offload() {
     in_namespace(|| {
         let daemon = Daemon::start_with("", &["device.offload=false"]);
-        let session = session(&daemon);
-        let (ours, theirs) = program_connects(&session, HOST_V4);
+        let session = daemon.session();
+        let (ours, theirs) = connect_to(&session, HOST_V4);
         both_ways(ours, theirs, bulk());
     });
 }
@@ -164,7 +136,7 @@ fn bulk_each_way_between_two_programs_of_one_daemon() {
     in_namespace(|| {
         let daemon = Daemon::start("");
         for ip in [STACK_V4, STACK_V6] {
-            let (one, two) = (session(&daemon), session(&daemon));
+            let (one, two) = (daemon.session(), daemon.session());
             let listener = Builder::new()
                 .session(&one)
                 .listen(address(ip, 0))
@@ -181,7 +153,7 @@ fn bulk_each_way_between_two_programs_of_one_daemon() {
 fn every_mix_of_write_and_read_sizes_arrives_byte_by_byte() {
     in_namespace(|| {
         let daemon = Daemon::start("");
-        let session = session(&daemon);
+        let session = daemon.session();
         for (write, read) in [
             (1, 1),
             (1, 4 * MIB),
@@ -194,7 +166,7 @@ fn every_mix_of_write_and_read_sizes_arrives_byte_by_byte() {
         ] {
             // So many bytes that the smaller size makes at most about 200,000 calls.
             let bytes = (200_000 * write.min(read)).min(8 * MIB);
-            let (ours, theirs) = program_connects(&session, HOST_V4);
+            let (ours, theirs) = connect_to(&session, HOST_V4);
             thread::scope(|scope| {
                 scope.spawn(|| write_pattern(&mut Half(&ours), &mut Pattern::new(3), bytes, write));
                 expect_pattern(&mut Half(&theirs), &mut Pattern::new(3), bytes, read);
@@ -213,8 +185,8 @@ fn every_mix_of_write_and_read_sizes_arrives_byte_by_byte() {
 fn vectored_writes_and_reads_keep_their_order() {
     in_namespace(|| {
         let daemon = Daemon::start("");
-        let session = session(&daemon);
-        let (mut ours, mut theirs) = program_connects(&session, HOST_V4);
+        let session = daemon.session();
+        let (mut ours, mut theirs) = connect_to(&session, HOST_V4);
         let parts: [&[u8]; 5] = [b"a", b"", b"bc", b"defg", b"h"];
         let written = ours
             .write_vectored(&parts.map(IoSlice::new))
@@ -242,8 +214,8 @@ fn vectored_writes_and_reads_keep_their_order() {
 fn a_reader_that_stops_for_ten_seconds_closes_the_window_and_goes_on() {
     in_namespace(|| {
         let daemon = Daemon::start("");
-        let session = session(&daemon);
-        let (ours, theirs) = program_connects(&session, HOST_V4);
+        let session = daemon.session();
+        let (ours, theirs) = connect_to(&session, HOST_V4);
         let bytes = 64 * MIB;
         thread::scope(|scope| {
             scope.spawn(|| send_all(&theirs, 5, bytes));
@@ -258,7 +230,7 @@ fn a_reader_that_stops_for_ten_seconds_closes_the_window_and_goes_on() {
             receive_all(&ours, 5, bytes);
         });
         // And the other way: the kernel's reader stops, tcpd probes.
-        let (ours, theirs) = program_connects(&session, HOST_V4);
+        let (ours, theirs) = connect_to(&session, HOST_V4);
         thread::scope(|scope| {
             scope.spawn(|| send_all(&ours, 6, bytes));
             wait_for("probes of a closed window", 20, || {
@@ -274,9 +246,9 @@ fn a_reader_that_stops_for_ten_seconds_closes_the_window_and_goes_on() {
 fn each_half_closes_alone_and_the_other_goes_on() {
     in_namespace(|| {
         let daemon = Daemon::start("");
-        let session = session(&daemon);
+        let session = daemon.session();
         // The program closes its half; the kernel still sends.
-        let (ours, theirs) = program_connects(&session, HOST_V4);
+        let (ours, theirs) = connect_to(&session, HOST_V4);
         ours.finish();
         assert_eq!(Duplex::read(&theirs, &mut [0; 1]).expect("end of file"), 0);
         assert_eq!(
@@ -288,7 +260,7 @@ fn each_half_closes_alone_and_the_other_goes_on() {
             receive_all(&ours, 7, 10 * MIB);
         });
         // The kernel closes its half; the program still sends.
-        let (ours, theirs) = program_connects(&session, HOST_V4);
+        let (ours, theirs) = connect_to(&session, HOST_V4);
         theirs.finish();
         assert_eq!(Duplex::read(&ours, &mut [0; 1]).expect("end of file"), 0);
         thread::scope(|scope| {
@@ -302,7 +274,7 @@ fn each_half_closes_alone_and_the_other_goes_on() {
 fn the_kernel_connects_to_a_program_that_listens() {
     in_namespace(|| {
         let daemon = Daemon::start("");
-        let session = session(&daemon);
+        let session = daemon.session();
         for ip in [STACK_V4, STACK_V6] {
             let listener = Builder::new()
                 .session(&session)
@@ -323,7 +295,7 @@ fn the_kernel_connects_to_a_program_that_listens() {
 fn a_closed_port_refuses_on_either_side() {
     in_namespace(|| {
         let daemon = Daemon::start("");
-        let session = session(&daemon);
+        let session = daemon.session();
         for (host, stack) in [(HOST_V4, STACK_V4), (HOST_V6, STACK_V6)] {
             let ours = Builder::new()
                 .session(&session)
@@ -341,8 +313,8 @@ fn a_closed_port_refuses_on_either_side() {
 fn an_abort_is_a_reset_for_the_other_side() {
     in_namespace(|| {
         let daemon = Daemon::start("");
-        let session = session(&daemon);
-        let (ours, theirs) = program_connects(&session, HOST_V4);
+        let session = daemon.session();
+        let (ours, theirs) = connect_to(&session, HOST_V4);
         ours.abort().expect("abort");
         assert_eq!(
             Duplex::read(&theirs, &mut [0; 1])
@@ -350,7 +322,7 @@ fn an_abort_is_a_reset_for_the_other_side() {
                 .kind(),
             ErrorKind::ConnectionReset
         );
-        let (ours, theirs) = program_connects(&session, HOST_V4);
+        let (ours, theirs) = connect_to(&session, HOST_V4);
         rustix::net::sockopt::set_socket_linger(&theirs, Some(Duration::ZERO)).expect("linger 0");
         drop(theirs);
         assert_eq!(
@@ -364,7 +336,7 @@ fn an_abort_is_a_reset_for_the_other_side() {
 fn a_connect_to_nowhere_ends_at_its_own_timeout() {
     in_namespace(|| {
         let daemon = Daemon::start("");
-        let session = session(&daemon);
+        let session = daemon.session();
         // In the link's network, but nobody's: the kernel drops what it does not forward.
         let connect = Builder::new()
             .session(&session)
@@ -381,8 +353,8 @@ fn a_connect_to_nowhere_ends_at_its_own_timeout() {
 fn blocked_programs_learn_at_once_that_the_daemon_was_killed() {
     in_namespace(|| {
         let daemon = Daemon::start("");
-        let session = session(&daemon);
-        let (reading, _theirs) = program_connects(&session, HOST_V4);
+        let session = daemon.session();
+        let (reading, _theirs) = connect_to(&session, HOST_V4);
         let listener = Builder::new()
             .session(&session)
             .listen(address(STACK_V4, 0))

@@ -10,7 +10,7 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::thread;
 
-use libtcpclient::{Builder, Session};
+use libtcpclient::Builder;
 
 use crate::common::daemon::{Daemon, STACK_V4, STACK_V6};
 use crate::common::host::Host;
@@ -96,7 +96,7 @@ fn a_program_of_tcpd_reaches_a_host_behind_the_router() {
         let (client, router, _home) = hosts();
         let daemon = Daemon::start("");
         route(&router);
-        let session = Session::open_at(&daemon.socket()).expect("a session");
+        let session = daemon.session();
         for address in ["192.0.2.2:0", "[2001:db8:1::2]:0"] {
             let listener = client
                 .inside(|| TcpListener::bind(address))

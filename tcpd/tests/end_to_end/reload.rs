@@ -1,6 +1,6 @@
 //! A running daemon gets another configuration, or is drained.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{ErrorKind, Read};
 use std::net::TcpStream;
 use std::time::Duration;
 
@@ -11,8 +11,8 @@ use rustix::process::Signal;
 use crate::common::daemon::{Daemon, STACK_V4};
 use crate::common::deadline::wait_for;
 use crate::common::namespace::in_namespace;
+use crate::common::pair::{ECHO, echoes};
 
-const ECHO: &str = "[[service]]\nname = \"echo\"\nport = 7\nhandler = \"echo\"\n";
 const DAYTIME: &str = "[[service]]\nname = \"daytime\"\nport = 13\nhandler = \"daytime\"\n";
 
 fn configure(daemon: &Daemon, text: &str) {
@@ -24,13 +24,6 @@ fn connected() -> TcpStream {
     let patience = Some(Duration::from_secs(10));
     stream.set_read_timeout(patience).expect("a stream");
     stream
-}
-
-fn echoes(stream: &mut TcpStream) {
-    stream.write_all(b"hello").expect("written");
-    let mut back = [0; 5];
-    stream.read_exact(&mut back).expect("echoed");
-    assert_eq!(&back, b"hello");
 }
 
 fn refused(port: u16) -> bool {
@@ -47,8 +40,8 @@ fn refused(port: u16) -> bool {
 fn services_come_and_go_and_connections_stay() {
     in_namespace(|| {
         let daemon = Daemon::start(ECHO);
-        let mut stream = connected();
-        echoes(&mut stream);
+        let stream = connected();
+        echoes(&stream);
 
         configure(&daemon, DAYTIME);
         let done = daemon.control().reload().expect("reloaded");
@@ -61,13 +54,13 @@ fn services_come_and_go_and_connections_stay() {
             .expect("the time of day");
         assert!(text.ends_with("\r\n"), "{text:?}");
         assert!(refused(7), "the old service still listens");
-        echoes(&mut stream);
+        echoes(&stream);
 
         configure(&daemon, &format!("{ECHO}{DAYTIME}"));
         daemon.signal(Signal::HUP);
         wait_for("the service to be back", 10, || (!refused(7)).then_some(()));
-        echoes(&mut stream);
-        echoes(&mut connected());
+        echoes(&stream);
+        echoes(&connected());
     });
 }
 
@@ -75,7 +68,7 @@ fn services_come_and_go_and_connections_stay() {
 fn a_configuration_that_cannot_be_applied_is_refused_and_the_daemon_goes_on() {
     in_namespace(|| {
         let daemon = Daemon::start(ECHO);
-        let mut stream = connected();
+        let stream = connected();
         for (text, code, names) in [
             ("[tcp\n", ErrorCode::BadConfiguration, "tcpd.toml"),
             (
@@ -98,8 +91,8 @@ fn a_configuration_that_cannot_be_applied_is_refused_and_the_daemon_goes_on() {
                 }
                 other => panic!("{text:?}: {other:?}"),
             }
-            echoes(&mut stream);
-            echoes(&mut connected());
+            echoes(&stream);
+            echoes(&connected());
         }
     });
 }
@@ -108,15 +101,15 @@ fn a_configuration_that_cannot_be_applied_is_refused_and_the_daemon_goes_on() {
 fn a_drained_daemon_ends_with_its_last_connection() {
     in_namespace(|| {
         let mut daemon = Daemon::start(ECHO);
-        let mut stream = connected();
-        echoes(&mut stream);
+        let stream = connected();
+        echoes(&stream);
         let mut control = daemon.control();
         let draining = control
             .drain(Some(Duration::from_secs(60)))
             .expect("it drains");
         assert_eq!(draining.grace_ms, 60_000);
         wait_for("the listener to be gone", 10, || refused(7).then_some(()));
-        echoes(&mut stream);
+        echoes(&stream);
         drop(stream);
         assert!(daemon.ended(20).success());
         let why = control.wait_until_gone().expect("an end");
@@ -129,7 +122,7 @@ fn a_drain_that_lasts_too_long_resets_what_is_left_and_says_how_many() {
     in_namespace(|| {
         let mut daemon = Daemon::start(ECHO);
         let mut stream = connected();
-        echoes(&mut stream);
+        echoes(&stream);
         let mut control = daemon.control();
         control
             .drain(Some(Duration::from_millis(200)))

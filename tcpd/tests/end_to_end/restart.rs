@@ -5,14 +5,14 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
-use libtcpclient::{Builder, OpenError, Session, TcpStream};
+use libtcpclient::{Builder, OpenError, TcpStream};
 use rustix::process::Signal;
 use tcpd::daemon::clock;
 
 use crate::common::daemon::Daemon;
 use crate::common::deadline::wait_for;
 use crate::common::namespace::in_namespace;
-use crate::common::pair::{kernel_listener, ours};
+use crate::common::pair::{kernel_listener, ours, passes};
 
 /// The local port of every connection here: all of them are of one pair.
 const PORT: u16 = 40_001;
@@ -20,7 +20,7 @@ const PORT: u16 = 40_001;
 const TICK: Duration = Duration::from_micros(4);
 
 fn open(daemon: &Daemon, remote: SocketAddr) -> Result<TcpStream, OpenError> {
-    let session = Session::open_at(&daemon.socket()).expect("a session");
+    let session = daemon.session();
     Builder::new()
         .session(&session)
         .local(ours(PORT))
@@ -33,9 +33,7 @@ fn used(daemon: &Daemon, listener: &TcpListener) -> (TcpStream, std::net::TcpStr
     let remote = listener.local_addr().expect("its address");
     let mut stream = open(daemon, remote).expect("connect");
     let (mut peer, _) = listener.accept().expect("the kernel accepts");
-    stream.write_all(b"hello").expect("send");
-    let mut hello = [0; 5];
-    peer.read_exact(&mut hello).expect("receive");
+    passes(&mut stream, &mut peer);
     let iss = stream.status().expect("it is open").snd.iss;
     (stream, peer, iss)
 }
@@ -46,12 +44,7 @@ fn closed_by_the_kernel(daemon: &Daemon, mut stream: TcpStream, peer: std::net::
     assert_eq!(stream.read(&mut [0]).expect("the end"), 0);
     drop(stream);
     wait_for("end of tcpd's side", 20, || {
-        let mut control = daemon.control();
-        control
-            .list(&Default::default())
-            .next()
-            .is_none()
-            .then_some(())
+        daemon.connections().is_empty().then_some(())
     });
     // Its line in the table: 06 is TIME-WAIT.
     let table = fs::read_to_string("/proc/net/tcp").expect("the kernel's table");
@@ -107,7 +100,7 @@ fn a_daemon_that_cannot_use_the_kept_secret_says_so_and_is_quiet_for_one_msl() {
             let log = daemon.log();
             (log.contains(said) && log.contains("1.5s")).then_some(())
         });
-        let session = Session::open_at(&daemon.socket()).expect("a session");
+        let session = daemon.session();
         let mut hasty = Builder::new().session(&session);
         hasty = hasty.local(ours(PORT)).timeout(Duration::from_millis(100));
         let error = hasty.connect(remote).expect_err("it is quiet");
@@ -118,7 +111,7 @@ fn a_daemon_that_cannot_use_the_kept_secret_says_so_and_is_quiet_for_one_msl() {
         assert_eq!(error.kind(), ErrorKind::ConnectionReset);
         // Once.
         let daemon = daemon.restart(Signal::KILL);
-        let session = Session::open_at(&daemon.socket()).expect("a session");
+        let session = daemon.session();
         let at_once = Builder::new()
             .session(&session)
             .timeout(Duration::from_secs(1));

@@ -13,21 +13,11 @@ use crate::common::daemon::Daemon;
 use crate::common::deadline::wait_for;
 use crate::common::far::{Far, Way, far};
 use crate::common::namespace::in_namespace;
-use crate::common::pair::{connected, kernel_connects, ours};
+use crate::common::pair::{connected, kernel_connects, ours, passes};
 
 /// The flags of a segment as its header has them.
 const SYN: u8 = 0x02;
 const SYN_ACK: u8 = 0x12;
-
-fn talk(a: &mut (impl Read + Write), b: &mut (impl Read + Write)) {
-    let mut word = [0; 4];
-    a.write_all(b"ping").expect("send");
-    b.read_exact(&mut word).expect("receive");
-    assert_eq!(&word, b"ping");
-    b.write_all(b"pong").expect("send");
-    a.read_exact(&mut word).expect("receive");
-    assert_eq!(&word, b"pong");
-}
 
 fn connects(
     session: &Session,
@@ -45,7 +35,7 @@ fn connects(
 /// The two SYNs are on the wire at once: each side gets the other's in SYN-SENT. `between` acts before they go on.
 fn crossing(between: impl FnOnce(&Far)) {
     let wire = Far::start(&[]);
-    let session = Session::open_at(&wire.daemon.socket()).expect("a session");
+    let session = wire.daemon.session();
     for way in [Way::ToKernel, Way::ToTcpd] {
         wire.hold(way);
     }
@@ -70,7 +60,8 @@ fn crossing(between: impl FnOnce(&Far)) {
             status.options.window_scale_send.is_some(),
             "options are agreed on"
         );
-        talk(&mut stream, &mut peer);
+        passes(&mut stream, &mut peer);
+        passes(&mut peer, &mut stream);
         stream.shutdown(Shutdown::Write).expect("shut");
         assert_eq!(peer.read(&mut [0]).expect("the end"), 0);
     });
@@ -99,7 +90,7 @@ fn a_program_and_the_kernel_open_the_same_pair_at_once_and_a_syn_ack_is_lost() {
 fn a_peer_that_gives_up_in_the_middle_of_it_has_refused() {
     in_namespace(|| {
         let wire = Far::start(&[]);
-        let session = Session::open_at(&wire.daemon.socket()).expect("a session");
+        let session = wire.daemon.session();
         wire.hold(Way::ToKernel);
         thread::scope(|scope| {
             let connecting = scope.spawn(|| connects(&session, 5001, far(5002)));
@@ -124,20 +115,20 @@ fn a_peer_that_gives_up_in_the_middle_of_it_has_refused() {
 fn two_programs_of_one_daemon_open_the_same_pair_at_once_and_one_opens_it_with_itself() {
     in_namespace(|| {
         let daemon = Daemon::start_with("", &["tcp.quiet_time=2s"]);
-        let sessions = [(); 3].map(|()| Session::open_at(&daemon.socket()).expect("a session"));
+        let sessions = [(); 3].map(|()| daemon.session());
         thread::scope(|scope| {
             let [one, two, alone] = &sessions;
             let a = scope.spawn(|| connects(one, 5001, ours(5002)));
             let b = scope.spawn(|| connects(two, 5002, ours(5001)));
             let own = scope.spawn(|| connects(alone, 5003, ours(5003)));
             wait_for("three SYN-SENT", 20, || {
-                let mut control = daemon.control();
-                let rows = control.list(&Default::default());
-                let states = rows.map(|row| row.expect("a row").state);
+                let states = daemon.connections().into_iter().map(|row| row.state);
                 (states.filter(|state| *state == TcpState::SynSent).count() == 3).then_some(())
             });
             let [a, b, own] = [a, b, own].map(|thread| thread.join().expect("no panic"));
-            talk(&mut a.expect("it opens"), &mut b.expect("it opens"));
+            let (mut a, mut b) = (a.expect("it opens"), b.expect("it opens"));
+            passes(&mut a, &mut b);
+            passes(&mut b, &mut a);
             let own = own.expect("it opens");
             assert_eq!(
                 own.local_addr().expect("one"),
@@ -162,7 +153,7 @@ fn two_programs_of_one_daemon_open_the_same_pair_at_once_and_one_opens_it_with_i
 fn a_program_connects_to_itself() {
     in_namespace(|| {
         let daemon = Daemon::start("");
-        let session = Session::open_at(&daemon.socket()).expect("a session");
+        let session = daemon.session();
         let mut own = connects(&session, 5003, ours(5003)).expect("it opens");
         own.write_all(b"hello, me").expect("send");
         let mut hello = [0; 9];

@@ -11,7 +11,9 @@ use libtcpclient::{Builder, ListenError, OpenError, Session, TcpListener};
 use crate::common::daemon::Daemon;
 use crate::common::deadline::wait_for;
 use crate::common::namespace::in_namespace;
-use crate::common::pair::{connected, kernel_connects, kernel_listener, ours, patient, theirs};
+use crate::common::pair::{
+    connected, kernel_connects, kernel_listener, ours, passes, patient, theirs,
+};
 
 /// tcpd's port.
 const PORT: u16 = 5000;
@@ -35,10 +37,7 @@ fn into_time_wait(
     assert_eq!(peer.read(&mut [0]).expect("the end"), 0);
     drop(peer);
     wait_for("TIME-WAIT", 20, || {
-        let mut control = daemon.control();
-        let mut rows = control
-            .list(&Default::default())
-            .map(|row| row.expect("a row"));
+        let mut rows = daemon.connections().into_iter();
         rows.find(|row| row.state == TcpState::TimeWait)
     })
 }
@@ -85,7 +84,7 @@ fn in_use(listened: Result<TcpListener, ListenError>) {
 fn a_port_with_pairs_in_time_wait_is_in_use_unless_its_users_share_it() {
     in_namespace(|| {
         let daemon = Daemon::start("");
-        let session = Session::open_at(&daemon.socket()).expect("a session");
+        let session = daemon.session();
         let listener = listen(&session, true).expect("the port is free");
         in_use(listen(&session, true));
         let from = served_once(&daemon, &listener);
@@ -99,10 +98,7 @@ fn a_port_with_pairs_in_time_wait_is_in_use_unless_its_users_share_it() {
         let (mut stream, at) = listener.accept().expect("tcpd accepts");
         assert_eq!(at, from);
         assert_eq!(daemon.counter("time-wait-reopened"), 1);
-        peer.write_all(b"again").expect("send");
-        let mut again = [0; 5];
-        stream.read_exact(&mut again).expect("receive");
-        assert_eq!(&again, b"again");
+        passes(&mut peer, &mut stream);
     });
 }
 
@@ -110,7 +106,7 @@ fn a_port_with_pairs_in_time_wait_is_in_use_unless_its_users_share_it() {
 fn a_port_with_pairs_in_time_wait_that_nobody_wanted_to_share_is_in_use_in_any_case() {
     in_namespace(|| {
         let daemon = Daemon::start("");
-        let session = Session::open_at(&daemon.socket()).expect("a session");
+        let session = daemon.session();
         let listener = listen(&session, false).expect("the port is free");
         served_once(&daemon, &listener);
         drop(listener);
@@ -125,7 +121,7 @@ fn a_port_with_pairs_in_time_wait_that_nobody_wanted_to_share_is_in_use_in_any_c
 fn a_connect_from_a_port_in_time_wait_takes_the_pair_over_only_with_reuse() {
     in_namespace(|| {
         let daemon = Daemon::start("");
-        let session = Session::open_at(&daemon.socket()).expect("a session");
+        let session = daemon.session();
         let (listener, at) = kernel_listener();
         let connect = |reuse| -> Result<_, OpenError> {
             let builder = Builder::new()
@@ -152,16 +148,9 @@ fn a_connect_from_a_port_in_time_wait_takes_the_pair_over_only_with_reuse() {
         let iss = stream.status().expect("it is open").snd.iss;
         let above = iss.wrapping_sub(last);
         assert!((1..1 << 31).contains(&above), "ISS {iss} after {last}");
-        stream.write_all(b"again").expect("send");
-        let mut again = [0; 5];
-        peer.read_exact(&mut again).expect("receive");
-        assert_eq!(&again, b"again");
+        passes(&mut stream, &mut peer);
         // The old one is gone, and nothing is left of those that were refused.
-        let rows: Vec<_> = daemon
-            .control()
-            .list(&Default::default())
-            .map(|row| row.expect("a row").state)
-            .collect();
-        assert_eq!(rows, [TcpState::Established]);
+        let states: Vec<_> = daemon.connections().iter().map(|row| row.state).collect();
+        assert_eq!(states, [TcpState::Established]);
     });
 }

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use libtcpclient::protocol::status::ConnectionStatus;
-use libtcpclient::{Builder, OpenError, Session};
+use libtcpclient::{Builder, OpenError};
 
 use crate::common::deadline::wait_for;
 use crate::common::far::{Far, far};
@@ -16,9 +16,8 @@ use crate::common::pair::patient;
 /// Waits until the one connection there is shows this trouble.
 fn in_trouble(wire: &Far, word: &str) -> ConnectionStatus {
     wait_for("trouble that ICMP told of", 20, || {
-        let mut control = wire.daemon.control();
-        let id = control.list(&Default::default()).next()?.expect("a row").id;
-        let status = control.show(&id).ok()?;
+        let row = wire.daemon.connections().pop()?;
+        let status = wire.daemon.control().show(&row.id).ok()?;
         (status.soft_error.as_deref() == Some(word)).then_some(status)
     })
 }
@@ -29,7 +28,7 @@ fn an_open_goes_on_when_no_router_knows_the_way_and_says_so_in_the_end() {
     let nowhere: SocketAddr = "10.88.0.1:80".parse().expect("an address");
     in_namespace(|| {
         let wire = Far::start(&[]);
-        let session = Session::open_at(&wire.daemon.socket()).expect("a session");
+        let session = wire.daemon.session();
         let builder = Builder::new()
             .session(&session)
             .timeout(Duration::from_secs(1));
@@ -52,7 +51,7 @@ fn an_open_goes_on_when_no_router_knows_the_way_and_says_so_in_the_end() {
 fn a_router_that_forbids_ends_an_open_and_no_connection() {
     in_namespace(|| {
         let wire = Far::start(&[]);
-        let session = Session::open_at(&wire.daemon.socket()).expect("a session");
+        let session = wire.daemon.session();
         let listener = std::net::TcpListener::bind(far(0)).expect("the kernel listens");
         let at = listener.local_addr().expect("its address");
         let builder = Builder::new().session(&session);

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use libtcpclient::{Builder, Session, TcpStream};
+use libtcpclient::{Builder, TcpStream};
 
 use crate::common::daemon::{Daemon, HOST_V4};
 use crate::common::deadline::wait_for;
@@ -31,7 +31,7 @@ pub(super) struct Neighbour {
 impl Neighbour {
     /// A session of its own, connected to the kernel.
     pub(super) fn start(daemon: &Daemon) -> Neighbour {
-        let session = Session::open_at(&daemon.socket()).expect("a session");
+        let session = daemon.session();
         let listener = std::net::TcpListener::bind((HOST_V4, 0)).expect("the kernel listens");
         let at = listener.local_addr().expect("its address");
         let ours = Builder::new()
