@@ -49,6 +49,12 @@ impl AgeQueue {
 const PREFIXES: usize = 4096;
 
 /// A bucket for each source prefix (/24, /64): RSTs for segments that belong to nothing.
+///
+/// "Refused" must not become "timed out" because somebody else is flooding: so the limit is a prefix's, and a flood from other prefixes
+/// takes nothing from one who connects to a closed port. Who connects from inside a flooded prefix shares its bucket: most of his SYNs
+/// find it empty, and he hears "refused" when one does not, at the latest with the first SYN after the flood. What
+/// neighbours of one prefix can learn of each other here is whether a segment belonged to nothing; of a connection nothing, whose
+/// answers have limiters of their own.
 #[derive(Debug, Default)]
 pub(crate) struct ResetLimiter {
     buckets: BTreeMap<[u8; 8], TokenBucket>,

@@ -150,7 +150,9 @@ pub struct Limits {
     pub backlog_max: u32,
     /// Out-of-order ranges a connection.
     pub out_of_order_ranges: usize,
-    /// The least time between two challenge ACKs of one connection; up to as much again is added at random.
+    /// The least time between two challenge ACKs of one connection; up to as much again is added at random. One held back goes out when
+    /// the time has come, unless some other segment has gone meanwhile. A twenty-fifth of it lies between two answers to bare segments
+    /// outside the window, three of which are given before SND.UNA or RCV.NXT has moved. Zero: no limit on either.
     pub challenge_ack_interval: Duration,
     /// RSTs for segments without a connection, a second and source prefix.
     pub reset_rate: u32,

@@ -57,8 +57,11 @@ pub(crate) fn consumed<R: Ring>(conn: &mut Connection<R>, up_to: u64) -> Result<
 
 /// RFC 9293 §3.6 MUST-12: the end of the stream after a FIN, an error after a RST.
 fn nothing_unread<R>(conn: &Connection<R>) -> Result<usize, ReceiveError> {
+    // After the peer's FIN this direction is complete, whatever becomes of the other: end of file, and the reason stands in the event and
+    // in what SEND says (as Linux has it). Without it a RST is never an end of file.
     match conn.end {
         Some(EndReason::Closed) => Ok(0),
+        Some(EndReason::Reset) if conn.receive.is_finished() => Ok(0),
         Some(reason) => Err(ReceiveError::Ended(reason)),
         None if conn.receive.is_finished() || conn.reading_closed => Ok(0),
         None => Err(ReceiveError::Empty),
