@@ -36,6 +36,8 @@
 //! * [`Builder`] has what must be said before there is a connection: local address, timeout, options, backlog.
 //! * Each call has its own error enum with RFC 9293's words in it; `?` makes the [`std::io::Error`] of
 //!   it that std would give.
+//! * A read or write that fails says how the connection ended: refused, reset, timed out and end of file are four
+//!   things. [`TcpStream::set_idle_timeout`] ends one that carries no data; `status()` has the word for it.
 //! * After a `fork` the child's copies of streams, listeners and sessions are errors; its parent's go on.
 //!   The child may open its own session; [`Session::default_session`] does so.
 //! * For poll, epoll and what is built on them a stream has a descriptor of its own

@@ -65,6 +65,23 @@ fn services_come_and_go_and_connections_stay() {
 }
 
 #[test]
+fn a_services_new_idle_timeout_counts_for_connections_that_come_from_then_on() {
+    in_namespace(|| {
+        let daemon = Daemon::start(ECHO);
+        let before = connected();
+        echoes(&before);
+        configure(&daemon, &format!("{ECHO}idle_timeout = \"200ms\"\n"));
+        let done = daemon.control().reload().expect("reloaded");
+        assert_eq!(done.services_changed, ["echo"]);
+        let after = connected();
+        echoes(&after);
+        let error = (&after).read(&mut [0]).expect_err("a reset");
+        assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+        echoes(&before);
+    });
+}
+
+#[test]
 fn a_configuration_that_cannot_be_applied_is_refused_and_the_daemon_goes_on() {
     in_namespace(|| {
         let daemon = Daemon::start(ECHO);
