@@ -78,8 +78,9 @@ fn take(config: &Config, machine: &Machine, steps: &[Step]) -> Result<(), String
         Walk::test_sequential(config.clone(), machine, steps, None);
     }))
     .map_err(|panic| {
-        let text = panic.downcast_ref::<String>().cloned();
-        text.unwrap_or_else(|| "a panic without text".into())
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+        text.unwrap_or("a panic without text").to_owned()
     })
 }
 

@@ -134,6 +134,8 @@ pub(crate) struct Model {
     recent: [Recent; 2],
     two_msl: Duration,
     ignores_reset: bool,
+    /// Since when the network is good.
+    pub(crate) healed_at: Option<Instant>,
 }
 
 impl Side {
@@ -164,6 +166,12 @@ impl Side {
         }
     }
 
+    /// Whether both are sides of one incarnation: each knows the other's SYN.
+    fn is_linked_with(&self, other: &Side) -> bool {
+        let known = self.iss.is_some() && self.irs.is_some();
+        known && self.iss == other.irs && other.iss == self.irs
+    }
+
     fn is_alive(&self) -> bool {
         self.state != State::Closed
     }
@@ -179,6 +187,7 @@ impl Model {
             recent: [Recent::default(), Recent::default()],
             two_msl: 2 * Duration::from_millis(setup.msl),
             ignores_reset: setup.ignores_reset,
+            healed_at: None,
         }
     }
 
@@ -289,6 +298,12 @@ impl Model {
             self.sides[side].state = State::TimeWait;
             self.living[end as usize] = Some(side);
             self.aside[end as usize] = None;
+        }
+        if let (Why::Arrival(seen), Some(before)) = (why, before)
+            && arrows.is_empty()
+            && arrows::must_end(seen, before)
+        {
+            return Err(format!("{seen} did not end it in {}", before.state));
         }
         if let (Some(side), Why::Arrival(seen)) = (self.living[end as usize], why)
             && arrows.is_empty()
@@ -477,11 +492,9 @@ impl Model {
             return Ok(());
         };
         let (left, right) = (&self.sides[left], &self.sides[right]);
-        let linked = left.iss.is_some()
-            && left.irs.is_some()
-            && left.iss == right.irs
-            && right.iss == left.irs;
-        if linked && !(can_meet(left.state, right.state) && can_meet(right.state, left.state)) {
+        if left.is_linked_with(right)
+            && !(can_meet(left.state, right.state) && can_meet(right.state, left.state))
+        {
             return Err(format!(
                 "{} and {} cannot be two sides of one connection",
                 left.state, right.state

@@ -250,7 +250,11 @@ impl World {
             )
         };
         if told(&before) != told(&after) {
-            return Err(format!("{forgery:?} changed {before:?} to {after:?}"));
+            return Err(format!(
+                "{forgery:?} changed (state, RCV.NXT, SND.UNA, SND.NXT, MSS, unread) from {:?} to {:?}",
+                told(&before),
+                told(&after)
+            ));
         }
         Ok(())
     }

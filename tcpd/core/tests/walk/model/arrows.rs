@@ -57,6 +57,24 @@ pub(crate) fn reason_of(arrow: &Arrow, why: &Why, text_is_lost: bool) -> Vec<Kin
     }
 }
 
+/// What leaves no choice: a RST at RCV.NXT in a synchronised state (§3.10.7.4, second; RFC 7323 §5.2: whatever its timestamp), one that
+/// acknowledges our SYN in SYN-SENT (§3.10.7.3).
+pub(super) fn must_end(seen: &Seen, before: &Status) -> bool {
+    if !seen.has(Flags::RST) {
+        return false;
+    }
+    match before.state {
+        State::SynSent => seen.has(Flags::ACK) && seen.ack == before.iss + 1,
+        State::Established
+        | State::FinWait1
+        | State::FinWait2
+        | State::CloseWait
+        | State::Closing
+        | State::LastAck => seen.seq == before.rcv_nxt,
+        State::Closed | State::Listen | State::SynReceived | State::TimeWait => false,
+    }
+}
+
 /// The least time after which R2 may give up (§3.8.3: at least 100 s).
 const R2: Duration = Duration::from_secs(100);
 /// R2 of a SYN: at least 3 minutes.
@@ -259,6 +277,7 @@ impl Model {
                 "§3.8.3: too soon",
             ),
             (_, Closed) => {
+                self.peer_is_gone(side)?;
                 let kept_alive = known.patience == Patience::KeepAlive
                     && since(known.heard_at) >= Duration::from_secs(6);
                 let patient = known.patience == Patience::UserTimeout
@@ -275,6 +294,18 @@ impl Model {
             }
             _ => Err("time leads to CLOSED only".into()),
         }
+    }
+
+    /// On a good network nobody gives up a peer that answers, and every user reads and closes.
+    fn peer_is_gone(&self, side: usize) -> Result<(), String> {
+        let known = &self.sides[side];
+        let Some(healed_at) = self.healed_at else {
+            return Ok(());
+        };
+        let let_go_before = known.released && known.released_at < healed_at;
+        let answers = self.living[known.end.other() as usize]
+            .is_some_and(|other| self.sides[other].is_linked_with(known));
+        ensure(let_go_before || !answers, "a peer that answers is given up")
     }
 
     /// §3.10.7.4, eighth step, TIME-WAIT: the FIN again restarts 2MSL.

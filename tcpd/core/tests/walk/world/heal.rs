@@ -9,6 +9,8 @@ use super::World;
 
 /// From one end to the other, on a network without faults.
 const DELAY: Duration = Duration::from_millis(5);
+/// So long the network is good before users go on: whoever has backed off has tried again by then.
+const LONGEST_BACKOFF: Duration = Duration::from_secs(61);
 /// After so long users stop waiting for the other's end of stream: a peer that was lost after it acknowledged our FIN says nothing any
 /// more, and FIN-WAIT-2 lasts for as long as its user holds it (RFC 9293 §3.6).
 const PATIENCE: Duration = Duration::from_secs(1_800);
@@ -35,6 +37,9 @@ impl World {
             packet.sent_at = now;
         }
         self.settle()?;
+        let calm = self.now + LONGEST_BACKOFF;
+        while self.next_event(calm)? {}
+        self.model.healed_at = Some(self.now);
         let give_up = self.now + PATIENCE;
         loop {
             let busy = self.everybody_finishes(self.now >= give_up)?;
