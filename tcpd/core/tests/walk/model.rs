@@ -105,6 +105,9 @@ pub(crate) struct Side {
     edge_heard: Option<SequenceNumber>,
     // Time.
     opened_at: Instant,
+    /// When a segment was last delivered.
+    arrived_at: Instant,
+    /// When one was last delivered that counts as a sign of life: a stranger's guesses do not (§3.8.4).
     heard_at: Instant,
     /// Since when something is outstanding, or the last progress: a delivered acknowledgment is none when it lies outside of the window.
     waiting_since: Instant,
@@ -345,6 +348,7 @@ impl Model {
             edge_told: None,
             edge_heard: None,
             opened_at: now,
+            arrived_at: now,
             heard_at: now,
             waiting_since: now,
             snd_una: None,
@@ -470,6 +474,7 @@ impl Model {
                 known.in_order()
             ));
         }
+        known.heard_at = status.last_heard;
         if known.snd_una != Some(status.snd_una) {
             known.snd_una = Some(status.snd_una);
             known.waiting_since = now;

@@ -171,7 +171,7 @@ impl Model {
             ),
             // §3.10.4: a CLOSE before ESTABLISHED was queued until now.
             (Established, FinWait1) | (CloseWait, LastAck) => ensure(
-                known.write_closed && known.entered_at == known.heard_at && of_syn,
+                known.write_closed && known.entered_at == known.arrived_at && of_syn,
                 "§3.10.4: a CLOSE that was queued goes on with the handshake's end",
             ),
             (SynReceived, Listen) => ensure(

@@ -15,7 +15,7 @@ impl Model {
         let (Some(iss), Some(irs)) = (known.iss, known.irs) else {
             return;
         };
-        known.heard_at = now;
+        known.arrived_at = now;
         if !counts(seen) {
             return;
         }
@@ -70,6 +70,7 @@ impl Model {
         let recent = &self.recent[end as usize].sides;
         let candidates: Vec<usize> = self.living[end as usize]
             .into_iter()
+            .chain(self.aside[end as usize])
             .chain(recent.iter().rev().copied())
             .collect();
         let mut complaint = "nobody is there to send it".to_owned();
