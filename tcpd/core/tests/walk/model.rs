@@ -94,9 +94,9 @@ pub(crate) struct Side {
     /// Position after the last text sent, and whether FIN was.
     sent: u64,
     fin_sent: bool,
-    /// What was delivered of the other side's stream: ranges of positions, and where FIN stands.
+    /// What was delivered of the other side's stream: ranges of positions, and where a FIN stands (one of another incarnation: anywhere).
     arrived: Vec<(u64, u64)>,
-    fin_arrived: Option<u64>,
+    fins_arrived: Vec<u64>,
     /// The largest acknowledgment delivered, as a position.
     acknowledged: u64,
     own_shift: Option<u8>,
@@ -163,10 +163,11 @@ impl Side {
             Some(&(0, end)) => end,
             _ => 0,
         };
-        match self.fin_arrived {
-            Some(fin) if text >= fin => fin + 1,
-            _ => text,
-        }
+        text + u64::from(self.fin_is_reached(text))
+    }
+
+    fn fin_is_reached(&self, text: u64) -> bool {
+        self.fins_arrived.iter().any(|&fin| fin <= text)
     }
 
     /// Whether both are sides of one incarnation: each knows the other's SYN.
@@ -341,7 +342,7 @@ impl Model {
             sent: 0,
             fin_sent: false,
             arrived: Vec::new(),
-            fin_arrived: None,
+            fins_arrived: Vec::new(),
             acknowledged: 0,
             own_shift: None,
             peer_shift: None,

@@ -148,7 +148,7 @@ impl Model {
         let rcv_nxt = before.map(|status| status.rcv_nxt);
         let exact_reset = rst && rcv_nxt == Some(seen.seq);
         let of_fin = ack && known.write_closed && seen.ack == iss + 2 + known.written as u32;
-        let fin_reached = known.fin_arrived.is_some_and(|fin| known.in_order() > fin);
+        let fin_reached = known.fins_arrived.iter().any(|&fin| known.in_order() > fin);
         match (arrow.from, arrow.to) {
             (Listen, SynReceived) => ensure(
                 syn && !ack && !rst && !seen.has(Flags::FIN),

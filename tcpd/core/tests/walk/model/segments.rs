@@ -28,11 +28,8 @@ impl Model {
             known.note_text(start, start + seen.text.len() as i64);
             if seen.has(Flags::FIN)
                 && let Ok(fin) = u64::try_from(start + seen.text.len() as i64)
-                && known
-                    .fin_arrived
-                    .is_none_or(|before| known.in_order() <= before)
             {
-                known.fin_arrived = Some(known.fin_arrived.map_or(fin, |before| before.max(fin)));
+                known.fins_arrived.push(fin);
             }
         }
         if !seen.has(Flags::ACK) {
