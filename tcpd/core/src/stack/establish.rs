@@ -168,7 +168,7 @@ impl<R: Ring> Stack<R> {
         let Some(Slot::SynSent(syn_sent)) = self.endpoints.get(id.key()) else {
             return ControlFlow::Break(DropReason::NoConnection);
         };
-        let agreed = Agreed::of(&tcp.options, syn_sent.shift, syn_sent.timestamps);
+        let agreed = Agreed::of(&tcp.options, syn_sent.ours());
         let timestamps = tcp
             .options
             .timestamps

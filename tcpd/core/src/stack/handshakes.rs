@@ -8,7 +8,7 @@ use crate::stack::{ConnectionOptions, EndpointId, Stack, TcpConfig};
 use crate::tcp::arrives::Step;
 use crate::tcp::buffer::Ring;
 use crate::tcp::drop_reason::DropReason;
-use crate::tcp::endpoint::half_open::{Agreed, HalfOpen};
+use crate::tcp::endpoint::half_open::{Agreed, HalfOpen, Ours};
 use crate::tcp::endpoint::time_wait::TimeWait;
 use crate::tcp::endpoint::{Cause, Changes, EndReason, Pair, State};
 use crate::tcp::timers::Timer;
@@ -98,6 +98,11 @@ impl<R: Ring> Stack<R> {
         shift: Option<u8>,
         iss: SequenceNumber,
     ) -> HalfOpen {
+        let ours = Ours {
+            shift,
+            timestamps: self.config.tcp.timestamps,
+            sack: self.config.tcp.sack,
+        };
         HalfOpen {
             pair,
             iss,
@@ -105,7 +110,7 @@ impl<R: Ring> Stack<R> {
             window: tcp.window,
             // MUST-15: the default for a peer that names none.
             peer_mss: tcp.options.mss.unwrap_or(pair.default_mss()),
-            agreed: Agreed::of(&tcp.options, shift, self.config.tcp.timestamps),
+            agreed: Agreed::of(&tcp.options, ours),
             retransmissions: 0,
             synack_due: true,
             queued: false,

@@ -328,6 +328,7 @@ fn status_of_half_open(id: EndpointId, half: &HalfOpen) -> Status {
         window_scale_peer: half.agreed.send_shift,
         window_scale_own: half.agreed.send_shift.map(|_| half.agreed.receive_shift),
         timestamps: half.agreed.timestamps,
+        sack: half.agreed.sack,
         ts_recent: half.ts_recent,
         created: half.sent_at,
         last_sent: half.sent_at,

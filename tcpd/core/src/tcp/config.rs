@@ -45,6 +45,8 @@ pub struct TcpConfig {
     pub window_scale: bool,
     /// Whether timestamps are offered and accepted (RFC 7323 §3).
     pub timestamps: bool,
+    /// Whether SACK is offered and accepted (RFC 2018): the receiver reports blocks beyond holes and duplicates (RFC 2883).
+    pub sack: bool,
     /// Whether a segment without the agreed timestamps is dropped (RFC 7323 §3.2: SHOULD).
     pub timestamps_required: bool,
     /// Nagle's algorithm for new connections (§3.7.4); a connection's own `nodelay` turns it off.
@@ -81,6 +83,7 @@ impl Default for TcpConfig {
             mss_floor: 88,
             window_scale: true,
             timestamps: true,
+            sack: true,
             timestamps_required: true,
             nagle: Nagle::Minshall,
             fin_wait_2_timeout: Duration::from_secs(60),

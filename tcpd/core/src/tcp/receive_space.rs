@@ -18,10 +18,12 @@
 use crate::wire::SequenceNumber;
 
 pub(crate) mod ranges;
+pub(crate) mod sack;
 #[cfg(test)]
 mod tests;
 
 use ranges::{Inserted, RangeSet};
+use sack::{Blocks, Sack};
 
 /// What has arrived and what may arrive.
 #[derive(Clone, Debug)]
@@ -46,6 +48,8 @@ pub(crate) struct ReceiveSpace {
     pub(crate) urgent: Option<u64>,
     /// Bytes beyond RCV.NXT that stand in the ring already.
     pub(crate) out_of_order: RangeSet,
+    /// What of it, and of duplicates, the next ACK reports.
+    pub(crate) sack: Sack,
 }
 
 impl ReceiveSpace {
@@ -62,6 +66,7 @@ impl ReceiveSpace {
             fin: None,
             urgent: None,
             out_of_order: RangeSet::default(),
+            sack: Sack::default(),
         }
     }
 
@@ -158,9 +163,17 @@ impl ReceiveSpace {
     /// Says whether RCV.NXT moved. A FIN that was remembered is taken in when it is reached.
     pub(crate) fn store(&mut self, start: u64, end: u64, range_limit: usize) -> Stored {
         debug_assert!(start >= self.nxt && end <= self.edge_allowed());
+        if let Some(twice) = self.out_of_order.overlap(start, end)
+            && !self.sack.owes_duplicate()
+        {
+            self.sack.arrived_twice(twice.start, twice.end);
+        }
         if start > self.nxt {
             return match self.out_of_order.insert(start, end, range_limit) {
-                Inserted::Kept => Stored::OutOfOrder,
+                Inserted::Kept => {
+                    self.sack.stored(start, &self.out_of_order);
+                    Stored::OutOfOrder
+                }
                 Inserted::Refused => Stored::Refused,
             };
         }
@@ -171,6 +184,18 @@ impl ReceiveSpace {
         };
         self.adv = self.adv.max(self.nxt);
         Stored::InOrder
+    }
+
+    /// Of a segment's text `start..end` the part left of RCV.NXT has arrived twice (RFC 2883 §4).
+    pub(crate) fn note_old_text(&mut self, start: i64, end: i64) {
+        let known = self.data_end() as i64;
+        self.sack
+            .arrived_twice(start.max(0) as u64, end.min(known).max(0) as u64);
+    }
+
+    /// The SACK blocks for an ACK that is sent now, at most `most`; none when SACK was not agreed.
+    pub(crate) fn take_sack_blocks(&mut self, most: usize) -> Blocks {
+        self.sack.take_blocks(&self.out_of_order, most)
     }
 
     /// Remembers where the peer's FIN stands. The first FIN counts: one elsewhere is refused, as is one below bytes that

@@ -15,6 +15,8 @@ pub(crate) struct Segment<'a> {
     pub(crate) payload: &'a [u8],
     /// Payload bytes of each segment that was on the wire: less than `payload.len()` in a super-segment.
     pub(crate) segment_size: u32,
+    /// Bytes of text that were cut off on the left: they had arrived before.
+    pub(crate) old: u32,
     /// Position of the first byte of `payload` in the receive space; set by the first step, negative for what is old.
     pub(crate) start: i64,
 }
@@ -32,6 +34,7 @@ impl<'a> Segment<'a> {
             timestamps: tcp.options.timestamps,
             payload: tcp.payload,
             segment_size: segment_size.map_or(length, |size| length.min(u32::from(size.max(1)))),
+            old: 0,
             start: 0,
         }
     }
@@ -64,6 +67,7 @@ impl<'a> Segment<'a> {
         let old = (edge as i64 - self.start).clamp(0, self.payload.len() as i64);
         self.payload = &self.payload[old as usize..];
         self.start += old;
+        self.old += old as u32;
     }
 
     /// Cuts off what lies right of `edge`; a FIN goes with it.

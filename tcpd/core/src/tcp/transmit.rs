@@ -3,16 +3,17 @@
 //! Calls, arrivals and timeouts leave intents on a connection. When the device has room, [`next`] turns them into one segment
 //! (or super-segment) at a time, in this order:
 //! 1. a keepalive probe;
-//! 2. a zero-window probe;
-//! 3. the segment that fast retransmit wants;
-//! 4. what was marked to be sent again, and new text, with FIN behind the last byte;
-//! 5. an ACK of its own, if nothing carried it.
+//! 2. an ACK with SACK blocks;
+//! 3. a zero-window probe;
+//! 4. the segment that fast retransmit wants;
+//! 5. what was marked to be sent again, and new text, with FIN behind the last byte;
+//! 6. an ACK of its own, if nothing carried it.
 
 use crate::tcp::buffer::Ring;
 use crate::tcp::endpoint::connection::{Connection, Timed};
 use crate::tcp::endpoint::{Context, State};
 use crate::tcp::timers::Timer;
-use crate::wire::{Flags, SequenceNumber, Timestamps};
+use crate::wire::{Flags, SackBlocks, SequenceNumber, Timestamps};
 
 mod nagle;
 mod probes;
@@ -31,6 +32,8 @@ pub(crate) struct Outgoing {
     pub(crate) flags: Flags,
     pub(crate) window: u16,
     pub(crate) timestamps: Option<Timestamps>,
+    /// What stands beyond a hole, and what came twice: on ACKs of their own only.
+    pub(crate) sack: SackBlocks,
     /// Counts with URG.
     pub(crate) urgent_pointer: u16,
     /// Position of the first byte of text in the send ring.
@@ -64,6 +67,12 @@ pub(crate) fn next<R: Ring>(conn: &mut Connection<R>, cx: &mut Context<'_>) -> O
     }
     if std::mem::take(&mut conn.intents.keep_alive) {
         return Some(probes::keep_alive(conn, cx));
+    }
+    // RFC 2018 §4: blocks have room on an ACK of its own alone, and one with text is no duplicate (RFC 5681 §2); so it goes ahead of text.
+    if conn.receive.sack.has_news(&conn.receive.out_of_order)
+        && let Some(out) = acknowledgment(conn, cx)
+    {
+        return Some(out);
     }
     if std::mem::take(&mut conn.intents.probe)
         && let Some(text) = probes::zero_window(conn)
@@ -154,9 +163,25 @@ fn acknowledgment<R: Ring>(conn: &mut Connection<R>, cx: &mut Context<'_>) -> Op
     }
     let more = conn.intents.duplicate_acks.saturating_sub(1);
     let position = conn.send.textless_position();
-    let out = segment(conn, position, Flags::NONE, cx);
+    let mut out = segment(conn, position, Flags::NONE, cx);
+    out.sack = sack_blocks(conn);
     conn.intents.duplicate_acks = more;
     Some(out)
+}
+
+/// RFC 2018 §3: four blocks fit, or three beside timestamps.
+fn sack_blocks<R: Ring>(conn: &mut Connection<R>) -> SackBlocks {
+    let most = if conn.timestamps.is_some() {
+        SackBlocks::MAX - 1
+    } else {
+        SackBlocks::MAX
+    };
+    let mut blocks = SackBlocks::default();
+    for range in conn.receive.take_sack_blocks(most).iter() {
+        let edges = [range.start, range.end].map(|edge| conn.receive.sequence_of(edge));
+        blocks.push(edges[0], edges[1]);
+    }
+    blocks
 }
 
 /// A segment without text at `position`. Every segment acknowledges (§3.10.7.4) and tells the window.
@@ -186,6 +211,7 @@ fn segment<R: Ring>(
             value: state.value(cx.now),
             echo: state.recent,
         }),
+        sack: SackBlocks::default(),
         urgent_pointer: urgent_pointer.unwrap_or(0),
         position,
         length: 0,

@@ -83,6 +83,7 @@ const STACK: &[(&str, Apply)] = &[
     ("timestamps", |c, v| {
         set(&mut c.tcp.timestamps, v.parse().ok())
     }),
+    ("sack", |c, v| set(&mut c.tcp.sack, v.parse().ok())),
     ("timestamps_required", |c, v| {
         set(&mut c.tcp.timestamps_required, v.parse().ok())
     }),

@@ -137,6 +137,7 @@ impl<R: Ring> Stack<R> {
             finishing: false,
             shift: offered_shift(&options.connection, &self.config.tcp),
             timestamps: self.config.tcp.timestamps,
+            sack: self.config.tcp.sack,
             ts_offset: self.initial.timestamp_offset(&flow),
             retransmissions: 0,
             syn_due: quiet_until.is_none(),

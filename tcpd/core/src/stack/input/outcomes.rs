@@ -57,6 +57,7 @@ impl<R: Ring> Stack<R> {
         let mut state = open.state();
         cx.transition(&mut state, State::SynReceived, Cause::SynArrived);
         half.agreed.timestamps &= open.timestamps;
+        half.agreed.sack &= open.sack;
         half.ts_offset = open.ts_offset;
         open.crossed = Some(half);
         open.syn_due = true;

@@ -30,6 +30,7 @@ impl<R: Ring> Stack<R> {
             urgent_pointer: out.urgent_pointer,
             options: TcpOptions {
                 timestamps: out.timestamps,
+                sack: out.sack,
                 ..TcpOptions::default()
             },
             ..TcpSegment::default()
@@ -82,6 +83,7 @@ impl<R: Ring> Stack<R> {
             window: window as u16,
             options: TcpOptions {
                 mss: Some(offered_mss(&half.pair, options, mtu)),
+                sack_permitted: half.agreed.sack,
                 window_scale: half.agreed.send_shift.map(|_| half.agreed.receive_shift),
                 timestamps: half.agreed.timestamps.then(|| Timestamps {
                     value: timestamp_value(half.ts_offset, now),
@@ -112,6 +114,7 @@ impl<R: Ring> Stack<R> {
             options: TcpOptions {
                 // RFC 9293 §3.7.1 SHLD-5, MAY-3: on every SYN, also where it says the default.
                 mss: Some(offered_mss(&pair, &options, u32::from(self.config.mtu))),
+                sack_permitted: open.sack,
                 window_scale: open.shift,
                 timestamps: open.timestamps.then(|| Timestamps {
                     value: timestamp_value(open.ts_offset, now),

@@ -33,6 +33,8 @@ pub(crate) fn check<R: Ring>(
         conn.finish(EndReason::Aborted, Cause::DataAfterClose, cx);
         return ControlFlow::Break(DropReason::DataAfterClose);
     }
+    conn.receive
+        .note_old_text(seg.start - i64::from(seg.old), seg.start);
     note_fin(conn, seg);
     if seg.payload.is_empty() {
         return ControlFlow::Continue(());
@@ -101,7 +103,9 @@ fn store<R: Ring>(conn: &mut Connection<R>, seg: &Segment<'_>, cx: &mut Context<
 /// that fills a hole is acknowledged at once (RFC 5681 §4.2).
 fn acknowledge_in_order<R: Ring>(conn: &mut Connection<R>, had_hole: bool, cx: &mut Context<'_>) {
     let unacknowledged = conn.receive.nxt - conn.acked_to;
-    if had_hole || unacknowledged >= 2 * u64::from(conn.receive.full_size) {
+    // RFC 2883 §4: the peer sent something for nothing, and should know soon.
+    let twice = conn.receive.sack.owes_duplicate();
+    if had_hole || twice || unacknowledged >= 2 * u64::from(conn.receive.full_size) {
         conn.intents.ack = true;
     } else {
         timeouts::start_delayed_ack(conn, cx);

@@ -107,6 +107,8 @@ pub struct Status {
     pub window_scale_own: Option<u8>,
     /// Whether timestamps were agreed.
     pub timestamps: bool,
+    /// Whether SACK was agreed.
+    pub sack: bool,
     /// TS.Recent.
     pub ts_recent: u32,
     /// Timers that run, and when they go off.
@@ -216,6 +218,7 @@ impl Status {
             window_scale_peer: None,
             window_scale_own: None,
             timestamps: false,
+            sack: false,
             ts_recent: 0,
             timers: Vec::new(),
             out_of_order: Vec::new(),
@@ -293,6 +296,7 @@ impl Status {
             window_scale_peer: conn.agreed.send_shift,
             window_scale_own: conn.agreed.send_shift.map(|_| conn.agreed.receive_shift),
             timestamps: conn.timestamps.is_some(),
+            sack: conn.agreed.sack,
             ts_recent: conn.timestamps.map_or(0, |state| state.recent),
             timers: Timer::ALL
                 .into_iter()

@@ -184,6 +184,8 @@ impl<R: Ring> Connection<R> {
         }
         let capacity = opening.rings.receive.capacity();
         let shift = opening.agreed.receive_shift();
+        let mut receive = ReceiveSpace::new(opening.irs, capacity, shift, syn_window(capacity));
+        receive.sack.permitted = opening.agreed.sack;
         Self {
             state: opening.state,
             flow_label: opening.flow_label,
@@ -191,7 +193,7 @@ impl<R: Ring> Connection<R> {
             owner: opening.owner,
             end: None,
             send: SendSpace::new(opening.iss, opening.agreed.send_shift.unwrap_or(0), mss),
-            receive: ReceiveSpace::new(opening.irs, capacity, shift, syn_window(capacity)),
+            receive,
             intents: Intents::default(),
             acked_to: 0,
             timestamps: opening.timestamps,

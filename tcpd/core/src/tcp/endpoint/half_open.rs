@@ -37,6 +37,17 @@ pub(crate) struct HalfOpen {
 
 const _: () = assert!(size_of::<HalfOpen>() <= 96, "floods make many of these");
 
+/// What we offer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Ours {
+    /// Our window shift, unless scaling is off.
+    pub(crate) shift: Option<u8>,
+    /// Timestamps.
+    pub(crate) timestamps: bool,
+    /// SACK-permitted.
+    pub(crate) sack: bool,
+}
+
 /// The options both sides have agreed on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub(crate) struct Agreed {
@@ -46,18 +57,22 @@ pub(crate) struct Agreed {
     pub(crate) receive_shift: u8,
     /// Timestamps (RFC 7323 §3.2).
     pub(crate) timestamps: bool,
+    /// SACK (RFC 2018 §2).
+    pub(crate) sack: bool,
 }
 
 impl Agreed {
     /// What the peer's options and our offer come to.
-    pub(crate) fn of(theirs: &TcpOptions, our_shift: Option<u8>, our_timestamps: bool) -> Self {
+    pub(crate) fn of(theirs: &TcpOptions, ours: Ours) -> Self {
+        let our_shift = ours.shift;
         Self {
             // RFC 7323 §2.3: a shift above 14 counts as 14.
             send_shift: our_shift
                 .and(theirs.window_scale)
                 .map(|shift| shift.min(14)),
             receive_shift: our_shift.unwrap_or(0),
-            timestamps: our_timestamps && theirs.timestamps.is_some(),
+            timestamps: ours.timestamps && theirs.timestamps.is_some(),
+            sack: ours.sack && theirs.sack_permitted,
         }
     }
 

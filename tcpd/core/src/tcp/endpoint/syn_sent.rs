@@ -2,7 +2,7 @@
 
 use crate::tcp::config::ConnectionOptions;
 use crate::tcp::endpoint::connection::Rings;
-use crate::tcp::endpoint::half_open::HalfOpen;
+use crate::tcp::endpoint::half_open::{HalfOpen, Ours};
 use crate::tcp::endpoint::{Changes, EndReason, Owner, Pair, State};
 use crate::time::Instant;
 use crate::wire::SequenceNumber;
@@ -31,6 +31,8 @@ pub(crate) struct SynSent<R> {
     /// The shift offered, unless scaling is off.
     pub(crate) shift: Option<u8>,
     pub(crate) timestamps: bool,
+    /// SACK-permitted was offered.
+    pub(crate) sack: bool,
     pub(crate) ts_offset: u32,
     /// How often SYN was sent again after a timeout.
     pub(crate) retransmissions: u8,
@@ -59,6 +61,15 @@ pub(crate) struct SynSent<R> {
 }
 
 impl<R> SynSent<R> {
+    /// What our SYN offers.
+    pub(crate) fn ours(&self) -> Ours {
+        Ours {
+            shift: self.shift,
+            timestamps: self.timestamps,
+            sack: self.sack,
+        }
+    }
+
     pub(crate) fn owner(&self) -> Owner {
         if self.released {
             Owner::Nobody

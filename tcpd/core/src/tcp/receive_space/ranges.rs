@@ -45,6 +45,23 @@ impl RangeSet {
         self.ranges.last().map(|range| range.end)
     }
 
+    /// The range in which `position` lies.
+    pub(crate) fn containing(&self, position: u64) -> Option<Range> {
+        let after = self.ranges.partition_point(|range| range.start <= position);
+        let range = self.ranges[..after].last()?;
+        (position < range.end).then_some(*range)
+    }
+
+    /// The first of the bytes `start..end` that are in the set already, as far as they hang together.
+    pub(crate) fn overlap(&self, start: u64, end: u64) -> Option<Range> {
+        let first = self.ranges.partition_point(|range| range.end <= start);
+        let range = self.ranges.get(first).filter(|range| range.start < end)?;
+        Some(Range {
+            start: range.start.max(start),
+            end: range.end.min(end),
+        })
+    }
+
     /// Bytes in all ranges.
     #[cfg(test)]
     pub(crate) fn bytes(&self) -> u64 {
