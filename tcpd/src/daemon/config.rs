@@ -165,6 +165,7 @@ pub struct Tcp {
     pub send_max: u32,
     pub window_scale: bool,
     pub timestamps: bool,
+    pub sack: bool,
     pub timestamps_required: bool,
     pub nagle: bool,
     #[serde(deserialize_with = "port_range")]

@@ -138,7 +138,7 @@ fn options(status: &Status) -> OptionsStatus {
         window_scale_send: status.window_scale_peer,
         window_scale_receive: status.window_scale_own,
         timestamps: status.timestamps,
-        sack: false,
+        sack: status.sack,
         nodelay: status.options.nodelay,
         keepalive_idle_s: keepalive.map(|keepalive| seconds(keepalive.idle)),
         keepalive_interval_s: keepalive.map(|keepalive| seconds(keepalive.interval)),

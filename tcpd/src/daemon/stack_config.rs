@@ -38,6 +38,7 @@ pub(crate) fn stack_config(config: &Config, mtu: u16) -> StackConfig {
             mss_floor: tcp.mss_floor,
             window_scale: tcp.window_scale,
             timestamps: tcp.timestamps,
+            sack: tcp.sack,
             nagle: if tcp.nagle {
                 Nagle::Minshall
             } else {

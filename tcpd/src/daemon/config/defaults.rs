@@ -53,6 +53,7 @@ impl Default for Config {
                 send_max: 4 << 20,
                 window_scale: true,
                 timestamps: true,
+                sack: true,
                 timestamps_required: true,
                 nagle: true,
                 ephemeral_ports: PortRange {
