@@ -37,6 +37,7 @@ fn different() -> Config {
         &mut tcp.rfc1337,
         &mut tcp.window_scale,
         &mut tcp.timestamps,
+        &mut tcp.sack,
         &mut tcp.timestamps_required,
         &mut tcp.nagle,
     ] {
