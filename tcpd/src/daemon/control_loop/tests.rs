@@ -287,6 +287,18 @@ impl Client {
         self.say_bytes(&request.encode(number));
     }
 
+    /// Why its session ends, when that is the next it hears from a loop that turns no more.
+    fn last_word(&self) -> libtcpclient::protocol::Failure {
+        let mut buffer = vec![0; MAX_MESSAGE];
+        let Ok(Received::Message(length)) = self.socket.recv(&mut buffer) else {
+            panic!("no last word")
+        };
+        match FromDaemon::decode(&buffer[..length]) {
+            Ok(FromDaemon::Event(Event::SessionEnding(failure))) => failure,
+            other => panic!("not the last word: {other:?}"),
+        }
+    }
+
     fn say_bytes(&self, bytes: &[u8]) {
         self.socket.try_send(bytes).expect("room");
     }

@@ -58,21 +58,13 @@ fn at_the_end_every_session_hears_it_and_the_sockets_file_is_gone() {
     let path = t.control.config.control.socket.clone();
     t.control.finish(Some(0));
     assert!(!path.exists());
-    let mut buffer = vec![0; MAX_MESSAGE];
-    let Ok(Received::Message(length)) = client.socket.recv(&mut buffer) else {
-        panic!("no last word")
-    };
-    let Ok(FromDaemon::Event(Event::SessionEnding(failure))) =
-        FromDaemon::decode(&buffer[..length])
-    else {
-        panic!()
-    };
+    let failure = client.last_word();
     assert_eq!(
         (failure.code, failure.detail.as_str()),
         (ErrorCode::Draining, "the daemon has stopped")
     );
     assert_eq!(
-        client.socket.recv(&mut buffer).expect("the end"),
+        client.socket.recv(&mut [0]).expect("the end"),
         Received::End
     );
 }
