@@ -107,14 +107,14 @@ pub enum Command {
     /// Have the daemon read its configuration again: all of it counts then, or nothing
     ///
     /// Services are added, changed and removed, and the limits and policies that need no restart change; connections are
-    /// not touched. A configuration that is wrong, or that changes what needs a restart, is refused as a whole, and the
+    /// not touched. A port passes from one service to another in two reloads. A configuration that is wrong, or that changes what needs a restart, is refused as a whole, and the
     /// refusal says why. For root and the group `tcpd`. SIGHUP does the same, and the log has the answer.
     Reload(Reload),
 
     /// Have the daemon take nothing new, and end when nothing is left
     ///
     /// Connections and workers go on until they end by themselves, at most for the grace; what is left then is reset.
-    /// tcpctl tells what is left and goes on telling until the daemon has ended, unless --no-wait is given. For root and
+    /// tcpctl says how many connections are left and waits until the daemon has ended, unless --no-wait is given. For root and
     /// the group `tcpd`.
     Drain(Drain),
 

@@ -5,7 +5,11 @@ use std::process::Command;
 use anyhow::{Context, bail};
 
 /// Test targets that hold snapshots.
-const TARGETS: [(&str, &str); 2] = [("tcpd-core", "matrix"), ("tcpctl", "commands")];
+const TARGETS: [(&str, &str); 3] = [
+    ("tcpd-core", "matrix"),
+    ("tcpd", "scenario"),
+    ("tcpctl", "commands"),
+];
 
 /// Runs each target with leave to write.
 pub(crate) fn run() -> anyhow::Result<()> {

@@ -18,13 +18,15 @@ pub(super) fn run(mut control: Control, options: &Drain) -> Result<String, Failu
     let draining = control.drain(grace)?;
     let most = duration(draining.grace_ms.saturating_mul(1_000));
     // With nothing left the daemon may be gone before it can say so.
-    let left = control.daemon_status().map_or(0, |status| {
+    let left = control.daemon_status().map_or(String::new(), |status| {
         let all = status.connections.iter();
-        all.filter(|(state, _)| **state != TcpState::TimeWait)
+        let left: u64 = all
+            .filter(|(state, _)| **state != TcpState::TimeWait)
             .map(|(_, count)| count)
-            .sum()
+            .sum();
+        format!("; connections left: {left}")
     });
-    let begun = format!("nothing new is accepted; connections left: {left}, at most {most}\n");
+    let begun = format!("nothing new is accepted, for at most {most}{left}\n");
     if options.no_wait {
         return Ok(begun);
     }

@@ -4,7 +4,9 @@ use std::fs::File;
 use std::io::Read;
 use std::process::Stdio;
 
-use libtcpclient::protocol::status::{ConnectionStatus, Draining, Reloaded, TcpState};
+use libtcpclient::protocol::status::{
+    ConnectionStatus, DaemonStatus, Draining, Reloaded, TcpState,
+};
 use libtcpclient::protocol::{ErrorCode, Filter, Json, Reply, Request};
 use serde_json::Value;
 
@@ -361,15 +363,40 @@ fn drain_says_what_is_left_and_waits_for_the_end() {
         }
         _ => Answer::Die,
     };
-    let daemon = FakeDaemon::new(answer);
+    let daemon = FakeDaemon::new(move |request: &Request| match request {
+        Request::DaemonStatus => {
+            let connections = [(TcpState::Established, 2), (TcpState::TimeWait, 3)];
+            let status = DaemonStatus {
+                version: "0.1.0".to_owned(),
+                protocol_version: 2,
+                pid: 4242,
+                uptime_ms: 1,
+                interface: "tcpd0".to_owned(),
+                mtu_bytes: 1500,
+                offload: true,
+                addresses: Vec::new(),
+                stack_threads: 1,
+                sessions: 1,
+                listeners: 0,
+                connections: connections.into(),
+                spawner_pid: None,
+                spawner_restarts: 0,
+                lost_log_lines: 0,
+                draining: true,
+                config_file: None,
+            };
+            Reply::Status(Json::of(&status).expect("JSON")).into()
+        }
+        other => answer(other),
+    });
     assert_eq!(
         tcpctl(&daemon.socket(), &["drain", "--no-wait"]).worked(),
-        "nothing new is accepted; connections left: 0, at most 10 s\n"
+        "nothing new is accepted, for at most 10 s; connections left: 2\n"
     );
     let daemon = FakeDaemon::new(answer);
     assert_eq!(
         tcpctl(&daemon.socket(), &["drain", "--grace", "60"]).worked(),
-        "nothing new is accepted; connections left: 0, at most 1 min\nthe daemon is gone\n"
+        "nothing new is accepted, for at most 1 min\nthe daemon is gone\n"
     );
     assert_eq!(
         daemon.requests()[0],

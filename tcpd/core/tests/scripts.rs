@@ -51,7 +51,7 @@ fn run(path: &Path) -> Result<(), String> {
 
 /// "Document section …: sentence".
 fn cites_a_rule(title: &str) -> bool {
-    let known = ["RFC ", "design §", "tcp-requirements §", "draft-"];
+    let known = ["RFC ", "tcpd: ", "tcpd (", "draft-"];
     known.iter().any(|start| title.starts_with(start)) && title.contains(": ")
 }
 

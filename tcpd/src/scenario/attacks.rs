@@ -130,7 +130,8 @@ pub(super) const SYN_FLOOD_COOKIES: Scenario = Scenario {
     title: "a flood of SYNs fills the table of half-open entries; a good client gets in by a cookie",
     rfc: "RFC 4987 §3.6",
     about: "Each forged SYN costs an entry that waits for an ACK which never comes. When the table is full, the SYN-ACK itself becomes the memory: its initial sequence \
-            number holds the client's MSS and window scale, and a keyed hash of who is connecting. Nothing is kept until the ACK brings it back. Try --set \
+            number holds, in its low 23 bits, the client's MSS (rounded down), window scale and SACK, and a keyed hash of who is connecting. \
+            Timestamps need no bit: the ACK brings them along. Nothing is kept until then. Try --set \
             syn_cookies=false.",
     settings: &[Own {
         name: "flood",
@@ -189,6 +190,7 @@ fn syn_flood(stage: &mut Stage) -> Played {
     let kept = status.is_some_and(|status| {
         status.timestamps == asked.timestamps
             && status.window_scale_peer.is_some() == asked.window_scale
+            && status.sack == asked.sack
     });
     stage.check(kept, "all options survive the cookie")?;
     stage.send(client, 10)?;
@@ -211,7 +213,7 @@ fn syn_flood(stage: &mut Stage) -> Played {
 
 fn by_cookie(stage: &mut Stage) -> Played {
     stage.line(Left, "S 100(0)", (SynSent, Listen), "A SYN as any other. The table is full, so no entry is made: the server is still in LISTEN for this pair.", "RFC 4987 §3.6")?;
-    stage.line(Right, "S. 300(0) ack 101", (Established, Listen), "The cookie is the initial sequence number. It can be computed again from the ACK that answers it, and from nothing else.", "RFC 4987 §3.6")?;
+    stage.line(Right, "S. 300(0) ack 101", (Established, Listen), "The cookie is the initial sequence number. It can be computed again from the ACK that answers it and the server's secret.", "RFC 4987 §3.6")?;
     stage.line(Left, ". 101(0) ack 301", (Established, Established), "The ACK brings the cookie back: it fits this pair and this minute, so the connection is made now, with all its options.", "RFC 4987 §3.6")
 }
 

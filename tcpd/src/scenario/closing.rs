@@ -108,9 +108,9 @@ fn fin_ack_merged(stage: &mut Stage) -> Played {
         Right,
         "F. 301(0) ack 102",
         (TimeWait, LastAck),
-        "FIN and ACK in one segment: its ACK leads to FIN-WAIT-2 and its FIN at once to TIME-WAIT, step by step. The figure has an \
-         arrow of its own for that.",
-        "RFC 9293 §3.10.7.4, fifth and eighth step",
+        "FIN and ACK in one segment: its ACK leads to FIN-WAIT-2 and its FIN at once to TIME-WAIT, step by step. Figure 5 \
+         leaves the arrow from FIN-WAIT-1 to TIME-WAIT out; its note 2 names it.",
+        "RFC 9293 §3.10.7.4, fifth and eighth step; §3.3.2",
     )?;
     stage.line(
         Left,

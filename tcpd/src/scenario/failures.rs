@@ -200,7 +200,7 @@ fn keepalive(stage: &mut Stage) -> Played {
         "R 101(0)",
         Closed,
         "A RST for a peer that might be there after all.",
-        "RFC 9293 §3.10.8",
+        "tcpd, as Linux",
     )?;
     let reading = stage.read(client)?;
     stage.check(

@@ -286,7 +286,7 @@ fn badge(out: &mut Picture, (x, y): (f64, f64), end: End) {
 /// The arrows as text, a line each.
 pub(super) fn table() -> String {
     let mut text = String::from(
-        "The arrows of RFC 9293, figure 5 (tcpd scenario fsm --svg FILE draws them):\n",
+        "The arrows of RFC 9293, figure 5, of its notes, and of RFC 6191 (tcpd scenario fsm --svg FILE draws them):\n",
     );
     for (from, to) in ARROWS {
         let words = EDGES.iter().find(|edge| (edge.from, edge.to) == (from, to));

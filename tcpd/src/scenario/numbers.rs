@@ -123,6 +123,9 @@ impl Numbers {
             if let Some(shift) = tcp.options.window_scale {
                 text += &format!(" wscale {shift}");
             }
+            if tcp.options.sack_permitted {
+                text += " sackOK";
+            }
             if tcp.options.timestamps.is_some() {
                 text += " ts";
             }

@@ -269,7 +269,8 @@ fn isn_over_time(stage: &mut Stage) -> Played {
     }
     let other = refused(stage, CLIENT_PORT + 1, |_, iss| {
         Ok(format!(
-            "Another port at the same time: {}, {} away. The hash is another one, so nobody who sees this number can tell that of the other pair.",
+            "From port {} a moment later: {}, {} away. The hash is another one, so nobody who sees this number can tell that of the other pair.",
+            CLIENT_PORT + 1,
             iss,
             iss.wrapping_sub(before.0)
         ))

@@ -98,7 +98,13 @@ fn mss_negotiation(stage: &mut Stage) -> Played {
             format!("The least of {limit}, less {options} bytes of options that ride in each header: {size}."),
             "RFC 9293 §3.7.1 (MUST-16)",
         )?;
-        stage.line(from, "P.", states, "The rest.", "RFC 9293 §3.7.4")?;
+        stage.line(
+            from,
+            "P.",
+            states,
+            "The rest, at once: only an earlier short segment would make it wait (Nagle's rule as Minshall has it).",
+            "RFC 9293 §3.7.4, A.3",
+        )?;
         stage.line(
             from.other(),
             ".",

@@ -184,7 +184,7 @@ pub(super) const TIME_WAIT_PORT_IN_USE: Scenario = Scenario {
     title: "a server that closed first cannot listen on its port again, unless it asks for reuse",
     rfc: "RFC 9293 §3.10.1, §3.6.1",
     about: "\"Address already in use\" after a restart: the old server closed its connections itself, so their TIME-WAIT pairs are on its side and \
-            hold the port. A listener that asks for reuse (SO_REUSEADDR) may share it with them: new connections are told from old ones by \
+            hold the port. A listener that asks for reuse (SO_REUSEADDR) may share it with them, if the old one had asked for it, too: new connections are told from old ones by \
             the peer's socket.",
     settings: &[],
     preset: &[],
@@ -219,7 +219,7 @@ fn port_in_use(stage: &mut Stage) -> Played {
         "RFC 9293 §3.10.1",
     );
     let listener = stage.listen_with(Right, shared)?;
-    stage.say("Asking for reuse, it may share the port with pairs in TIME-WAIT (never with another listener).", "as SO_REUSEADDR has it");
+    stage.say("Asking for reuse, as the first one did, it may share the port with pairs in TIME-WAIT (never with another listener).", "as SO_REUSEADDR has it");
     let now = stage.now();
     stage.stack(Right).close_listener(now, listener);
     stage.happens(Right, "the server stops again", TimeWait)?;
@@ -348,7 +348,7 @@ fn reuse(stage: &mut Stage) -> Played {
             ". 302(0) ack 102",
             (Closed, TimeWait),
             "So it gets an ACK that says where the old connection ended.",
-            "RFC 6191 §2",
+            "RFC 9293 §3.10.7.4, fourth step (RFC 6191 §2 would be silent)",
         )?;
         stage.line(
             Left,

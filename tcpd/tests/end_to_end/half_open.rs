@@ -1,4 +1,4 @@
-//! One side has forgotten a connection without a word, the other learns of it (RFC 9293 §3.5.1, figures 9 to 11). How tcpd's side
+//! One side has forgotten a connection without a word, the other learns of it (RFC 9293 §3.5.1, figures 9 and 10). How tcpd's side
 //! forgets stands in `restart.rs`; here it is the kernel's.
 
 use std::io::{ErrorKind, Read, Write};

@@ -135,7 +135,7 @@ fn the_kernel_finds_out_that_the_daemon_has_forgotten_their_connection() {
     });
 }
 
-/// RFC 9293 §3.5.1, figure 11: text for a connection that is not known is answered with a reset.
+/// RFC 9293 §3.5.1, figure 10: text for a connection that is not known is answered with a reset.
 #[test]
 fn text_for_the_connection_of_a_daemon_that_was_killed_is_answered_with_a_reset() {
     in_namespace(|| {

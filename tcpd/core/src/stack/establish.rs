@@ -66,7 +66,8 @@ impl<R: Ring> Stack<R> {
             return ControlFlow::Break(DropReason::NoConnection);
         };
         self.forget_time_wait(now, id);
-        let rtt = (half.retransmissions == 0).then(|| now.duration_since(half.sent_at));
+        // RFC 9293 §3.8.1 MUST-18 (Karn): of a SYN-ACK that went out more than once nobody knows which one is acknowledged.
+        let rtt = (!half.sent_again()).then(|| now.duration_since(half.sent_at));
         self.establish_half_open(now, id, &half, &options, rtt, seg)
     }
 
@@ -125,7 +126,7 @@ impl<R: Ring> Stack<R> {
             timestamps: half.timestamp_state(now),
             peer_mss: half.peer_mss,
             rtt,
-            syn_was_lost: half.retransmissions > 0,
+            syn_was_lost: half.sent_again(),
             owner: Owner::Listener(listener_id),
             tag: options.tag,
             reuse: options.reuse,

@@ -1,4 +1,5 @@
-//! Events towards the owner: coalesced, so that the queue never holds more than one a living endpoint.
+//! Events towards the owner: coalesced, so that the queue never holds more than one a living endpoint, and one for each
+//! that is gone since the last poll.
 
 use std::collections::VecDeque;
 

@@ -112,6 +112,7 @@ impl<R: Ring> Stack<R> {
             peer_mss: tcp.options.mss.unwrap_or(pair.default_mss()),
             agreed: Agreed::of(&tcp.options, ours),
             retransmissions: 0,
+            answered_again: false,
             synack_due: true,
             queued: false,
             fin_sent: false,
@@ -143,7 +144,7 @@ impl<R: Ring> Stack<R> {
         self.settle(now, id);
     }
 
-    /// Without cookies the oldest make way: a flood costs its own entries first.
+    /// Without cookies, or for a pair that leaves TIME-WAIT, the oldest make way: a flood costs its own entries first.
     fn evict_half_open(&mut self, now: Instant) {
         while self.half_open.len() >= self.config.limits.half_open.max(1) {
             let endpoints = &self.endpoints;

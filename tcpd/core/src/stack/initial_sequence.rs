@@ -55,10 +55,5 @@ impl InitialSequence {
     }
 }
 
-/// TSval at `now`: milliseconds plus the pair's offset (RFC 7323 §5.4: between 1 ms and 1 s a tick).
-pub fn timestamp_value(now: Instant, offset: u32) -> u32 {
-    (now.as_millis() as u32).wrapping_add(offset)
-}
-
 #[cfg(test)]
 mod tests;

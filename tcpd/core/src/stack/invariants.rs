@@ -4,7 +4,7 @@
 //! | shape | flow table | port table | wheel | gauge |
 //! |---|---|---|---|---|
 //! | listener | – | listener table | – | – |
-//! | active open | yes | yes | yes | connections |
+//! | active open | yes | yes | yes | connections, orphans |
 //! | half-open entry | yes | – | yes | half-open, its listener's |
 //! | connection | yes | yes | as its timers say | connections, orphans |
 //! | TIME-WAIT | yes | yes | yes | TIME-WAIT |

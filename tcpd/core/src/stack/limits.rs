@@ -1,4 +1,4 @@
-//! Limits that make way for the newest: the oldest half-open entry or TIME-WAIT goes when there are too many.
+//! Limits that make way for the newest: the oldest half-open entry, TIME-WAIT or orphan goes when there are too many.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;

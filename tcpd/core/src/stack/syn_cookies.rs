@@ -11,8 +11,8 @@
 //! +-----------------+-----+-------+-+-----------------------------+
 //! ```
 //!
-//! * **window**: the upper bits of the 4 µs clock, one step each 33.6 s. So a pair's ISS still grows from window to window, and
-//!   cookies and ordinary ISNs of one pair follow each other.
+//! * **window**: the upper bits of the 4 µs clock, one step each 33.6 s. So a pair's ISS still grows from window to window;
+//!   within one, a cookie may stand below an ordinary ISN or an earlier cookie.
 //! * **MSS**: the largest entry of [`MSS`] that is not above the peer's option. **shift**: the peer's window shift, 15 for none.
 //!   **S**: SACK-permitted.
 //! * **MAC**: SipHash-2-4 over the pair, the peer's ISN, the window and the bits before it, with a secret of its own.
@@ -25,6 +25,9 @@
 //! options are valid among 2³² numbers). A cookie is good for its window and the next, 33.6 s to 67.1 s; for no other pair and no other ISN of
 //! the peer; and only while the listener remembers that it sent cookies lately. At other times an ACK to a listener is answered with
 //! RST as ever.
+//!
+//! *What does not*: who has seen the ACK with a cookie can send it again within its life, and gets a connection if the first one is over
+//! and did not leave the pair in TIME-WAIT.
 //!
 //! *What it costs*: nothing is kept, so SYN-ACK goes out once for each SYN (amplification 1) and its loss is the peer's to notice; its
 //! round trip is not measured.

@@ -1,4 +1,4 @@
-//! A rate limit as a value: for echo replies, ICMP errors, resets, challenge ACKs.
+//! A rate limit as a value: for echo replies, ICMP errors, resets.
 
 use std::time::Duration;
 

@@ -249,7 +249,7 @@ pub(crate) struct Context<'a> {
 }
 
 impl Context<'_> {
-    /// The one place where states change: checks the arrow against figure 5, counts it, reports it. A forbidden arrow is a
+    /// The one place where states change (but TIME-WAIT's end, whose slot is gone by then: the stack counts it itself): checks the arrow against figure 5, counts it, reports it. A forbidden arrow is a
     /// bug: it panics in tests and simulations; a running daemon counts it and serves its other connections.
     pub(crate) fn transition(&mut self, state: &mut State, to: State, why: Cause) {
         let from = *state;
@@ -308,7 +308,7 @@ impl TimestampState {
     }
 }
 
-/// The timestamp clock with `offset`, in milliseconds.
+/// TSval at `now`: milliseconds plus the pair's offset (RFC 7323 §5.4: between 1 ms and 1 s a tick).
 pub(crate) fn timestamp_value(offset: u32, now: Instant) -> u32 {
     (now.as_millis() as u32).wrapping_add(offset)
 }

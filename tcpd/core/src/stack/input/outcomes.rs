@@ -150,7 +150,7 @@ impl<R: Ring> Stack<R> {
                     self.acknowledge_in_time_wait(now, id);
                     return ControlFlow::Break(DropReason::SynChallenged);
                 };
-                if self.listener_is_full(listener) {
+                if self.turns_away(listener) {
                     return ControlFlow::Break(DropReason::ListenQueueFull);
                 }
                 self.reopen(now, id, listener, tcp)
@@ -158,8 +158,15 @@ impl<R: Ring> Stack<R> {
         }
     }
 
-    fn listener_is_full(&self, id: EndpointId) -> bool {
-        matches!(self.endpoints.get(id.key()), Some(Slot::Listener(listener)) if listener.is_full())
+    /// Whether the queue of a listener is full; it counts whom it turns away.
+    fn turns_away(&mut self, id: EndpointId) -> bool {
+        match self.endpoints.get_mut(id.key()) {
+            Some(Slot::Listener(listener)) if listener.is_full() => {
+                listener.refused += 1;
+                true
+            }
+            _ => false,
+        }
     }
 
     fn acknowledge_in_time_wait(&mut self, now: Instant, id: EndpointId) {

@@ -33,6 +33,7 @@ pub(crate) fn check(
     let syn_alone = seg.has(Flags::SYN) && !seg.flags.intersects(Flags::ACK | Flags::RST);
     if syn_alone && seg.seq == half.irs {
         half.synack_due = true;
+        half.answered_again = true;
         return ControlFlow::Break(DropReason::DuplicateSyn);
     }
     // The SYN-ACK of a simultaneous open lies one left of RCV.NXT; its ACK completes the handshake (RFC 9293 appendix A.2). Who was
@@ -74,7 +75,8 @@ pub(crate) fn check(
         challenge(half, window, cx);
         return ControlFlow::Break(DropReason::ResetChallenged);
     }
-    // Fourth, the SYN bit: a different SYN is challenged (RFC 5961 §4.2).
+    // Fourth, the SYN bit: RFC 9293 has a passive open go back to LISTEN; a different SYN is challenged as RFC 5961 §4.2 does in
+    // synchronised states, so that a forged one ends no handshake.
     if seg.has(Flags::SYN) && !crossing {
         challenge(half, window, cx);
         return ControlFlow::Break(DropReason::SynChallenged);

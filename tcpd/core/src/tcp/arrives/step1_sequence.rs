@@ -116,7 +116,10 @@ fn refuse<R: Ring>(conn: &mut Connection<R>, seg: &Segment<'_>, cx: &mut Context
         conn.challenge_ack(cx);
         return ControlFlow::Break(DropReason::SynChallenged);
     }
-    conn.receive.note_old_text(seg.start, seg.payload_end());
+    // RFC 2883 §4: what is answered at once is reported; a challenge that may be held back reports nothing.
+    if is_near(conn, seg) {
+        conn.receive.note_old_text(seg.start, seg.payload_end());
+    }
     if acknowledgment_counts(conn, seg) && step5_ack::is_new(conn, seg) {
         step5_ack::check(conn, seg, cx)?;
     }

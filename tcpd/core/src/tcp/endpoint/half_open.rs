@@ -17,8 +17,10 @@ pub(crate) struct HalfOpen {
     pub(crate) peer_mss: u16,
     /// What is agreed.
     pub(crate) agreed: Agreed,
-    /// How often SYN-ACK was sent again.
+    /// How often SYN-ACK was sent again by its timer.
     pub(crate) retransmissions: u8,
+    /// SYN-ACK was sent again because the SYN came again.
+    pub(crate) answered_again: bool,
     /// SYN-ACK is to be sent.
     pub(crate) synack_due: bool,
     /// It stands in the transmit queue.
@@ -87,6 +89,11 @@ impl Agreed {
 }
 
 impl HalfOpen {
+    /// Whether SYN-ACK was sent more than once, by its timer or for a SYN that came again.
+    pub(crate) fn sent_again(&self) -> bool {
+        self.retransmissions > 0 || self.answered_again
+    }
+
     /// It came from LISTEN (RFC 9293 §3.10.7.4 MUST-11).
     pub(crate) fn is_passive(&self) -> bool {
         self.listener != EndpointId::from_bits(0)

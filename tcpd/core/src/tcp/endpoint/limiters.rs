@@ -43,7 +43,7 @@ const INTERVALS: u32 = 50;
 
 /// ACKs that answer segments which take no sequence number and lie outside of the window, or acknowledge what was never sent. Two ends that
 /// disagree would answer each other's for ever, however slowly; so there are a few, some time apart (20 ms by default) and within a
-/// second of the first, and then none until SND.UNA or RCV.NXT has moved, which shows that they understand each other.
+/// second of the first, and then none until SND.UNA or, over text, RCV.NXT has moved, which shows that they understand each other.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct AnswerLimiter {
     pace: ChallengeLimiter,
@@ -61,7 +61,7 @@ impl AnswerLimiter {
         }
     }
 
-    /// SND.UNA or RCV.NXT has moved.
+    /// SND.UNA or, over text, RCV.NXT has moved.
     pub(crate) fn agreed(&mut self) {
         self.given = 0;
     }
