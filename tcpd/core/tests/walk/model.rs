@@ -392,6 +392,8 @@ impl Model {
         known.entered_at = now;
         if self.aside[index] == Some(side) {
             self.aside[index] = None;
+            // Its last answer may wait to be sent.
+            self.recent[index].sides.push(side);
             return Ok(());
         }
         if let (State::Listen, Some(waiting)) = (arrow.from, self.living[index]) {
