@@ -107,7 +107,7 @@ pub fn run(args: &ScenarioArgs) -> Result<ExitCode, Failure> {
 
 /// The state diagram without a play: as text, or drawn.
 fn diagram(args: &ScenarioArgs) -> Result<ExitCode, Failure> {
-    if args.pcap.is_some() || args.fsm.is_some() || !args.set.is_empty() {
+    if args.pcap.is_some() || args.fsm.is_some() || args.ipv6 || !args.set.is_empty() {
         return Err(Failure::new(
             Exit::Usage,
             "fsm is the state diagram, not a play: it takes --svg FILE alone. To see the arrows that a play took: tcpd scenario NAME --fsm FILE",

@@ -37,10 +37,8 @@ fn in_line(line: &str, last: &mut u16, mut tell: impl FnMut(Section)) {
             *last = rfc;
             rest = &rest["RFC ".len()..];
         } else if let Some(after) = rest.strip_prefix('§') {
-            // "design §3" is another paper's.
             let section = label(after);
-            let foreign = pending.is_none() && is_foreign(line, rest);
-            if !section.is_empty() && !foreign {
+            if !section.is_empty() {
                 pending = None;
                 tell(Section {
                     rfc: *last,
@@ -77,11 +75,6 @@ fn label(text: &str) -> String {
         .find(|c: char| !(c.is_ascii_digit() || c.is_ascii_uppercase() || c == '.'))
         .unwrap_or(text.len());
     text[..end].trim_end_matches('.').to_owned()
-}
-
-fn is_foreign(line: &str, rest: &str) -> bool {
-    let before = line[..line.len() - rest.len()].trim_end();
-    before.ends_with("design") || before.ends_with("requirements")
 }
 
 #[cfg(test)]

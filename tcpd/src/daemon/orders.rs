@@ -20,8 +20,7 @@ use tcpd_core::stack::{EndpointId, ListenerId, ListenerStatus, Status, Summary};
 /// A session's number, unique for the life of the daemon.
 pub type SessionId = u64;
 
-/// A service, by the number it got when it was first configured; never used again.
-pub type ServiceIndex = u32;
+pub use crate::services::supervisor::ServiceIndex;
 
 /// Who asks, as the kernel says it (SO_PEERCRED).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -168,12 +168,9 @@ fn every_scenario_of_the_textbook_is_there() {
 
 #[test]
 fn every_scenario_plays_over_ipv6() {
-    for name in names() {
-        let text = played(&[&name, "--ipv6"]);
-        assert!(
-            name == "fsm" || text.contains("[fd00:7463:7064::"),
-            "{text}"
-        );
+    for name in names().iter().filter(|name| *name != "fsm") {
+        let text = played(&[name, "--ipv6"]);
+        assert!(text.contains("[fd00:7463:7064::"), "{text}");
     }
 }
 
@@ -255,6 +252,7 @@ fn what_does_not_go_together_is_exit_64() {
         &["--set", "msl=1s"],
         &["fsm", "--pcap", "x.pcap"],
         &["fsm", "--set", "msl=1s"],
+        &["fsm", "--ipv6"],
         &["three-way-handshake", "--svg", "-", "--pcap", "-"],
     ] {
         let output = scenario(wrong);

@@ -4,13 +4,14 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use crate::stack::slot::Slot;
-use crate::stack::{BacklogFull, EndpointId, ListenOptions, Stack, ip_output};
+use crate::stack::{BacklogFull, EndpointId, ListenOptions, Stack, TcpConfig};
 use crate::tcp::arrives::{self, Step};
 use crate::tcp::buffer::Ring;
 use crate::tcp::calls;
 use crate::tcp::drop_reason::DropReason;
 use crate::tcp::endpoint::connection::{Connection, Opening, Rings};
 use crate::tcp::endpoint::half_open::{Agreed, HalfOpen};
+use crate::tcp::endpoint::syn_sent::SynSent;
 use crate::tcp::endpoint::{Cause, Changes, Owner, Pair, State, TimestampState};
 use crate::tcp::segment::Segment;
 use crate::tcp::send_space::Fin;
@@ -215,62 +216,22 @@ impl<R: Ring> Stack<R> {
         peer: PeerSyn,
         seg: Segment<'_>,
     ) -> Step {
-        let Some(slot) = self.endpoints.get_mut(id.key()) else {
+        let Some(Slot::SynSent(syn_sent)) = self.endpoints.get(id.key()) else {
             return ControlFlow::Break(DropReason::NoConnection);
         };
-        let Slot::SynSent(syn_sent) = slot else {
-            return ControlFlow::Break(DropReason::NoConnection);
-        };
-        let lost = syn_sent.retransmissions > 0 || syn_sent.quick_retry_done;
-        let rings = std::mem::replace(
-            &mut syn_sent.rings,
-            Rings {
-                receive: R::private(1),
-                send: R::private(1),
-            },
-        );
-        let (written, fin_queued, released) =
-            (syn_sent.written, syn_sent.fin_queued, syn_sent.released);
-        let urgent = syn_sent.urgent;
-        let (reading_closed, changes, event_queued) = (
-            syn_sent.reading_closed,
-            syn_sent.changes,
-            syn_sent.event_queued,
-        );
-        let (queued, fin_sent) = (syn_sent.queued, syn_sent.fin_sent());
-        let opening = Opening {
-            pair: syn_sent.pair,
-            state: syn_sent.state(),
-            iss: syn_sent.iss,
-            irs: peer.seq,
-            agreed: peer.agreed,
-            timestamps: peer.timestamps,
-            peer_mss: peer.mss,
-            rtt: syn_sent
-                .sent_at
-                .filter(|_| !lost)
-                .map(|sent_at| now.duration_since(sent_at)),
-            syn_was_lost: lost,
-            owner: syn_sent.owner(),
-            tag: syn_sent.tag,
-            reuse: syn_sent.reuse,
-            rings,
-            options: syn_sent.options,
+        let pair = syn_sent.pair;
+        let route = Route {
             link_mtu: u32::from(self.config.mtu),
-            path_mtu: u32::from(
-                self.path_mtu
-                    .mtu(now, syn_sent.pair.remote, self.config.mtu),
-            ),
-            flow_label: ip_output::flow_label(&self.flow_labels, &syn_sent.pair.flow()),
+            path_mtu: self.mtu_towards(now, pair.remote),
+            flow_label: self.flow_label(&pair),
         };
+        let Some(Slot::SynSent(syn_sent)) = self.endpoints.get_mut(id.key()) else {
+            return ControlFlow::Break(DropReason::NoConnection);
+        };
+        let (fin_queued, fin_sent, released) =
+            (syn_sent.fin_queued, syn_sent.fin_sent(), syn_sent.released);
+        let mut conn = leave_open(syn_sent, &peer, route, &self.config.tcp, now);
         self.deadlines.cancel(id.index());
-        let mut conn = Connection::open(opening, &self.config.tcp, now);
-        conn.send.written = written;
-        conn.send.urgent = urgent;
-        conn.reading_closed = reading_closed;
-        conn.changes = changes | Changes::CONNECTED;
-        conn.event_queued = event_queued;
-        conn.queued = queued;
         let acknowledges_syn_only = seg.ack == conn.send.iss + 1;
         if fin_sent && !acknowledges_syn_only {
             fin_is_out(&mut conn, now);
@@ -340,6 +301,62 @@ impl<R: Ring> Stack<R> {
         timeouts::start_idle_timeout(conn, &mut cx);
         arrives::completes_handshake(conn, seg, &mut cx)
     }
+}
+
+/// The way to the peer, as far as a connection wants to know it.
+#[derive(Clone, Copy)]
+struct Route {
+    link_mtu: u32,
+    path_mtu: u32,
+    flow_label: u32,
+}
+
+/// The connection that an active open becomes: everything its user has done meanwhile goes along, its rings too.
+fn leave_open<R: Ring>(
+    open: &mut SynSent<R>,
+    peer: &PeerSyn,
+    route: Route,
+    config: &TcpConfig,
+    now: Instant,
+) -> Connection<R> {
+    // MUST-18 (Karn): of a SYN or SYN-ACK that went out more than once nobody knows which one is acknowledged.
+    let lost = open.retransmissions > 0
+        || open.quick_retry_done
+        || open.crossed.is_some_and(|half| half.sent_again());
+    let emptied = Rings {
+        receive: R::private(1),
+        send: R::private(1),
+    };
+    let opening = Opening {
+        pair: open.pair,
+        state: open.state(),
+        iss: open.iss,
+        irs: peer.seq,
+        agreed: peer.agreed,
+        timestamps: peer.timestamps,
+        peer_mss: peer.mss,
+        rtt: open
+            .sent_at
+            .filter(|_| !lost)
+            .map(|sent_at| now.duration_since(sent_at)),
+        syn_was_lost: lost,
+        owner: open.owner(),
+        tag: open.tag,
+        reuse: open.reuse,
+        rings: std::mem::replace(&mut open.rings, emptied),
+        options: open.options,
+        link_mtu: route.link_mtu,
+        path_mtu: route.path_mtu,
+        flow_label: route.flow_label,
+    };
+    let mut conn = Connection::open(opening, config, now);
+    conn.send.written = open.written;
+    conn.send.urgent = open.urgent;
+    conn.reading_closed = open.reading_closed;
+    conn.changes = open.changes | Changes::CONNECTED;
+    conn.event_queued = open.event_queued;
+    conn.queued = open.queued;
+    conn
 }
 
 /// The FIN that was sent beside the SYN-ACK (§3.10.4) counts as sent, and is watched.

@@ -14,7 +14,7 @@ use crate::tcp::endpoint::{Cause, Changes, EndReason, Pair, State};
 use crate::tcp::timers::Timer;
 use crate::tcp::transmit::Reply;
 use crate::time::Instant;
-use crate::wire::{SequenceNumber, TcpSegment};
+use crate::wire::{MAX_WINDOW_SCALE, SequenceNumber, TcpSegment};
 
 /// The shift to offer, so that a window of the largest receive ring fits into 16 bits (RFC 7323 §2.3); `None` when
 /// scaling is off.
@@ -25,9 +25,9 @@ pub(super) fn offered_shift(options: &ConnectionOptions, config: &TcpConfig) -> 
         options.receive_ring_max
     };
     config.window_scale.then(|| {
-        (0..14)
+        (0..MAX_WINDOW_SCALE)
             .find(|shift| largest >> shift <= u32::from(u16::MAX))
-            .unwrap_or(14)
+            .unwrap_or(MAX_WINDOW_SCALE)
     })
 }
 

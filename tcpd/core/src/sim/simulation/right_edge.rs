@@ -39,7 +39,10 @@ impl RightEdges {
         let this = &mut self.ends[end as usize];
         let syn = segment.flags.contains(Flags::SYN);
         if syn {
-            this.offered = segment.options.window_scale.map(|shift| shift.min(14));
+            this.offered = segment
+                .options
+                .window_scale
+                .map(|shift| shift.min(crate::wire::MAX_WINDOW_SCALE));
         }
         if segment.flags.contains(Flags::RST) || !segment.flags.contains(Flags::ACK) {
             return Ok(());

@@ -3,7 +3,7 @@
 use crate::tcp::endpoint::{Pair, TimestampState};
 use crate::tcp::id::EndpointId;
 use crate::time::Instant;
-use crate::wire::{SequenceNumber, TcpOptions};
+use crate::wire::{MAX_WINDOW_SCALE, SequenceNumber, TcpOptions};
 
 /// A handshake of which the last part is missing. No buffers; data on the SYN is not kept (the peer sends it again).
 #[derive(Clone, Copy, Debug)]
@@ -71,7 +71,7 @@ impl Agreed {
             // RFC 7323 §2.3: a shift above 14 counts as 14.
             send_shift: our_shift
                 .and(theirs.window_scale)
-                .map(|shift| shift.min(14)),
+                .map(|shift| shift.min(MAX_WINDOW_SCALE)),
             receive_shift: our_shift.unwrap_or(0),
             timestamps: ours.timestamps && theirs.timestamps.is_some(),
             sack: ours.sack && theirs.sack_permitted,

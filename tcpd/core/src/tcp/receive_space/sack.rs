@@ -55,7 +55,7 @@ pub(crate) struct Sack {
 struct News {
     /// A position in each of the ranges with news, the newest first.
     recent: [Option<u64>; REMEMBERED],
-    /// What the newest segment brought once more, and was not reported yet.
+    /// The first that came once more since the last ACK.
     duplicate: Option<Range>,
 }
 
