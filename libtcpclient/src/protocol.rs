@@ -57,9 +57,10 @@ use codec::{Reader, Writer};
 ///
 /// | version | what is new |
 /// |---|---|
+/// | 3 | socket endpoints ([`Request::IntoSocket`]), hand-off ([`Request::HandOff`], [`Request::AdoptHandoff`]), [`Request::ErrorStream`], [`Request::Users`] |
 /// | 2 | idle timeout and codepoint in [`StreamOptions`] (36 bytes, were 28), [`EndReason::IdleTimeout`] |
 /// | 1 | the first |
-pub const VERSION: u16 = 2;
+pub const VERSION: u16 = 3;
 
 /// The largest message, header included, in bytes.
 pub const MAX_MESSAGE: usize = 65_536;

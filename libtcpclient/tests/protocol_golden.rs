@@ -208,6 +208,21 @@ fn requests_on_a_connection() {
         Request::ConnectionStatus { connection },
         &[header!("3500"), id],
     );
+    check_request(Request::IntoSocket { connection }, &[header!("3600"), id]);
+    check_request(
+        Request::HandOff {
+            connection,
+            uid: Some(1000),
+        },
+        &[header!("3700"), id, "01", "e8030000"],
+    );
+    check_request(
+        Request::AdoptHandoff {
+            token: *b"0123456789abcdef",
+        },
+        &[header!("2200"), "30313233343536373839616263646566"],
+    );
+    check_request(Request::ErrorStream, &[header!("2300")]);
 }
 
 #[test]
@@ -256,6 +271,7 @@ fn control_requests() {
         Request::Sessions { cursor },
         &[header!("4600"), cursor_bytes],
     );
+    check_request(Request::Users { cursor }, &[header!("4c00"), cursor_bytes]);
     check_request(Request::DaemonStatus, &[header!("4700")]);
     check_request(
         Request::ControlClose { id: id() },
@@ -341,6 +357,18 @@ fn replies() {
     check_reply(Reply::Accepted(opened), &[reply_header!("1180"), &body]);
     check_reply(Reply::Connected(opened), &[reply_header!("1280"), &body]);
     check_reply(Reply::Adopted(opened), &[reply_header!("1380"), &body]);
+    check_reply(Reply::Stream, &[reply_header!("1580")]);
+    check_reply(
+        Reply::HandedOff {
+            token: *b"0123456789abcdef",
+            life_ms: 10_000,
+        },
+        &[
+            reply_header!("1680"),
+            "30313233343536373839616263646566",
+            "10270000",
+        ],
+    );
     check_reply(
         Reply::Grown {
             capacity: 1 << 17,

@@ -98,8 +98,8 @@ impl TcpListener {
         let session = &self.inner.session;
         let (number, answer) = session.ask(&self.request(false))?;
         let reply = match answer.recv_timeout(timeout) {
-            Ok(Reply::Error(failure)) => Err(SessionError::Refused(failure)),
-            Ok(reply) => Ok(reply),
+            Ok((Reply::Error(failure), _)) => Err(SessionError::Refused(failure)),
+            Ok((reply, _)) => Ok(reply),
             Err(RecvTimeoutError::Disconnected) => session.answer(&answer),
             Err(RecvTimeoutError::Timeout) => {
                 // The answer to the accept itself decides: a connection may be on its way.

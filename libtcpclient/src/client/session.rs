@@ -64,13 +64,16 @@ struct Shared {
 struct Table {
     request: u32,
     /// Who waits for the answer to which request; `None`: nobody, it was sent in passing.
-    pending: HashMap<u32, Option<SyncSender<Reply>>>,
+    pending: HashMap<u32, Option<SyncSender<Answer>>>,
     /// Slots in use, to wake their threads at the end, and who polls for them.
     slots: HashMap<u32, Option<Arc<Watch>>>,
     /// What the daemon said before it closes.
     ending: Option<Failure>,
     ended: Option<Ended>,
 }
+
+/// An answer, and the descriptor that came with it ([`Reply::Stream`] has one, nothing else has).
+pub(super) type Answer = (Reply, Option<OwnedFd>);
 
 /// How a session ended; becomes a [`SessionError`] for everybody who asks.
 #[derive(Debug, Clone)]
@@ -195,18 +198,35 @@ impl Session {
         self.answer(&answer)
     }
 
+    /// Asks for a descriptor, and waits for it.
+    #[expect(
+        dead_code,
+        reason = "its callers come with socket endpoints and error streams"
+    )]
+    pub(super) fn call_for_descriptor(&self, request: &Request) -> Result<OwnedFd, SessionError> {
+        let (_, answer) = self.ask(request)?;
+        match self.answer_with_descriptor(&answer)? {
+            (Reply::Stream, Some(descriptor)) => Ok(descriptor),
+            _ => Err(UNASKED),
+        }
+    }
+
     /// Asks; the number of the request, and where the answer comes.
-    pub(super) fn ask(&self, request: &Request) -> Result<(u32, Receiver<Reply>), SessionError> {
+    pub(super) fn ask(&self, request: &Request) -> Result<(u32, Receiver<Answer>), SessionError> {
         let (sender, receiver) = sync_channel(1);
         let number = self.send(request, Some(sender))?;
         Ok((number, receiver))
     }
 
     /// Waits for an answer.
-    pub(super) fn answer(&self, answer: &Receiver<Reply>) -> Result<Reply, SessionError> {
+    pub(super) fn answer(&self, answer: &Receiver<Answer>) -> Result<Reply, SessionError> {
+        self.answer_with_descriptor(answer).map(|(reply, _)| reply)
+    }
+
+    fn answer_with_descriptor(&self, answer: &Receiver<Answer>) -> Result<Answer, SessionError> {
         match answer.recv() {
-            Ok(Reply::Error(failure)) => Err(SessionError::Refused(failure)),
-            Ok(reply) => Ok(reply),
+            Ok((Reply::Error(failure), _)) => Err(SessionError::Refused(failure)),
+            Ok(answer) => Ok(answer),
             // The thread dropped the sender: the session is over.
             Err(_) => Err(self.handle.shared.error()),
         }
@@ -221,7 +241,7 @@ impl Session {
     fn send(
         &self,
         request: &Request,
-        answer: Option<SyncSender<Reply>>,
+        answer: Option<SyncSender<Answer>>,
     ) -> Result<u32, SessionError> {
         self.check_fork()?;
         let shared = &self.handle.shared;
@@ -318,16 +338,18 @@ impl Shared {
                 Ok(true) => {}
                 Err(_) => break Ended::Gone,
             }
-            match self.socket.recv(&mut buffer) {
-                Ok(Received::Message(len)) => {
-                    if let Err(ended) = self.dispatch(&buffer[..len]) {
+            match self.socket.recv_with_fds(&mut buffer, 1) {
+                Ok((Received::Message(len), descriptors)) => {
+                    if let Err(ended) = self.dispatch(&buffer[..len], descriptors) {
                         break ended;
                     }
                 }
-                Ok(Received::End) => break Ended::Gone,
+                Ok((Received::End, _)) => break Ended::Gone,
                 Err(error) => match error.kind() {
                     io::ErrorKind::InvalidData => {
-                        break Ended::BadDaemon("a message that is empty or too long");
+                        break Ended::BadDaemon(
+                            "a message that is empty, too long or with too many descriptors",
+                        );
                     }
                     _ => break Ended::Gone,
                 },
@@ -381,8 +403,15 @@ impl Shared {
         Ok(*message)
     }
 
-    fn dispatch(&self, message: &[u8]) -> Result<(), Ended> {
-        match FromDaemon::decode(message).map_err(Ended::BadMessage)? {
+    fn dispatch(&self, message: &[u8], mut descriptors: Vec<OwnedFd>) -> Result<(), Ended> {
+        let message = FromDaemon::decode(message).map_err(Ended::BadMessage)?;
+        let announced = matches!(message, FromDaemon::Reply(_, Reply::Stream));
+        if announced == descriptors.is_empty() {
+            return Err(Ended::BadDaemon(
+                "another number of descriptors than the message has",
+            ));
+        }
+        match message {
             FromDaemon::Reply(number, reply) => {
                 let waiting = lock(&self.table).pending.remove(&number);
                 let Some(waiting) = waiting else {
@@ -390,7 +419,7 @@ impl Shared {
                 };
                 if let Some(sender) = waiting {
                     // It holds one, and gets one; who asked may have been given up.
-                    let _ = sender.try_send(reply);
+                    let _ = sender.try_send((reply, descriptors.pop()));
                 }
             }
             FromDaemon::Event(Event::SessionEnding(failure)) => {

@@ -89,6 +89,15 @@ pub enum Reply {
         /// The position at offset 0. (u64)
         base: u64,
     },
+    /// \[0x8015\] The message carries one descriptor: what was asked for.
+    Stream,
+    /// \[0x8016\] The connection waits for whoever brings this token.
+    HandedOff {
+        /// (16 bytes)
+        token: [u8; 16],
+        /// How long it waits, in milliseconds; then it is reset. (u32)
+        life_ms: u32,
+    },
     /// \[0x8020\] One JSON object. (text32)
     Status(Json),
     /// \[0x8021\] One JSON object a line. (u64 next, text32)
@@ -135,6 +144,8 @@ impl Reply {
             Reply::Connected(_) => 0x8012,
             Reply::Adopted(_) => 0x8013,
             Reply::Grown { .. } => 0x8014,
+            Reply::Stream => 0x8015,
+            Reply::HandedOff { .. } => 0x8016,
             Reply::Status(_) => 0x8020,
             Reply::Rows(_) => 0x8021,
             Reply::Pong { .. } => 0x8022,
@@ -144,7 +155,7 @@ impl Reply {
     fn encode_body(&self, out: &mut Writer) {
         match self {
             Reply::Welcome(welcome) => welcome.encode(out),
-            Reply::Done => {}
+            Reply::Done | Reply::Stream => {}
             Reply::Error(failure) => failure.encode(out),
             Reply::Listening { listener, local } => {
                 out.u64(*listener);
@@ -156,6 +167,10 @@ impl Reply {
             Reply::Grown { capacity, base } => {
                 out.u32(*capacity);
                 out.u64(*base);
+            }
+            Reply::HandedOff { token, life_ms } => {
+                out.raw(token);
+                out.u32(*life_ms);
             }
             Reply::Status(json) => out.text32(json.as_str()),
             Reply::Rows(page) => {
@@ -203,6 +218,11 @@ impl Reply {
             0x8014 => Reply::Grown {
                 capacity: body.u32()?,
                 base: body.u64()?,
+            },
+            0x8015 => Reply::Stream,
+            0x8016 => Reply::HandedOff {
+                token: body.array()?,
+                life_ms: body.u32()?,
             },
             0x8020 => {
                 let text = body.text32("status")?;

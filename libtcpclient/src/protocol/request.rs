@@ -45,6 +45,15 @@ pub enum Request {
     /// \[0x0021\] → [`super::Reply::Adopted`]. Only on a session opened with a token, once.
     Adopt,
 
+    /// \[0x0022\] → [`super::Reply::Adopted`]. Takes over a connection that another process has handed off.
+    AdoptHandoff {
+        /// From `HandedOff`: good for one use, and only for the user it was meant for. (16 bytes)
+        token: [u8; 16],
+    },
+    /// \[0x0023\] → [`super::Reply::Stream`]: the write end of a pipe whose lines the daemon logs. Only on the session of an exec
+    /// service's worker, once.
+    ErrorStream,
+
     /// \[0x0030\] → `Done`. CLOSE of one half (RFC 9293 §3.10.4).
     Shutdown {
         /// From `Opened`. (u64)
@@ -83,6 +92,20 @@ pub enum Request {
     ConnectionStatus {
         /// From `Opened`. (u64)
         connection: u64,
+    },
+    /// \[0x0036\] → [`super::Reply::Stream`]: from now on the connection is the other end of this stream socket, and lives as long
+    /// as that. Its number and slot are given back, as for `Close`.
+    IntoSocket {
+        /// From `Opened`. (u64)
+        connection: u64,
+    },
+    /// \[0x0037\] → [`super::Reply::HandedOff`]. The connection waits for `AdoptHandoff` by another process, with all that is unread and
+    /// unacknowledged; it is reset when nobody comes in time. Its number and slot are given back, as for `Close`.
+    HandOff {
+        /// From `Opened`. (u64)
+        connection: u64,
+        /// The user who may adopt it; `None`: this session's. (bool, u32)
+        uid: Option<u32>,
     },
 
     /// \[0x0040\] → [`super::Reply::Pong`].
@@ -142,6 +165,11 @@ pub enum Request {
         /// `None`: the configured `shutdown_grace`. Milliseconds. (bool, u32)
         grace_ms: Option<u32>,
     },
+    /// \[0x004c\] → `Rows` of use against limit, a user each. Users see themselves, administrators everybody.
+    Users {
+        /// 0, then [`super::Page::next`]. (u64)
+        cursor: u64,
+    },
 }
 
 impl Request {
@@ -167,12 +195,16 @@ impl Request {
             CancelAccept { .. } => 0x0013,
             Connect(_) => 0x0020,
             Adopt => 0x0021,
+            AdoptHandoff { .. } => 0x0022,
+            ErrorStream => 0x0023,
             Shutdown { .. } => 0x0030,
             Close { .. } => 0x0031,
             Abort { .. } => 0x0032,
             SetOptions { .. } => 0x0033,
             GrowTransmit { .. } => 0x0034,
             ConnectionStatus { .. } => 0x0035,
+            IntoSocket { .. } => 0x0036,
+            HandOff { .. } => 0x0037,
             Ping => 0x0040,
             List { .. } => 0x0041,
             Listeners { .. } => 0x0042,
@@ -185,6 +217,7 @@ impl Request {
             ControlReset { .. } => 0x0049,
             Reload => 0x004a,
             Drain { .. } => 0x004b,
+            Users { .. } => 0x004c,
         }
     }
 
@@ -194,7 +227,8 @@ impl Request {
             Hello(hello) => hello.encode(out),
             Listen(listen) => listen.encode(out),
             Connect(connect) => connect.encode(out),
-            Adopt | Ping | DaemonStatus | Reload => {}
+            Adopt | ErrorStream | Ping | DaemonStatus | Reload => {}
+            AdoptHandoff { token } => out.raw(token),
             CloseListener { listener } => out.u64(*listener),
             Accept {
                 listener,
@@ -216,7 +250,12 @@ impl Request {
                 encode_optional(*linger_ms, out);
             }
             Drain { grace_ms } => encode_optional(*grace_ms, out),
+            HandOff { connection, uid } => {
+                out.u64(*connection);
+                encode_optional(*uid, out);
+            }
             Abort { connection }
+            | IntoSocket { connection }
             | GrowTransmit { connection }
             | ConnectionStatus { connection } => {
                 out.u64(*connection);
@@ -232,7 +271,9 @@ impl Request {
                 filter.encode(out);
                 out.u64(*cursor);
             }
-            Stats { cursor } | Services { cursor } | Sessions { cursor } => out.u64(*cursor),
+            Stats { cursor } | Services { cursor } | Sessions { cursor } | Users { cursor } => {
+                out.u64(*cursor);
+            }
             Show { id } | ControlClose { id } | ControlReset { id } => out.text16(id, MAX_ID),
         }
     }
@@ -267,6 +308,10 @@ impl Request {
             },
             0x0020 => Request::Connect(Connect::decode(body)?),
             0x0021 => Request::Adopt,
+            0x0022 => Request::AdoptHandoff {
+                token: body.array()?,
+            },
+            0x0023 => Request::ErrorStream,
             0x0030 => Request::Shutdown {
                 connection: body.u64()?,
                 how: ShutdownHow::decode(body)?,
@@ -287,6 +332,13 @@ impl Request {
             },
             0x0035 => Request::ConnectionStatus {
                 connection: body.u64()?,
+            },
+            0x0036 => Request::IntoSocket {
+                connection: body.u64()?,
+            },
+            0x0037 => Request::HandOff {
+                connection: body.u64()?,
+                uid: decode_optional(body, "uid")?,
             },
             0x0040 => Request::Ping,
             0x0041 => Request::List {
@@ -320,20 +372,23 @@ impl Request {
             0x004b => Request::Drain {
                 grace_ms: decode_optional(body, "grace")?,
             },
+            0x004c => Request::Users {
+                cursor: body.u64()?,
+            },
             other => return Err(DecodeError::UnknownKind(other)),
         })
     }
 }
 
-/// Milliseconds that may be absent: a bool, then a u32 that is 0 without it.
-fn encode_optional(ms: Option<u32>, out: &mut Writer) {
-    out.bool(ms.is_some());
-    out.u32(ms.unwrap_or(0));
+/// A number that may be absent: a bool, then a u32 that is 0 without it.
+fn encode_optional(number: Option<u32>, out: &mut Writer) {
+    out.bool(number.is_some());
+    out.u32(number.unwrap_or(0));
 }
 
 fn decode_optional(body: &mut Reader<'_>, name: &'static str) -> Result<Option<u32>, DecodeError> {
     match (body.bool(name)?, body.u32()?) {
-        (true, ms) => Ok(Some(ms)),
+        (true, number) => Ok(Some(number)),
         (false, 0) => Ok(None),
         (false, _) => Err(DecodeError::Reserved),
     }

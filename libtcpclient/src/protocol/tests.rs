@@ -90,6 +90,9 @@ fn connection_request() -> impl Strategy<Value = Request> {
         }),
         any::<u64>().prop_map(|connection| Request::GrowTransmit { connection }),
         any::<u64>().prop_map(|connection| Request::ConnectionStatus { connection }),
+        any::<u64>().prop_map(|connection| Request::IntoSocket { connection }),
+        any::<(u64, Option<u32>)>()
+            .prop_map(|(connection, uid)| Request::HandOff { connection, uid }),
     ]
 }
 
@@ -127,6 +130,8 @@ fn request() -> impl Strategy<Value = Request> {
         ),
         connection_request(),
         Just(Request::Adopt),
+        any::<[u8; 16]>().prop_map(|token| Request::AdoptHandoff { token }),
+        Just(Request::ErrorStream),
         Just(Request::Ping),
         Just(Request::DaemonStatus),
         (filter(), any::<u64>()).prop_map(|(filter, cursor)| Request::List { filter, cursor }),
@@ -134,6 +139,7 @@ fn request() -> impl Strategy<Value = Request> {
         any::<u64>().prop_map(|cursor| Request::Stats { cursor }),
         any::<u64>().prop_map(|cursor| Request::Services { cursor }),
         any::<u64>().prop_map(|cursor| Request::Sessions { cursor }),
+        any::<u64>().prop_map(|cursor| Request::Users { cursor }),
         "[0-9.]{0,48}".prop_map(|id| Request::Show { id }),
         "[0-9.]{0,48}".prop_map(|id| Request::ControlClose { id }),
         "[0-9.]{0,48}".prop_map(|id| Request::ControlReset { id }),
@@ -192,6 +198,8 @@ fn reply() -> impl Strategy<Value = Reply> {
         opened().prop_map(Reply::Connected),
         opened().prop_map(Reply::Adopted),
         any::<(u32, u64)>().prop_map(|(capacity, base)| Reply::Grown { capacity, base }),
+        Just(Reply::Stream),
+        any::<([u8; 16], u32)>().prop_map(|(token, life_ms)| Reply::HandedOff { token, life_ms }),
         "\\PC{0,40}".prop_map(|text| Reply::Status(Json::of(&text).expect("fits"))),
         rows,
         ("\\PC{0,16}", any::<(u32, u64)>()).prop_map(|(version, (pid, uptime_ms))| Reply::Pong {

@@ -232,6 +232,7 @@ impl Bridge {
             session,
             request_id,
             reply,
+            descriptor: None,
         });
     }
 

@@ -193,6 +193,8 @@ pub enum Report {
         request_id: u32,
         /// The answer.
         reply: Reply,
+        /// What [`Reply::Stream`] carries.
+        descriptor: Option<OwnedFd>,
     },
     /// A service's listener is open, or why not.
     ServiceListening {

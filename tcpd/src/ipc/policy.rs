@@ -130,8 +130,12 @@ impl Area {
     fn of(request: &Request) -> Self {
         match request {
             Request::Hello(_) => Area::Hello,
-            Request::Listen(_) | Request::Connect(_) | Request::Accept { .. } => Area::Opening,
-            Request::Adopt => Area::Worker,
+            Request::Listen(_)
+            | Request::Connect(_)
+            | Request::Accept { .. }
+            | Request::AdoptHandoff { .. }
+            | Request::HandOff { .. } => Area::Opening,
+            Request::Adopt | Request::ErrorStream => Area::Worker,
             Request::CloseListener { .. }
             | Request::CancelAccept { .. }
             | Request::Shutdown { .. }
@@ -139,6 +143,7 @@ impl Area {
             | Request::Abort { .. }
             | Request::SetOptions { .. }
             | Request::GrowTransmit { .. }
+            | Request::IntoSocket { .. }
             | Request::ConnectionStatus { .. } => Area::Connection,
             Request::List { .. }
             | Request::Listeners { .. }
@@ -146,6 +151,7 @@ impl Area {
             | Request::Stats { .. }
             | Request::Services { .. }
             | Request::Sessions { .. }
+            | Request::Users { .. }
             | Request::DaemonStatus => Area::Inspection,
             Request::ControlClose { .. } | Request::ControlReset { .. } => Area::Operation,
             Request::Reload | Request::Drain { .. } => Area::Daemon,

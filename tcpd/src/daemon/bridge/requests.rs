@@ -44,6 +44,11 @@ impl Bridge {
             Request::ConnectionStatus { .. }
             | Request::Hello(_)
             | Request::Adopt
+            | Request::AdoptHandoff { .. }
+            | Request::ErrorStream
+            | Request::IntoSocket { .. }
+            | Request::HandOff { .. }
+            | Request::Users { .. }
             | Request::Ping
             | Request::List { .. }
             | Request::Listeners { .. }

@@ -148,6 +148,7 @@ impl Daemon {
                     session,
                     request_id,
                     reply,
+                    descriptor: _,
                 } => {
                     let before = self.replies.insert((session, request_id), reply);
                     assert!(before.is_none(), "a request is answered once");

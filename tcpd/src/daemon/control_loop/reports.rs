@@ -42,9 +42,10 @@ impl<W: Spawner> ControlLoop<W> {
                 session,
                 request_id,
                 reply,
+                descriptor,
             } => {
                 self.counts.busy_since_memory_check = true;
-                self.reply_later(session, request_id, reply);
+                self.reply_later_with(session, request_id, reply, descriptor);
             }
             Report::Inspected { ticket, what } => self.on_inspected(now, ticket, what),
             Report::Violation { session, what } => self.on_violation(session, what),

@@ -1,5 +1,6 @@
 //! What becomes of a request: checked against the policy, then answered here, or handed to the stack thread.
 
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use libtcpclient::protocol::{ErrorCode, Failure, Reply, Request};
@@ -156,6 +157,14 @@ impl<W: Spawner> ControlLoop<W> {
                 let reply = self.drain(now, grace);
                 self.reply(id, number, reply)
             }
+            Request::AdoptHandoff { .. }
+            | Request::ErrorStream
+            | Request::IntoSocket { .. }
+            | Request::HandOff { .. }
+            | Request::Users { .. } => {
+                let reply = Reply::error(ErrorCode::Unsupported, "this daemon cannot do that");
+                self.reply(id, number, reply)
+            }
             Request::Hello(_)
             | Request::CloseListener { .. }
             | Request::Accept { .. }
@@ -250,13 +259,28 @@ impl<W: Spawner> ControlLoop<W> {
 
     /// Answers a request that has waited. This is outside of the reading of messages: the session ends here if it must.
     pub(super) fn reply_later(&mut self, id: SessionId, number: u32, reply: Reply) {
+        self.reply_later_with(id, number, reply, None);
+    }
+
+    /// The same with what [`Reply::Stream`] carries.
+    pub(super) fn reply_later_with(
+        &mut self,
+        id: SessionId,
+        number: u32,
+        reply: Reply,
+        descriptor: Option<OwnedFd>,
+    ) {
         self.clients.change_holdings(id, |client| {
             if let Some(waiting) = client.waiting.remove(&number) {
                 client.holdings.learn(waiting, &reply);
             }
         });
-        if let Err(end) = self.reply(id, number, reply) {
-            self.end_session(id, end);
+        let Some(client) = self.clients.get_mut(id) else {
+            return;
+        };
+        let descriptors = descriptor.into_iter().collect();
+        if let Err(ended) = client.session.send_with(reply.encode(number), descriptors) {
+            self.end_session(id, End::of(ended));
         }
     }
 

@@ -85,6 +85,12 @@ fn a_worker_acts_on_its_connection_only_even_as_root() {
         connect(0),
         Request::List { filter, cursor: 0 },
         Request::ControlReset { id: String::new() },
+        Request::AdoptHandoff { token: [0; 16] },
+        Request::HandOff {
+            connection: 1,
+            uid: None,
+        },
+        Request::Users { cursor: 0 },
         Request::Reload,
         Request::Drain { grace_ms: None },
     ] {
@@ -96,6 +102,8 @@ fn a_worker_acts_on_its_connection_only_even_as_root() {
     }
     for request in [
         Request::Adopt,
+        Request::ErrorStream,
+        Request::IntoSocket { connection: 1 },
         Request::Abort { connection: 1 },
         Request::GrowTransmit { connection: 1 },
     ] {

@@ -79,6 +79,7 @@ fn a_request_goes_to_the_stack_thread_and_its_answer_comes_back() {
         session,
         request_id,
         reply: Reply::Listening { listener: 5, local },
+        descriptor: None,
     });
     assert_eq!(
         t.answer_to(&client, 9),
@@ -89,6 +90,7 @@ fn a_request_goes_to_the_stack_thread_and_its_answer_comes_back() {
         session: 999,
         request_id,
         reply: Reply::Done,
+        descriptor: None,
     });
     assert!(matches!(
         t.answer(&client, 10, &Request::Ping),
@@ -120,6 +122,7 @@ fn numbers_still_waiting_and_too_many_requests_are_refused() {
         session,
         request_id: 10,
         reply: Reply::error(ErrorCode::Cancelled, ""),
+        descriptor: None,
     });
     assert_eq!(code(&t.answer_to(&client, 10)), Some(ErrorCode::Cancelled));
     assert!(matches!(
@@ -282,6 +285,7 @@ fn the_quota_of_connections_counts_over_all_sessions_of_a_user() {
         session: first,
         request_id: 5,
         reply: Reply::error(ErrorCode::ConnectionRefused, ""),
+        descriptor: None,
     });
     assert_eq!(
         code(&t.answer_to(&one, 5)),
@@ -291,6 +295,7 @@ fn the_quota_of_connections_counts_over_all_sessions_of_a_user() {
         session: second,
         request_id: 5,
         reply: Reply::Connected(opened(77)),
+        descriptor: None,
     });
     assert!(matches!(t.answer_to(&two, 5), Reply::Connected(_)));
     assert_eq!(t.control.clients.holdings_of_user(1000).connections, 1);
