@@ -195,6 +195,29 @@ fn a_slot_that_is_not_there_is_refused() {
 }
 
 #[test]
+fn a_descriptor_that_was_not_announced_ends_the_session_and_so_does_one_that_is_missing() {
+    let null = null();
+    for (reply, descriptors) in [
+        (Reply::Done, vec![null.as_fd()]),
+        (Reply::Stream, vec![]),
+        (Reply::Stream, vec![null.as_fd(), null.as_fd()]),
+    ] {
+        let (session, socket, _arena, _bell) = session();
+        let call = connecting(&session);
+        let (number, _) = raw::next_request(&socket).expect("a request");
+        socket
+            .try_send_with_fds(&reply.encode(number), &descriptors)
+            .expect("send");
+        let error = call
+            .recv_timeout(Duration::from_secs(20))
+            .expect("neither hangs nor panics")
+            .expect_err("a lie");
+        assert_eq!(error.kind(), ErrorKind::InvalidData, "{reply:?}: {error}");
+        assert!(session.is_over());
+    }
+}
+
+#[test]
 fn an_empty_message_ends_the_session() {
     let (session, socket, _arena, _bell) = session();
     let call = connecting(&session);
