@@ -6,20 +6,15 @@
 
 mod bridge;
 pub mod channel;
-pub mod clock;
 pub mod config;
 pub mod configured_services;
 pub mod control_loop;
 pub mod control_socket;
-pub mod entropy;
 pub mod kept_secret;
 pub mod logging;
 pub mod notify;
 pub mod orders;
-pub mod private_directory;
 pub mod privileges;
-pub mod process;
-pub mod process_title;
 mod ring_buffer;
 mod rows;
 pub mod signals;
@@ -49,6 +44,7 @@ use crate::exit_code::{Exit, Failure};
 use crate::services::spawner_handle::SpawnerHandle;
 use crate::services::spawner_handle::launch::Launcher;
 use crate::services::supervisor::Supervisor;
+use crate::system::{clock, entropy, private_directory};
 
 /// A daemon that has its socket and its device, and no rights any more.
 #[derive(Debug)]

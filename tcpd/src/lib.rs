@@ -9,3 +9,4 @@ pub mod ipc;
 pub mod sandbox;
 pub mod scenario;
 pub mod services;
+pub mod system;

@@ -26,8 +26,8 @@ use std::process::{Command, ExitCode};
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, kill_process, waitpid};
 
 use self::signals::Signals;
-use crate::daemon::entropy;
 use crate::exit_code::{Exit, Failure};
+use crate::system::entropy;
 
 /// The environment COMMAND finds, beside `TCPD_SOCKET` and a `PATH` that has tcpd's programs: the daemon's configuration file …
 pub const CONFIG_VARIABLE: &str = "TCPD_CONFIG";

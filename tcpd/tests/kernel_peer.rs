@@ -16,8 +16,8 @@ use std::time::Duration;
 
 use common::namespace::in_namespace;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use tcpd::daemon::clock;
 use tcpd::device::{Device, OutPacket, RECEIVE_BUFFER_LEN, Range, RawSlice, Tun, TunOptions};
+use tcpd::system::clock;
 use tcpd_core::random::Secret;
 use tcpd_core::stack::{EndpointId, Event, IpCidr, ListenOptions, Stack, StackConfig};
 use tcpd_core::tcp::buffer::{HeapRing, Ring};

@@ -14,7 +14,7 @@ use tcpd_core::wire::ladder::{self, Direction, Line};
 use tcpd_core::wire::tcp::Flags;
 use tcpd_core::wire::{IpHeader, SequenceNumber, TcpSegment, protocol};
 
-use crate::daemon::clock;
+use crate::system::clock;
 
 /// Every protocol; in network byte order where the kernel takes it.
 const ETH_P_ALL: u16 = 0x0003;

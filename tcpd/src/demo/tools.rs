@@ -10,7 +10,7 @@ use libtcpclient::protocol::Filter;
 use libtcpclient::protocol::status::ConnectionRow;
 
 use super::steps::Tour;
-use crate::daemon::clock;
+use crate::system::clock;
 
 /// How long anything may take.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);

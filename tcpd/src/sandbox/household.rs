@@ -9,7 +9,7 @@ use rustix::process::{
 };
 
 use super::signals::Signals;
-use crate::daemon::clock;
+use crate::system::clock;
 
 /// Time to end by itself after SIGTERM, and how long SIGKILL may take.
 const POLITELY: Duration = Duration::from_secs(2);

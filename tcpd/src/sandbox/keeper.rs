@@ -18,9 +18,9 @@ use super::{
     CONFIG_VARIABLE, DAEMON_VARIABLE, SandboxArgs, configuration, exit_code, failed, household,
     process,
 };
-use crate::daemon::clock;
 use crate::device::{DeviceError, tun};
 use crate::exit_code::{Exit, Failure};
+use crate::system::clock;
 
 /// How long the daemon may take until it is ready.
 const READY_WITHIN: Duration = Duration::from_secs(20);

@@ -23,10 +23,10 @@ use super::link::{
     Assignment, End, EndStatus, Hello, LINK_VARIABLE, NONCE_VARIABLE, Nonce, Order, Report,
 };
 use super::worker::{self, Adopt};
-use crate::daemon::clock;
-use crate::daemon::process::{self, Fork};
-use crate::daemon::process_title::{self, ProcessTitle};
 use crate::exit_code::Exit;
+use crate::system::clock;
+use crate::system::process::{self, Fork};
+use crate::system::process_title::{self, ProcessTitle};
 
 mod confine;
 

@@ -19,8 +19,8 @@ use std::time::{Duration, SystemTime};
 
 use super::builtin::{Clock, Connection};
 use super::link::Assignment;
-use crate::daemon::process_title::{self, ProcessTitle};
-use crate::daemon::{clock, process};
+use crate::system::process_title::{self, ProcessTitle};
+use crate::system::{clock, process};
 use tcpd_core::time::Instant;
 
 mod confine;

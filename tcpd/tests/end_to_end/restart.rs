@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use libtcpclient::{Builder, OpenError, TcpStream};
 use rustix::process::Signal;
-use tcpd::daemon::clock;
+use tcpd::system::clock;
 
 use crate::common::daemon::Daemon;
 use crate::common::deadline::wait_for;

@@ -8,12 +8,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use tcpd::daemon::clock::now;
 use tcpd::services::builtin::{Connection, Handler};
 use tcpd::services::link::{Assignment, End, EndStatus, JobId, Token};
 use tcpd::services::spawner_handle::launch::Launcher;
 use tcpd::services::spawner_handle::{Event, SpawnerHandle, Workforce};
 use tcpd::services::worker::WorkerConnection;
+use tcpd::system::clock::now;
 use tempfile::TempDir;
 
 /// How long a test waits for what must come.

@@ -6,11 +6,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use rustix::process::Signal;
-use tcpd::daemon::clock::now;
 use tcpd::services::builtin::Handler;
 use tcpd::services::link::EndStatus;
 use tcpd::services::spawner_handle::launch::Launcher;
 use tcpd::services::spawner_handle::{Event, Workforce};
+use tcpd::system::clock::now;
 
 use crate::crew::{Crew, PATIENCE, signal, temporary_directory};
 

@@ -16,11 +16,11 @@ use ipc_channel::ipc::{IpcOneShotServer, IpcSender};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
-use crate::daemon::entropy::random_bytes;
-use crate::daemon::private_directory;
-use crate::daemon::process::inherit_only_standard_descriptors;
-use crate::daemon::process_title::padded_argv0;
 use crate::services::link::{Hello, LINK_VARIABLE, NONCE_VARIABLE, Nonce, Order, Report};
+use crate::system::entropy::random_bytes;
+use crate::system::private_directory;
+use crate::system::process::inherit_only_standard_descriptors;
+use crate::system::process_title::padded_argv0;
 
 /// From execution to Hello.
 const MEETING_TIME: Duration = Duration::from_secs(10);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tcpd_core::time::Instant;
 
 use super::super::link::{JobId, Token};
-use crate::daemon::entropy::random_bytes;
+use crate::system::entropy::random_bytes;
 
 /// How long a token is good.
 pub const TOKEN_LIFE: Duration = Duration::from_secs(10);
