@@ -99,6 +99,18 @@ pub enum Order {
         /// As in [`Order::ServiceListen`].
         port: u16,
     },
+    /// A listener of one service is another's from now on, with everything that waits in it. [`Order::ServiceTerms`] follows for
+    /// the new owner.
+    ServicePass {
+        /// Whose it was.
+        from: ServiceIndex,
+        /// Whose it is.
+        to: ServiceIndex,
+        /// As in [`Order::ServiceListen`].
+        address: Option<IpAddr>,
+        /// As in [`Order::ServiceListen`].
+        port: u16,
+    },
     /// Take the next waiting connection of a service; answered by [`Report::ServiceAccepted`].
     ServiceAccept {
         /// Which.

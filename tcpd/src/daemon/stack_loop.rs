@@ -246,6 +246,12 @@ impl StackLoop {
             } => {
                 bridge.service_terms(stack, service, backlog, &options);
             }
+            Order::ServicePass {
+                from,
+                to,
+                address,
+                port,
+            } => self.bridge.service_pass(from, to, address, port),
             Order::ServiceUnlisten {
                 service,
                 address,

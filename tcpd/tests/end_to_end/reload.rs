@@ -65,6 +65,23 @@ fn services_come_and_go_and_connections_stay() {
 }
 
 #[test]
+fn a_port_passes_to_another_service_with_those_who_wait_there() {
+    in_namespace(|| {
+        let daemon = Daemon::start(&format!("{ECHO}max_workers = 1\n"));
+        let served = connected();
+        echoes(&served);
+        let waiting = connected();
+        configure(&daemon, &ECHO.replace("name = \"echo\"", "name = \"heir\""));
+        let done = daemon.control().reload().expect("reloaded");
+        assert_eq!(done.services_added, ["heir"]);
+        assert_eq!(done.services_removed, ["echo"]);
+        echoes(&waiting);
+        echoes(&served);
+        echoes(&connected());
+    });
+}
+
+#[test]
 fn a_services_new_idle_timeout_counts_for_connections_that_come_from_then_on() {
     in_namespace(|| {
         let daemon = Daemon::start(ECHO);

@@ -83,6 +83,30 @@ impl Bridge {
         }
     }
 
+    /// A listener of one service is another's from now on, with whoever waits in it.
+    pub(crate) fn service_pass(
+        &mut self,
+        from: ServiceIndex,
+        to: ServiceIndex,
+        address: Option<IpAddr>,
+        port: u16,
+    ) {
+        let Some(listeners) = self.services.get_mut(&from) else {
+            return;
+        };
+        let passed = |entry: &mut ServiceListener| (entry.address, entry.port) == (address, port);
+        let passed: Vec<_> = listeners.extract_if(.., passed).collect();
+        if listeners.is_empty() {
+            self.services.remove(&from);
+        }
+        for entry in &passed {
+            if let Some(listener) = self.listeners.get_mut(&entry.listener) {
+                listener.owner = ListenerOwner::Service(to);
+            }
+        }
+        self.services.entry(to).or_default().extend(passed);
+    }
+
     /// Takes the next waiting connection of a service and reports it.
     pub(crate) fn service_accept(
         &mut self,

@@ -1,7 +1,8 @@
 //! Reload: the whole new configuration, or nothing of it.
 //!
 //! 1. It is read and checked as at the start. What is wrong with it, or what only a restart changes, refuses all of it.
-//! 2. Listeners that are new are opened beside the old ones. If one cannot be, those opened are closed again, and the
+//! 2. Listeners that are new are opened beside the old ones; one that another service has today, and will not have, passes to
+//!    its new owner in step 3. If one cannot be, those opened are closed again, and the
 //!    reload is refused.
 //! 3. Now nothing can fail any more: settings, services and limits count, and listeners that are no longer wanted close.
 //!    Connections are not touched, and workers alive go on as they began.
@@ -44,6 +45,8 @@ struct Plan {
     removed: Vec<ServiceIndex>,
     open: Vec<(Wanted, Place)>,
     close: Vec<(Wanted, Place)>,
+    /// Listeners that pass from one service to another.
+    pass: Vec<(ServiceIndex, ServiceIndex, Place)>,
 }
 
 impl<W: Spawner> ControlLoop<W> {
@@ -124,6 +127,7 @@ impl<W: Spawner> ControlLoop<W> {
             plan.removed.push(index);
         }
         plan.change = change;
+        plan.find_passing();
         plan
     }
 
@@ -176,6 +180,14 @@ impl<W: Spawner> ControlLoop<W> {
         self.config = reload.config;
         self.policy.privileged_ports_below = self.config.control.privileged_ports_below;
         let plan = reload.plan;
+        for &(from, to, (address, port)) in &plan.pass {
+            self.order(Order::ServicePass {
+                from,
+                to,
+                address,
+                port,
+            });
+        }
         for (service, place) in &plan.close {
             self.order(service.unlisten(*place));
         }
@@ -190,12 +202,12 @@ impl<W: Spawner> ControlLoop<W> {
                 self.services.add(service);
             } else {
                 self.services.change(index, service);
-                self.order(Order::ServiceTerms {
-                    service: index,
-                    backlog,
-                    options,
-                });
             }
+            self.order(Order::ServiceTerms {
+                service: index,
+                backlog,
+                options,
+            });
             // Somebody may wait since before it had its number, or may have a worker now.
             self.on_service_incoming(now, index);
         }
@@ -232,5 +244,23 @@ impl<W: Spawner> ControlLoop<W> {
         if let Some((id, number)) = asker {
             self.reply_later(id, number, Reply::error(code, why));
         }
+    }
+}
+
+impl Plan {
+    /// What one service opens where another one closes is neither: the listener passes on, and nobody who waits in it is lost.
+    fn find_passing(&mut self) {
+        let Self {
+            open, close, pass, ..
+        } = self;
+        open.retain(|(to, place)| {
+            let closing = close.iter().position(|(_, closed)| closed == place);
+            let Some(closing) = closing else {
+                return true;
+            };
+            let (from, _) = close.swap_remove(closing);
+            pass.push((from.service, to.service, *place));
+            false
+        });
     }
 }

@@ -37,6 +37,16 @@ fn reload_opening(t: &mut Fixture, root: &Client, number: u32) -> Reloaded {
     reloaded(t.answer_to(root, number))
 }
 
+/// Service 0 is told its terms, then asked for its first connection.
+fn until_asked(t: &mut Fixture) {
+    let Order::ServiceTerms { service: 0, .. } = t.order() else {
+        panic!()
+    };
+    let Order::ServiceAccept { service: 0 } = t.order() else {
+        panic!()
+    };
+}
+
 fn reloaded(reply: Reply) -> Reloaded {
     match reply {
         Reply::Status(json) => serde_json::from_str(json.as_str()).expect("as documented"),
@@ -87,9 +97,7 @@ fn a_service_is_added_changed_and_removed() {
     assert_eq!(done.services_added, ["echo"]);
     assert_eq!(names(&t), ["echo"]);
     // Whoever came before the service had its number is asked for.
-    let Order::ServiceAccept { service: 0 } = t.order() else {
-        panic!()
-    };
+    until_asked(&mut t);
     t.report(Report::ServiceAccepted {
         service: 0,
         connection: None,
@@ -119,13 +127,42 @@ fn a_service_is_added_changed_and_removed() {
 }
 
 #[test]
+fn a_port_passes_from_one_service_to_another_without_being_closed() {
+    let (mut t, root) = ready();
+    configure(&t, ECHO);
+    reload_opening(&mut t, &root, 2);
+    until_asked(&mut t);
+    t.report(Report::ServiceAccepted {
+        service: 0,
+        connection: None,
+    });
+    configure(&t, &DISCARD.replace("port = 9", "port = 7"));
+    let done = reloaded(t.answer(&root, 3, &Request::Reload));
+    assert_eq!(done.services_added, ["discard"]);
+    assert_eq!(done.services_removed, ["echo"]);
+    let Order::ServicePass {
+        from: 0,
+        to: 1,
+        address: None,
+        port: 7,
+    } = t.order()
+    else {
+        panic!("the listener was not passed on")
+    };
+    let Order::ServiceTerms { service: 1, .. } = t.order() else {
+        panic!("its new owner's terms do not hold")
+    };
+    let Order::ServiceAccept { service: 1 } = t.order() else {
+        panic!("nobody asks for who waits there")
+    };
+}
+
+#[test]
 fn workers_alive_go_on_under_a_service_that_is_removed() {
     let (mut t, root) = ready();
     configure(&t, ECHO);
     reload_opening(&mut t, &root, 2);
-    let Order::ServiceAccept { service: 0 } = t.order() else {
-        panic!()
-    };
+    until_asked(&mut t);
     let endpoint = EndpointId::from_bits(1 << 32 | 1);
     let address = "198.18.0.1:7".parse().expect("an address");
     t.report(Report::ServiceAccepted {
