@@ -4,6 +4,7 @@
 //! every path.
 
 mod notifier;
+mod rights;
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
@@ -19,6 +20,7 @@ use rustix::net::{
 };
 
 pub(crate) use self::notifier::Notifier;
+pub use self::rights::refuse_descriptors;
 use crate::protocol::{MAX_MESSAGE, MAX_STACK_THREADS};
 
 /// The most descriptors one message may carry: an arena and the doorbells.

@@ -101,3 +101,31 @@ fn the_kernel_says_who_is_at_the_other_end() {
     let pidfd = a.peer_pidfd().expect("SO_PEERPIDFD");
     assert!(rustix::io::fcntl_getfd(&pidfd).is_ok());
 }
+
+#[test]
+fn a_socket_that_refuses_descriptors_gets_none_and_what_it_accepts_neither() {
+    let gift = std::fs::File::open("/dev/null").expect("/dev/null");
+    let give = |to: &Seqpacket| to.try_send_with_fds(b"take this", &[gift.as_fd()]);
+    let (ours, theirs) = pair();
+    give(&theirs).expect("as long as nobody has refused");
+    match refuse_descriptors(&ours) {
+        Ok(()) => {}
+        // Linux 6.15 and before.
+        Err(error) => return assert_eq!(error.raw_os_error(), Some(libc::ENOPROTOOPT)),
+    }
+    let refused = give(&theirs).expect_err("it is refused");
+    assert_eq!(refused.kind(), ErrorKind::PermissionDenied);
+    theirs.try_send(b"only bytes").expect("these are welcome");
+
+    let path = std::env::temp_dir().join(format!("tcpd-rights-{}", std::process::id()));
+    std::fs::remove_file(&path).ok();
+    let listener = SeqpacketListener::bind(&path).expect("bind");
+    refuse_descriptors(&listener).expect("as before");
+    let client = Seqpacket::connect(&path).expect("connect");
+    std::fs::remove_file(&path).expect("our own");
+    let refused = give(&client).expect_err("before it was accepted");
+    assert_eq!(refused.kind(), ErrorKind::PermissionDenied);
+    let accepted = listener.accept().expect("a client waits");
+    give(&client).expect_err("and after");
+    give(&accepted).expect("the other way is not the listener's affair");
+}

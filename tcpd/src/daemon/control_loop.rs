@@ -398,6 +398,9 @@ impl<W: Spawner> ControlLoop<W> {
                 Incoming::Nothing => return Ok(false),
                 Incoming::Ended(by) => return Err(End::of(by)),
             };
+            if client.is_after_its_end() {
+                return Err(End::silent(EndedBy::ConnectorGone));
+            }
             client.session.requests += 1;
             self.counts.requests += 1;
             if client.session.kind.is_none() {

@@ -11,7 +11,7 @@ use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt,
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use libtcpclient::socket::{Seqpacket, SeqpacketListener};
+use libtcpclient::socket::{Seqpacket, SeqpacketListener, refuse_descriptors};
 use rustix::fs::{FlockOperation, Mode, flock};
 use rustix::net::{self, AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use rustix::process::umask;
@@ -91,6 +91,12 @@ impl ControlSocket {
     }
 
     fn ready(self) -> Result<Self, Failure> {
+        if let Err(error) = refuse_descriptors(&self.listener) {
+            tracing::warn!(
+                %error,
+                "clients can make the daemon wait by passing descriptors: Linux 6.16 or later prevents that"
+            );
+        }
         let prepared = self
             .listener
             .set_nonblocking(true)

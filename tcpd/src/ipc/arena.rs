@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
 use libtcpclient::shm::{Arena, Layout};
-use libtcpclient::socket::Bell;
+use libtcpclient::socket::{Bell, refuse_descriptors};
 
 /// An arena and the doorbells of its stack threads, with what goes to the client.
 #[derive(Debug)]
@@ -29,6 +29,8 @@ pub fn make(layout: Layout) -> io::Result<Made> {
     let mut bells = Vec::new();
     for _ in 0..layout.stack_threads() {
         let (ours, theirs) = Bell::pair()?;
+        // Before Linux 6.16 they can come, and are thrown away when the bell is silenced.
+        refuse_descriptors(&ours).ok();
         bells.push(ours.into());
         for_client.push(theirs.into());
     }

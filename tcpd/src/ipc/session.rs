@@ -16,8 +16,12 @@ use tcpd_core::time::Instant;
 use super::credentials::Identity;
 use super::policy::Kind;
 
-/// Messages of a client thrown away when its session ends. The kernel queues fewer than that for one socket.
-const DRAINED_AT_END: usize = 1024;
+/// More messages of a client than the kernel queues for one socket: what it said before its end is among so many.
+pub const MOST_QUEUED: u32 = 1024;
+/// What a message that waits costs beside its bytes, in bytes: its place in the queue and the allocator's rounding.
+const MESSAGE_COST: u64 = 128;
+/// Places that an empty queue of answers keeps.
+const KEPT_PLACES: usize = 64;
 
 /// Why a session ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -174,6 +178,13 @@ struct Outgoing {
     descriptors: Vec<OwnedFd>,
 }
 
+impl Outgoing {
+    /// What it occupies, in bytes, about.
+    fn cost(&self) -> u64 {
+        self.bytes.len() as u64 + MESSAGE_COST
+    }
+}
+
 /// One session.
 #[derive(Debug)]
 pub struct Session {
@@ -194,7 +205,8 @@ pub struct Session {
     socket: Seqpacket,
     pidfd: Option<OwnedFd>,
     outgoing: VecDeque<Outgoing>,
-    outgoing_bytes: u64,
+    /// What they occupy.
+    outgoing_cost: u64,
     unread_limit: u64,
 }
 
@@ -220,7 +232,7 @@ impl Session {
             socket,
             pidfd,
             outgoing: VecDeque::new(),
-            outgoing_bytes: 0,
+            outgoing_cost: 0,
             unread_limit,
         }
     }
@@ -281,12 +293,17 @@ impl Session {
 
     /// Sends a message with descriptors.
     pub fn send_with(&mut self, bytes: Vec<u8>, descriptors: Vec<OwnedFd>) -> Result<(), EndedBy> {
-        self.outgoing_bytes += bytes.len() as u64;
-        self.outgoing.push_back(Outgoing { bytes, descriptors });
+        let message = Outgoing { bytes, descriptors };
+        self.outgoing_cost += message.cost();
+        self.outgoing.push_back(message);
         if self.outgoing.len() == 1 {
             self.flush()?;
         }
-        if self.outgoing_bytes > self.unread_limit {
+        if let Some(waiting) = self.outgoing.back_mut() {
+            // A small answer was written into a larger buffer.
+            waiting.bytes.shrink_to_fit();
+        }
+        if self.outgoing_cost > self.unread_limit {
             Err(EndedBy::UnreadReplies)
         } else {
             Ok(())
@@ -300,7 +317,7 @@ impl Session {
                 message.descriptors.iter().map(AsFd::as_fd).collect();
             match self.socket.try_send_with_fds(&message.bytes, &descriptors) {
                 Ok(()) => {
-                    self.outgoing_bytes -= message.bytes.len() as u64;
+                    self.outgoing_cost -= message.cost();
                     self.outgoing.pop_front();
                 }
                 Err(error) => match error.kind() {
@@ -312,6 +329,7 @@ impl Session {
                 },
             }
         }
+        self.outgoing.shrink_to(KEPT_PLACES);
         Ok(())
     }
 
@@ -327,7 +345,7 @@ impl Session {
         // word. So no more is let in, and what is in is thrown away.
         if shutdown(&self.socket, Shutdown::Read).is_ok() {
             let mut scrap = [0; 1];
-            for _ in 0..DRAINED_AT_END {
+            for _ in 0..MOST_QUEUED {
                 match rustix::net::recv(
                     &self.socket,
                     &mut scrap,

@@ -4,16 +4,21 @@ mod liar;
 mod neighbour;
 
 use std::io::{ErrorKind, Read, Write};
-use std::os::fd::AsFd;
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
 use libtcpclient::protocol::{ErrorCode, Event, FromDaemon, Hello, MAX_MESSAGE, Reply, Request};
 use libtcpclient::shm::doorbell::WAITING_READY;
 use libtcpclient::socket::Seqpacket;
+use rustix::io::Errno;
 use rustix::net::SendFlags;
 use tcpd_core::random::Generator;
 
-use self::liar::{BLOCK, Connection, HEADER, Liar, hello, last_word, throw, unannounced};
+use self::liar::{
+    BLOCK, Connection, HEADER, Liar, give, hear, hello, last_word, throw, unannounced,
+};
 use self::neighbour::Neighbour;
 use crate::common::daemon::Daemon;
 use crate::common::deadline::wait_for;
@@ -239,18 +244,6 @@ fn messages_that_are_none_end_their_session() {
                 last_word(&silent)
             });
 
-            // Descriptors, before and after Hello.
-            let file = std::fs::File::open("/dev/null").expect("/dev/null");
-            let gift = [file.as_fd(), file.as_fd()];
-            let liar = Liar::open(daemon);
-            let early = unannounced(daemon);
-            for (socket, bytes) in [(&liar.socket, &ping), (&early, &hello_of(|_| {}))] {
-                is_counted(daemon, "sessions-ended-unexpected-descriptors", || {
-                    throw(socket, bytes, &gift);
-                    last_word(socket)
-                });
-            }
-
             // A second Hello is refused and harms nobody.
             let mut twice = Liar::open(daemon);
             let Reply::Error(refusal) = twice.ask(&Request::Hello(hello())) else {
@@ -258,6 +251,58 @@ fn messages_that_are_none_end_their_session() {
             };
             assert_eq!(refusal.code, ErrorCode::HelloExpected);
             assert!(twice.is_served());
+        });
+    });
+}
+
+/// A descriptor whose last close takes `seconds`: a TCP socket that lingers, with bytes that nobody reads.
+fn lingering(seconds: u64) -> (OwnedFd, TcpStream) {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("the kernel listens");
+    let at = listener.local_addr().expect("its address");
+    let socket = TcpStream::connect(at).expect("connect");
+    let (deaf, _) = listener.accept().expect("the kernel accepts");
+    socket.set_nonblocking(true).expect("a socket");
+    while (&socket).write(&[0; 65536]).is_ok() {}
+    socket.set_nonblocking(false).expect("a socket");
+    let linger = Some(Duration::from_secs(seconds));
+    rustix::net::sockopt::set_socket_linger(&socket, linger).expect("linger");
+    (socket.into(), deaf)
+}
+
+/// Where the kernel knows how to refuse them, the sender is told and nothing else happens; an older one throws them away inside the
+/// daemon's receive, and the session ends.
+#[test]
+fn descriptors_get_nowhere_and_what_takes_long_to_close_holds_up_nobody() {
+    in_namespace(|| {
+        beside_a_neighbour(&[], |daemon, neighbour| {
+            let mut liar = Liar::open(daemon);
+            let early = unannounced(daemon);
+            let file = std::fs::File::open("/dev/null").expect("/dev/null");
+            for count in [1, 253] {
+                let gifts = vec![file.as_fd(); count];
+                for (socket, bytes) in [
+                    (&liar.socket, Request::Ping.encode(9)),
+                    (&early, Request::Hello(hello()).encode(1)),
+                ] {
+                    let error = give(socket, &bytes, &gifts).expect_err("descriptors are refused");
+                    assert_eq!(error, Errno::PERM);
+                }
+                let error = give(&liar.bell, &[1], &gifts).expect_err("by the bell too");
+                assert_eq!(error, Errno::PERM);
+            }
+            assert!(liar.is_served());
+            throw(&early, &Request::Hello(hello()).encode(1), &[]);
+            assert!(matches!(
+                hear(&early),
+                Some(FromDaemon::Reply(1, Reply::Welcome(_)))
+            ));
+
+            let (slow, _deaf) = lingering(20);
+            for socket in [liar.socket.as_fd(), liar.bell.as_fd(), early.as_fd()] {
+                give(&socket, &Request::Ping.encode(9), &[slow.as_fd()]).expect_err("refused");
+            }
+            drop((slow, liar));
+            neighbour.moves_on();
         });
     });
 }

@@ -14,7 +14,7 @@ use tcpd_core::time::Instant;
 use super::super::orders::{ServiceIndex, SessionId};
 use super::holdings::{Count, Holdings, Waiting};
 use super::{pidfd_token, socket_token};
-use crate::ipc::session::{EndedBy, Session};
+use crate::ipc::session::{EndedBy, MOST_QUEUED, Session};
 
 /// A worker's right to its connection, until it adopts it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,9 +41,20 @@ pub(super) struct Client {
     pub(super) connector_gone: bool,
     /// It has closed its bell: likewise.
     pub(super) bell_closed: bool,
+    /// Messages taken since its connector is gone.
+    since_gone: u32,
     /// It counts against its user's quota.
     pub(super) counted: bool,
     ready: bool,
+}
+
+impl Client {
+    /// Whether the message that has come now was said by somebody else, who holds the socket of a process that is gone: what
+    /// that process said itself, the kernel's queue has held.
+    pub(super) fn is_after_its_end(&mut self) -> bool {
+        self.since_gone += u32::from(self.connector_gone);
+        self.since_gone > MOST_QUEUED
+    }
 }
 
 /// Why a session ends, and the last word it hears.
@@ -161,6 +172,7 @@ impl Clients {
             has_arena: false,
             connector_gone: false,
             bell_closed: false,
+            since_gone: 0,
             counted: false,
             ready: false,
         };

@@ -101,6 +101,38 @@ fn a_client_that_does_not_read_is_given_up_at_the_limit() {
 }
 
 #[test]
+fn small_answers_that_wait_count_as_what_they_occupy() {
+    let (mut session, _theirs) = pair(300_000);
+    let small = || {
+        let mut bytes = Vec::with_capacity(4096);
+        bytes.extend_from_slice(&[1; 8]);
+        bytes
+    };
+    let taken = (0..100_000).position(|_| session.send(small()).is_err());
+    // Those in the kernel's buffer, and 300,000 bytes of memory: not of answers.
+    let most = MOST_QUEUED as usize + 300_000 / 128;
+    assert!(taken.is_some_and(|taken| taken < most), "{taken:?}");
+    let held: usize = session
+        .outgoing
+        .iter()
+        .map(|one| one.bytes.capacity())
+        .sum();
+    assert!(held <= 16 * session.outgoing.len(), "{held}");
+}
+
+#[test]
+fn an_empty_queue_of_answers_gives_its_memory_back() {
+    let (mut session, theirs) = pair(10 << 20);
+    for _ in 0..5000 {
+        session.send(vec![7; 8]).expect("within the limit");
+    }
+    while recv(&theirs, &mut [0; 8][..], RecvFlags::DONTWAIT).is_ok() {
+        session.flush().expect("the client is there");
+    }
+    assert!(session.outgoing.is_empty() && session.outgoing.capacity() <= 2 * KEPT_PLACES);
+}
+
+#[test]
 fn replies_wait_for_room_and_keep_their_order() {
     let (mut session, theirs) = pair(10 << 20);
     for index in 0..200_u32 {

@@ -59,13 +59,23 @@ pub(super) fn hello() -> Hello {
 
 /// Sends bytes and descriptors that the library would not send.
 pub(super) fn throw(socket: &Seqpacket, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(4))];
+    give(socket, bytes, descriptors).expect("throw");
+}
+
+/// The same, which may fail.
+pub(super) fn give(
+    socket: &impl AsFd,
+    bytes: &[u8],
+    descriptors: &[BorrowedFd<'_>],
+) -> rustix::io::Result<()> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(253))];
     let mut control = SendAncillaryBuffer::new(&mut space);
     if !descriptors.is_empty() {
         assert!(control.push(SendAncillaryMessage::ScmRights(descriptors)));
     }
     let parts = [IoSlice::new(bytes)];
-    sendmsg(socket, &parts, &mut control, SendFlags::NOSIGNAL).expect("throw");
+    sendmsg(socket, &parts, &mut control, SendFlags::NOSIGNAL)?;
+    Ok(())
 }
 
 /// The next message; `None` at the end of file.

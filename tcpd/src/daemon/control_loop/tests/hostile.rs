@@ -177,6 +177,33 @@ fn a_client_that_never_reads_is_ended_and_holds_nobody_up() {
 }
 
 #[test]
+fn a_forked_child_that_talks_without_a_pause_does_not_keep_the_session_of_its_dead_parent() {
+    let mut t = Fixture::new();
+    let mut parent = std::process::Command::new("sleep")
+        .arg("60")
+        .spawn()
+        .expect("sleep is there");
+    let pid = rustix::process::Pid::from_child(&parent);
+    let pidfd = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty());
+    let child = t.connect_as(1000, Some(pidfd.expect("our child")));
+    child.say(1, &hello(false, None));
+    parent.kill().expect("our child");
+    parent.wait().expect("our child");
+    let ping = Request::Ping.encode(2);
+    let mut answer = vec![0; MAX_MESSAGE];
+    t.until("the end", |t| {
+        // The queue is never empty when the daemon looks, and what it answers is read.
+        while child.socket.try_send(&ping).is_ok() {}
+        while child
+            .socket
+            .recv(&mut answer)
+            .is_ok_and(|heard| heard != Received::End)
+        {}
+        t.ended(EndedBy::ConnectorGone) == 1
+    });
+}
+
+#[test]
 fn a_flood_of_one_session_does_not_delay_another() {
     let mut t = Fixture::with(|config| config.limits.messages_per_turn = 16);
     let bystander = t.client(1000, true);
