@@ -22,6 +22,7 @@ use crate::tcp::id::SlotKey;
 use crate::tcp::transmit::Replies;
 use crate::time::Instant;
 
+mod accounts;
 mod api;
 mod config;
 pub mod deadlines;
@@ -50,6 +51,7 @@ mod time_wait;
 mod timeouts;
 pub mod token_bucket;
 
+pub use accounts::{Allowance, Usage};
 pub use api::ConnectOptions;
 pub use config::StackConfig;
 pub use events::Event;
@@ -71,6 +73,7 @@ pub use crate::tcp::observer::{Observer, Silent};
 pub use crate::tcp::timers::Timer;
 pub use crate::wire::PartialChecksum;
 
+use accounts::Accounts;
 use deadlines::Deadlines;
 use demux::{BoundPorts, FlowTable};
 use events::EventQueue;
@@ -125,6 +128,8 @@ pub struct Stack<R> {
     connections: usize,
     /// Those of them whose user has let go.
     orphans: AgeQueue,
+    /// Whose they are.
+    accounts: Accounts,
     /// Events until the invariants are checked again, and from then on, where assertions are compiled in.
     until_check: usize,
     check_interval: usize,
@@ -164,6 +169,7 @@ impl<R: Ring> Stack<R> {
             set_aside: BTreeMap::new(),
             connections: 0,
             orphans: AgeQueue::default(),
+            accounts: Accounts::default(),
             until_check: 0,
             check_interval: invariants::INTERVAL,
             config,

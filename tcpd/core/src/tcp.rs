@@ -16,6 +16,7 @@
 //! | §3.10.8 timeouts | `timeouts` |
 
 pub(crate) mod arrives;
+pub(crate) mod bill;
 pub mod buffer;
 pub mod calls;
 pub mod config;

@@ -72,6 +72,13 @@ impl Ring for ConnectionRing {
         }
     }
 
+    fn private_bytes(&self) -> u64 {
+        match self {
+            ConnectionRing::Private(ring) => ring.private_bytes(),
+            ConnectionRing::Arena(..) => 0,
+        }
+    }
+
     /// Bytes in an arena never move: such a ring grows only while what is occupied lies in one piece.
     fn grow(&mut self, capacity: u32, start: u64, end: u64) -> bool {
         match self {

@@ -43,6 +43,8 @@ pub struct ConnectOptions {
     pub reuse: bool,
     /// The owner's cookie, reported back.
     pub tag: u64,
+    /// Whose it is: see [`Allowance`](crate::stack::Allowance).
+    pub account: u32,
     /// What the connection starts with.
     pub connection: ConnectionOptions,
 }
@@ -57,6 +59,7 @@ impl ConnectOptions {
             remote,
             reuse: false,
             tag: 0,
+            account: 0,
             connection: ConnectionOptions::default(),
         }
     }

@@ -77,8 +77,11 @@ impl<R: Ring> Stack<R> {
         let Some(Slot::Listener(listener)) = self.endpoints.get_mut(listener.key()) else {
             return Err(DropReason::NoConnection);
         };
+        let account = listener.options.account;
         let reason = if listener.is_full() {
             DropReason::AcceptQueueFull
+        } else if !self.accounts.admits(account) {
+            DropReason::AccountLimit
         } else if self.connections >= self.config.limits.connections {
             DropReason::ConnectionLimit
         } else {
@@ -130,6 +133,8 @@ impl<R: Ring> Stack<R> {
             syn_was_lost: half.sent_again(),
             owner: Owner::Listener(listener_id),
             tag: options.tag,
+            account: options.account,
+            bill: self.accounts.opened(options.account),
             reuse: options.reuse,
             rings: Rings::private(&options.connection, &self.config.tcp),
             options: options.connection,
@@ -342,6 +347,8 @@ fn leave_open<R: Ring>(
         syn_was_lost: lost,
         owner: open.owner(),
         tag: open.tag,
+        account: open.account,
+        bill: std::mem::take(&mut open.bill),
         reuse: open.reuse,
         rings: std::mem::replace(&mut open.rings, emptied),
         options: open.options,

@@ -66,6 +66,10 @@ impl<R: Ring> Stack<R> {
             listener.refused += 1;
             return ControlFlow::Break(DropReason::ListenQueueFull);
         }
+        if !self.accounts.admits(listener.options.account) {
+            listener.refused += 1;
+            return ControlFlow::Break(DropReason::AccountLimit);
+        }
         if reopened.is_none() && self.quiet_until(now).is_some() {
             return ControlFlow::Break(DropReason::QuietTime);
         }

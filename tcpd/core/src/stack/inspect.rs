@@ -54,6 +54,8 @@ pub struct ReceiveView {
     pub next: u64,
     /// Bytes the ring holds.
     pub capacity: u32,
+    /// How far beyond `read` new windows reach: `capacity`, or less while the window is held.
+    pub offered: u32,
     /// Whether the peer's FIN was reached: nothing follows `next`.
     pub fin_received: bool,
 }
@@ -103,6 +105,7 @@ impl<R: Ring> Stack<R> {
                     read: 0,
                     next: 0,
                     capacity: open.rings.receive.capacity(),
+                    offered: open.rings.receive.capacity(),
                     fin_received: false,
                 },
                 end: open.end,
@@ -249,6 +252,7 @@ fn view_of<R: Ring>(conn: &Connection<R>) -> View {
             read: conn.receive.read,
             next: conn.receive.data_end(),
             capacity: conn.rings.receive.capacity(),
+            offered: conn.receive.offered(),
             fin_received: conn.receive.is_finished(),
         },
         end: conn.end,

@@ -38,6 +38,8 @@ struct Census {
     deadlines: usize,
     connections: usize,
     orphans: usize,
+    /// Connections and orphans of each.
+    accounts: BTreeMap<u32, (usize, usize)>,
     half_open: usize,
     time_wait: usize,
     listeners: usize,
@@ -193,6 +195,7 @@ impl<R: Ring> Stack<R> {
         );
         census.connections += 1;
         census.orphans += usize::from(open.released);
+        census.count(open.account, open.released);
         self.check_reachable(id, &open.pair, census);
         census.bind(&open.pair, open.reuse);
     }
@@ -229,6 +232,7 @@ impl<R: Ring> Stack<R> {
         assert!(self.is_armed(id, earliest), "the wheel forgot {id}");
         census.connections += 1;
         census.orphans += usize::from(conn.is_orphan());
+        census.count(conn.account, conn.is_orphan());
         self.check_reachable(id, &conn.pair, census);
         census.bind(&conn.pair, conn.reuse);
     }
@@ -323,6 +327,7 @@ impl<R: Ring> Stack<R> {
     fn check_gauges(&self, census: &Census) {
         assert_eq!(self.connections, census.connections, "connections");
         assert_eq!(self.orphans.len(), census.orphans, "orphans");
+        assert_eq!(self.accounts.counts(), census.accounts, "accounts");
         assert_eq!(self.half_open.len(), census.half_open, "half-open entries");
         assert_eq!(self.time_wait.len(), census.time_wait, "TIME-WAIT entries");
         let limits = &self.config.limits;
@@ -384,6 +389,14 @@ fn assert_same(mut flagged: Vec<EndpointId>, mut queue: Vec<EndpointId>, what: &
 }
 
 impl Census {
+    fn count(&mut self, account: u32, orphan: bool) {
+        let (connections, orphans) = self.accounts.entry(account).or_default();
+        match orphan {
+            true => *orphans += 1,
+            false => *connections += 1,
+        }
+    }
+
     fn bind(&mut self, pair: &Pair, reuse: bool) {
         let used = self.ports.entry((pair.local, pair.local_port)).or_default();
         used.all += 1;

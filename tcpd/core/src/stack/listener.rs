@@ -23,6 +23,8 @@ pub struct ListenOptions {
     pub v6only: bool,
     /// The owner's cookie, reported back.
     pub tag: u64,
+    /// Whose its connections are: see [`Allowance`](crate::stack::Allowance).
+    pub account: u32,
     /// What its connections start with.
     pub connection: ConnectionOptions,
 }
@@ -36,6 +38,7 @@ impl Default for ListenOptions {
             reuse: false,
             v6only: false,
             tag: 0,
+            account: 0,
             connection: ConnectionOptions::default(),
         }
     }

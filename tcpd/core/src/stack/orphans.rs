@@ -12,6 +12,7 @@ impl<R: Ring> Stack<R> {
         let endpoints = &self.endpoints;
         self.orphans
             .push(id, |id| endpoints.get(id.key()).is_some_and(is_orphan));
+        self.orphan_of_account(id);
     }
 
     /// The one that was let go first makes way: it has had the most time, and a peer that takes nothing (CVE-2008-4609) must not
@@ -23,6 +24,10 @@ impl<R: Ring> Stack<R> {
                 .orphans
                 .oldest(|id| endpoints.get(id.key()).is_some_and(is_orphan));
             let Some(oldest) = oldest else { return };
+            self.counters.orphans_reset += 1;
+            self.evict_orphan(now, oldest);
+        }
+        while let Some(oldest) = self.crowded_out() {
             self.counters.orphans_reset += 1;
             self.evict_orphan(now, oldest);
         }
@@ -43,7 +48,7 @@ impl<R: Ring> Stack<R> {
     }
 }
 
-fn is_orphan<R>(slot: &Slot<R>) -> bool {
+pub(super) fn is_orphan<R>(slot: &Slot<R>) -> bool {
     match slot {
         Slot::Connection(conn) => conn.owner == Owner::Nobody && conn.state != State::Closed,
         Slot::SynSent(open) => open.released && open.end.is_none(),

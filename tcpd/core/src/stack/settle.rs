@@ -10,6 +10,7 @@ use crate::time::Instant;
 impl<R: Ring> Stack<R> {
     /// Looks after `id` once an event has changed it.
     pub(super) fn settle(&mut self, now: Instant, id: EndpointId) {
+        self.bill(id);
         let Some(slot) = self.endpoints.get_mut(id.key()) else {
             return;
         };
@@ -134,9 +135,9 @@ impl<R: Ring> Stack<R> {
 
     /// Takes a connection that has just ended out of flow table, port table and wheel; once only.
     fn leave_tables(&mut self, id: EndpointId) {
-        let (pair, reuse, owner) = match self.endpoints.get(id.key()) {
-            Some(Slot::Connection(conn)) => (conn.pair, conn.reuse, conn.owner),
-            Some(Slot::SynSent(open)) => (open.pair, open.reuse, open.owner()),
+        let (pair, reuse, owner, account) = match self.endpoints.get(id.key()) {
+            Some(Slot::Connection(conn)) => (conn.pair, conn.reuse, conn.owner, conn.account),
+            Some(Slot::SynSent(open)) => (open.pair, open.reuse, open.owner(), open.account),
             Some(Slot::Listener(_) | Slot::HalfOpen(_) | Slot::TimeWait(..)) | None => return,
         };
         if self.flows.find(&self.endpoints, &pair) != Some(id) {
@@ -146,6 +147,7 @@ impl<R: Ring> Stack<R> {
         self.bound.unbind(&pair, reuse);
         self.deadlines.cancel(id.index());
         self.connections -= 1;
+        self.accounts.left(account, owner == Owner::Nobody);
         if owner == Owner::Nobody {
             self.orphans.gone();
         }

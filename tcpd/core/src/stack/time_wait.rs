@@ -50,7 +50,7 @@ impl<R: Ring> Stack<R> {
             self.replies
                 .push(Reply::of_time_wait(&old, conn.pair, clock));
         }
-        let (owner, changes) = (conn.owner, conn.changes);
+        let (owner, changes, account) = (conn.owner, conn.changes, conn.account);
         let placeholder = Slot::TimeWait(old, None);
         if let (Slot::Connection(conn), true) =
             (std::mem::replace(slot, placeholder), owner != Owner::Nobody)
@@ -58,6 +58,7 @@ impl<R: Ring> Stack<R> {
             *slot = Slot::TimeWait(old, Some(conn));
         }
         self.connections -= 1;
+        self.accounts.left(account, owner == Owner::Nobody);
         if owner == Owner::Nobody {
             self.orphans.gone();
             if !changes.is_empty() {

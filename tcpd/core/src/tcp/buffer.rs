@@ -21,6 +21,9 @@ pub trait Ring {
     /// never written reads as anything.
     fn read_at(&self, position: u64, out: &mut [u8]);
 
+    /// Bytes of this process's memory that it occupies: 0 for a store elsewhere, and before the first write.
+    fn private_bytes(&self) -> u64;
+
     /// Doubles until it holds `capacity` bytes, keeping positions `start..end` readable. True when the store holds at
     /// least `capacity` afterwards; false, and nothing changed, when that is not possible now (the occupied part is not linear, or
     /// the store cannot grow).
@@ -101,6 +104,10 @@ impl Ring for HeapRing {
         let (head, tail) = out.split_at_mut(first);
         head.copy_from_slice(&self.bytes[offset..offset + first]);
         tail.copy_from_slice(&self.bytes[..tail.len()]);
+    }
+
+    fn private_bytes(&self) -> u64 {
+        self.bytes.len() as u64
     }
 
     fn grow(&mut self, capacity: u32, start: u64, end: u64) -> bool {

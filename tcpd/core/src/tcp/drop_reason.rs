@@ -138,6 +138,8 @@ drop_reasons! {
     // Limits.
     /// The number of connections is at its limit.
     ConnectionLimit = "connection-limit",
+    /// The account of the listener has as many connections as it may, or takes no new ones now.
+    AccountLimit = "account-limit",
 }
 
 impl fmt::Display for DropReason {

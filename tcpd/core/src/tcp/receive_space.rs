@@ -14,6 +14,9 @@
 //!
 //! RCV.ADV, the right edge, never moves left (RFC 9293 §3.8.6 SHLD-14; except for the rounding of a scaled window that cannot be avoided,
 //! RFC 7323 §2.4): it is at most `read` + capacity, both of which only grow, and out-of-order bytes lie inside it, so they are paid for already.
+//!
+//! The window may be *held* ([`ReceiveSpace::held`]): from then on the edge moves right only where less than that would be open and unread.
+//! What was promised stays promised, so the window closes from the left, by what arrives, and opens again as it is read.
 
 use crate::wire::SequenceNumber;
 
@@ -38,6 +41,8 @@ pub(crate) struct ReceiveSpace {
     pub(crate) read: u64,
     /// Bytes that the ring holds.
     pub(crate) capacity: u32,
+    /// How far beyond what was read new promises go; `None`: as far as the ring holds.
+    pub(crate) held: Option<u32>,
     /// The shift of the windows we send (Rcv.Wind.Shift, RFC 7323 §2.3).
     pub(crate) shift: u8,
     /// What the peer's full-size segments look like: the largest payload seen, at least the default MSS.
@@ -61,6 +66,7 @@ impl ReceiveSpace {
             adv: u64::from(advertised.min(capacity)),
             read: 0,
             capacity,
+            held: None,
             shift,
             full_size: 536,
             fin: None,
@@ -110,17 +116,28 @@ impl ReceiveSpace {
         self.read + u64::from(self.capacity)
     }
 
+    /// The most bytes beyond what was read that new promises make.
+    pub(crate) fn offered(&self) -> u32 {
+        self.held
+            .map_or(self.capacity, |held| held.min(self.capacity))
+    }
+
+    /// The right edge that is offered now: never left of what was.
+    fn edge_offered(&self) -> u64 {
+        self.adv.max(self.read + u64::from(self.offered()))
+    }
+
     /// How far the right edge would move if a window were sent now, before silly-window avoidance.
     pub(crate) fn edge_gain(&self) -> u64 {
         let largest = self.nxt + (u64::from(u16::MAX) << self.shift);
-        self.edge_allowed()
+        self.edge_offered()
             .min(largest)
             .saturating_sub(self.adv.max(self.nxt))
     }
 
     /// RFC 9293 §3.8.6.2.2 MUST-39: the least movement of the right edge worth telling: min(buffer / 2, MSS).
     fn least_gain(&self) -> u64 {
-        u64::from((self.capacity / 2).min(self.full_size)).max(1)
+        u64::from((self.offered() / 2).min(self.full_size)).max(1)
     }
 
     /// The window field to send, and the right edge moved accordingly. Called once for each segment built.
@@ -128,7 +145,7 @@ impl ReceiveSpace {
         let unit = 1u64 << self.shift;
         let most = u64::from(u16::MAX);
         if self.edge_gain() >= self.least_gain().max(unit) {
-            let field = ((self.edge_allowed() - self.nxt) >> self.shift).min(most);
+            let field = ((self.edge_offered() - self.nxt) >> self.shift).min(most);
             let edge = self.nxt + (field << self.shift);
             if edge >= self.adv {
                 self.adv = edge;
@@ -153,7 +170,7 @@ impl ReceiveSpace {
         }
         let gain = self.edge_gain();
         let remaining = self.window();
-        gain >= u64::from(self.capacity / 2)
+        gain >= u64::from(self.offered() / 2)
             || (remaining < 2 * u64::from(self.full_size)
                 && gain >= self.least_gain().max(1 << self.shift))
     }

@@ -5,6 +5,7 @@
 mod peer;
 mod wire;
 
+mod accounts;
 mod acknowledging;
 mod closing;
 mod data;

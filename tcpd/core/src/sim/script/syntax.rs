@@ -278,6 +278,8 @@ pub(super) enum SocketOption {
     UserTimeout(u32),
     /// Milliseconds; 0 = none. Ours: `ConnectionOptions::idle_timeout`.
     IdleTimeout(u32),
+    /// Bytes; 0 = none. `Stack::hold_window`.
+    WindowClamp(u32),
     ReuseAddress(bool),
     /// The whole byte; its upper six bits count.
     TrafficClass(u8),

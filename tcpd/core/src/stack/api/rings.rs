@@ -106,6 +106,21 @@ impl<R: Ring> Stack<R> {
         grown
     }
 
+    /// Holds the window: from now on it promises at most `most` bytes beyond what was read, however much the ring holds; `None`: as much as that
+    /// again. What was promised stays so (RFC 9293 §3.8.6 SHLD-14): the window shrinks by what arrives, never from the right. For an owner
+    /// who is short of memory. Nothing happens for what has no receive window.
+    pub fn hold_window(&mut self, now: Instant, id: EndpointId, most: Option<u32>) {
+        if let Some(Slot::Connection(conn) | Slot::TimeWait(_, Some(conn))) =
+            self.endpoints.get_mut(id.key())
+        {
+            conn.receive.held = most;
+            if conn.state.may_receive() && conn.receive.wants_window_update() {
+                conn.intents.ack = true;
+            }
+            self.settle(now, id);
+        }
+    }
+
     /// Grows the send ring to `capacity` bytes, a power of two. False when its store cannot now.
     pub fn grow_send(&mut self, now: Instant, id: EndpointId, capacity: u32) -> bool {
         let grown = match self.endpoints.get_mut(id.key()) {

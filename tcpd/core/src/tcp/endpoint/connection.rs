@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::tcp::bill::Bill;
 use crate::tcp::buffer::Ring;
 use crate::tcp::config::{ConnectionOptions, TcpConfig};
 use crate::tcp::congestion::NewReno;
@@ -122,6 +123,9 @@ pub(crate) struct Connection<R> {
     /// Whether the port may be shared.
     pub(crate) reuse: bool,
     pub(crate) tag: u64,
+    /// Whose it is, and what of its rings is on the bill.
+    pub(crate) account: u32,
+    pub(crate) bill: Bill,
     pub(crate) options: ConnectionOptions,
     pub(crate) agreed: Agreed,
     pub(crate) peer_mss: u16,
@@ -156,6 +160,8 @@ pub(crate) struct Opening<R> {
     pub(crate) syn_was_lost: bool,
     pub(crate) owner: Owner,
     pub(crate) tag: u64,
+    pub(crate) account: u32,
+    pub(crate) bill: Bill,
     pub(crate) reuse: bool,
     pub(crate) options: ConnectionOptions,
     pub(crate) rings: Rings<R>,
@@ -213,6 +219,8 @@ impl<R: Ring> Connection<R> {
             reading_closed: false,
             reuse: opening.reuse,
             tag: opening.tag,
+            account: opening.account,
+            bill: opening.bill,
             options: opening.options,
             agreed: opening.agreed,
             peer_mss: opening.peer_mss,

@@ -1,5 +1,6 @@
 //! SYN-SENT: an active open that has not heard enough yet.
 
+use crate::tcp::bill::Bill;
 use crate::tcp::config::ConnectionOptions;
 use crate::tcp::endpoint::connection::Rings;
 use crate::tcp::endpoint::half_open::{HalfOpen, Ours};
@@ -14,6 +15,9 @@ pub(crate) struct SynSent<R> {
     pub(crate) iss: SequenceNumber,
     pub(crate) options: ConnectionOptions,
     pub(crate) tag: u64,
+    /// Whose it is, and what of its rings is on the bill.
+    pub(crate) account: u32,
+    pub(crate) bill: Bill,
     pub(crate) reuse: bool,
     /// What the user wrote already waits here (§3.10.2).
     pub(crate) rings: Rings<R>,

@@ -115,6 +115,56 @@ fn a_scaled_window_is_rounded_so_that_the_edge_stays() {
     }
 }
 
+#[test]
+fn a_held_window_keeps_its_promise_closes_from_the_left_and_opens_as_it_is_read() {
+    let mut space = space(65536, 0);
+    assert_eq!(space.take_window(), 65535);
+    space.held = Some(4096);
+    assert_eq!(space.take_window(), 65535, "promised is promised");
+    let edge = space.adv;
+    space.store(0, 60_000, LIMIT);
+    assert_eq!(space.take_window(), 5535);
+    space.read = 60_000;
+    assert!(!space.wants_window_update(), "more than 4096 are open");
+    space.store(60_000, edge, LIMIT);
+    assert_eq!(space.take_window(), 0);
+    space.read = edge - 3000;
+    assert!(!space.is_finished() && space.wants_window_update());
+    assert_eq!(space.take_window(), 1096, "4096 from what was read");
+    space.read = edge;
+    assert_eq!(space.take_window(), 4096, "whoever reads goes on");
+    space.held = None;
+    assert!(space.wants_window_update());
+    assert_eq!(space.take_window(), 65535);
+    space.assert_invariants();
+}
+
+#[test]
+fn holding_and_letting_go_at_random_never_moves_the_right_edge_left() {
+    let mut space = space(16_384, 0);
+    let mut edge = space.adv;
+    let mut seed = 11u64;
+    for _ in 0..10_000 {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        let amount = (seed >> 33) % 900 + 1;
+        match seed >> 61 {
+            0..4 => {
+                let end = (space.nxt + amount).min(space.adv);
+                if end > space.nxt {
+                    space.store(space.nxt, end, LIMIT);
+                }
+            }
+            4 | 5 => space.read += amount.min(space.unread()),
+            6 => space.held = Some(1024),
+            _ => space.held = None,
+        }
+        let window = space.take_window();
+        assert!(space.nxt + u64::from(window) >= edge);
+        edge = space.nxt + u64::from(window);
+        space.assert_invariants();
+    }
+}
+
 proptest! {
     /// RFC 9293 §3.4: positions of 64 bits and sequence numbers of 32 agree wherever RCV.NXT stands, as far as 2³¹ around it.
     #[test]

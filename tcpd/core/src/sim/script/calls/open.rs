@@ -99,10 +99,9 @@ pub(super) fn connect(
             let options = ConnectOptions {
                 local,
                 local_port,
-                remote,
                 reuse: socket.reuse,
-                tag: 0,
                 connection: socket.options,
+                ..ConnectOptions::to(remote)
             };
             let id = match runner.stack.connect(runner.now, options) {
                 Ok(id) => id,

@@ -39,6 +39,14 @@ pub(super) fn set_option(
             socket.options.idle_timeout =
                 (millis > 0).then(|| Duration::from_millis(millis.into()));
         }
+        SocketOption::WindowClamp(most) => {
+            let Kind::Stream(stream) = socket.kind else {
+                return Ok(error("ENOTCONN"));
+            };
+            let most = (most > 0).then_some(most);
+            runner.stack.hold_window(runner.now, stream.id, most);
+            return Ok(Outcome::Value(0));
+        }
         SocketOption::ReuseAddress(on) => socket.reuse = on,
         SocketOption::TrafficClass(class) => socket.options.dscp = class >> 2,
         SocketOption::Error(_) => return Ok(error("ENOPROTOOPT")),
@@ -89,6 +97,7 @@ pub(super) fn get_option(
             let time = socket.options.idle_timeout.unwrap_or(Duration::ZERO);
             SocketOption::IdleTimeout(u32::try_from(time.as_millis()).unwrap_or(u32::MAX))
         }
+        SocketOption::WindowClamp(_) => return Ok(error("ENOPROTOOPT")),
         SocketOption::ReuseAddress(_) => SocketOption::ReuseAddress(socket.reuse),
         SocketOption::TrafficClass(_) => SocketOption::TrafficClass(socket.options.dscp << 2),
         SocketOption::Error(_) => {
