@@ -85,7 +85,7 @@ impl Accounts {
     pub(crate) fn opened(&mut self, account: u32) -> Bill {
         let entry = self.entries.entry(account).or_default();
         entry.connections += 1;
-        Bill::to(&entry.private_bytes)
+        Bill::to(account, &entry.private_bytes)
     }
 
     fn orphaned(&mut self, account: u32, id: EndpointId, is_alive: impl Fn(EndpointId) -> bool) {
@@ -166,19 +166,16 @@ impl<R: Ring> Stack<R> {
 
     /// The connection belongs to `account` from now on, with what its rings occupy. Nothing happens for orphans and for what is over.
     pub fn set_account(&mut self, id: EndpointId, account: u32) {
-        let (of, bill) = match self.endpoints.get_mut(id.key()) {
+        let bill = match self.endpoints.get_mut(id.key()) {
             Some(Slot::Connection(conn))
                 if conn.owner != Owner::Nobody && conn.state != State::Closed =>
             {
-                (&mut conn.account, &mut conn.bill)
+                &mut conn.bill
             }
-            Some(Slot::SynSent(open)) if !open.released && open.end.is_none() => {
-                (&mut open.account, &mut open.bill)
-            }
+            Some(Slot::SynSent(open)) if !open.released && open.end.is_none() => &mut open.bill,
             _ => return,
         };
-        let before = std::mem::replace(of, account);
-        let bytes = bill.bytes();
+        let (before, bytes) = (bill.account(), bill.bytes());
         // Replaced, the old one takes its bytes off.
         *bill = self.accounts.opened(account);
         bill.set(bytes);
@@ -200,8 +197,8 @@ impl<R: Ring> Stack<R> {
     /// A connection whose user has just let go is among the orphans of its account.
     pub(super) fn orphan_of_account(&mut self, id: EndpointId) {
         let account = match self.endpoints.get(id.key()) {
-            Some(Slot::Connection(conn)) => conn.account,
-            Some(Slot::SynSent(open)) => open.account,
+            Some(Slot::Connection(conn)) => conn.bill.account(),
+            Some(Slot::SynSent(open)) => open.bill.account(),
             _ => return,
         };
         let endpoints = &self.endpoints;

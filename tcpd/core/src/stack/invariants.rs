@@ -195,7 +195,7 @@ impl<R: Ring> Stack<R> {
         );
         census.connections += 1;
         census.orphans += usize::from(open.released);
-        census.count(open.account, open.released);
+        census.count(open.bill.account(), open.released);
         self.check_reachable(id, &open.pair, census);
         census.bind(&open.pair, open.reuse);
     }
@@ -232,7 +232,7 @@ impl<R: Ring> Stack<R> {
         assert!(self.is_armed(id, earliest), "the wheel forgot {id}");
         census.connections += 1;
         census.orphans += usize::from(conn.is_orphan());
-        census.count(conn.account, conn.is_orphan());
+        census.count(conn.bill.account(), conn.is_orphan());
         self.check_reachable(id, &conn.pair, census);
         census.bind(&conn.pair, conn.reuse);
     }

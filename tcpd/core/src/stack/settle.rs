@@ -136,8 +136,10 @@ impl<R: Ring> Stack<R> {
     /// Takes a connection that has just ended out of flow table, port table and wheel; once only.
     fn leave_tables(&mut self, id: EndpointId) {
         let (pair, reuse, owner, account) = match self.endpoints.get(id.key()) {
-            Some(Slot::Connection(conn)) => (conn.pair, conn.reuse, conn.owner, conn.account),
-            Some(Slot::SynSent(open)) => (open.pair, open.reuse, open.owner(), open.account),
+            Some(Slot::Connection(conn)) => {
+                (conn.pair, conn.reuse, conn.owner, conn.bill.account())
+            }
+            Some(Slot::SynSent(open)) => (open.pair, open.reuse, open.owner(), open.bill.account()),
             Some(Slot::Listener(_) | Slot::HalfOpen(_) | Slot::TimeWait(..)) | None => return,
         };
         if self.flows.find(&self.endpoints, &pair) != Some(id) {

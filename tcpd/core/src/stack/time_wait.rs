@@ -50,7 +50,7 @@ impl<R: Ring> Stack<R> {
             self.replies
                 .push(Reply::of_time_wait(&old, conn.pair, clock));
         }
-        let (owner, changes, account) = (conn.owner, conn.changes, conn.account);
+        let (owner, changes, account) = (conn.owner, conn.changes, conn.bill.account());
         let placeholder = Slot::TimeWait(old, None);
         if let (Slot::Connection(conn), true) =
             (std::mem::replace(slot, placeholder), owner != Owner::Nobody)

@@ -41,8 +41,8 @@ pub(crate) struct ReceiveSpace {
     pub(crate) read: u64,
     /// Bytes that the ring holds.
     pub(crate) capacity: u32,
-    /// How far beyond what was read new promises go; `None`: as far as the ring holds.
-    pub(crate) held: Option<u32>,
+    /// How far beyond what was read new promises go at most; [`u32::MAX`]: as far as the ring holds.
+    pub(crate) held: u32,
     /// The shift of the windows we send (Rcv.Wind.Shift, RFC 7323 §2.3).
     pub(crate) shift: u8,
     /// What the peer's full-size segments look like: the largest payload seen, at least the default MSS.
@@ -66,7 +66,7 @@ impl ReceiveSpace {
             adv: u64::from(advertised.min(capacity)),
             read: 0,
             capacity,
-            held: None,
+            held: u32::MAX,
             shift,
             full_size: 536,
             fin: None,
@@ -118,8 +118,7 @@ impl ReceiveSpace {
 
     /// The most bytes beyond what was read that new promises make.
     pub(crate) fn offered(&self) -> u32 {
-        self.held
-            .map_or(self.capacity, |held| held.min(self.capacity))
+        self.held.min(self.capacity)
     }
 
     /// The right edge that is offered now: never left of what was.

@@ -127,7 +127,6 @@ impl<R: Ring> Stack<R> {
             iss,
             options: options.connection,
             tag: options.tag,
-            account: options.account,
             bill: self.accounts.opened(options.account),
             reuse: options.reuse,
             rings: Rings::private(&options.connection, &self.config.tcp),

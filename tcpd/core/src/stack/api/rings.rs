@@ -113,7 +113,7 @@ impl<R: Ring> Stack<R> {
         if let Some(Slot::Connection(conn) | Slot::TimeWait(_, Some(conn))) =
             self.endpoints.get_mut(id.key())
         {
-            conn.receive.held = most;
+            conn.receive.held = most.unwrap_or(u32::MAX);
             if conn.state.may_receive() && conn.receive.wants_window_update() {
                 conn.intents.ack = true;
             }

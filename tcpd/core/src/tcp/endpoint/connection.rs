@@ -124,7 +124,6 @@ pub(crate) struct Connection<R> {
     pub(crate) reuse: bool,
     pub(crate) tag: u64,
     /// Whose it is, and what of its rings is on the bill.
-    pub(crate) account: u32,
     pub(crate) bill: Bill,
     pub(crate) options: ConnectionOptions,
     pub(crate) agreed: Agreed,
@@ -160,7 +159,6 @@ pub(crate) struct Opening<R> {
     pub(crate) syn_was_lost: bool,
     pub(crate) owner: Owner,
     pub(crate) tag: u64,
-    pub(crate) account: u32,
     pub(crate) bill: Bill,
     pub(crate) reuse: bool,
     pub(crate) options: ConnectionOptions,
@@ -219,7 +217,6 @@ impl<R: Ring> Connection<R> {
             reading_closed: false,
             reuse: opening.reuse,
             tag: opening.tag,
-            account: opening.account,
             bill: opening.bill,
             options: opening.options,
             agreed: opening.agreed,

@@ -16,7 +16,6 @@ pub(crate) struct SynSent<R> {
     pub(crate) options: ConnectionOptions,
     pub(crate) tag: u64,
     /// Whose it is, and what of its rings is on the bill.
-    pub(crate) account: u32,
     pub(crate) bill: Bill,
     pub(crate) reuse: bool,
     /// What the user wrote already waits here (§3.10.2).

@@ -119,7 +119,7 @@ fn a_scaled_window_is_rounded_so_that_the_edge_stays() {
 fn a_held_window_keeps_its_promise_closes_from_the_left_and_opens_as_it_is_read() {
     let mut space = space(65536, 0);
     assert_eq!(space.take_window(), 65535);
-    space.held = Some(4096);
+    space.held = 4096;
     assert_eq!(space.take_window(), 65535, "promised is promised");
     let edge = space.adv;
     space.store(0, 60_000, LIMIT);
@@ -133,7 +133,7 @@ fn a_held_window_keeps_its_promise_closes_from_the_left_and_opens_as_it_is_read(
     assert_eq!(space.take_window(), 1096, "4096 from what was read");
     space.read = edge;
     assert_eq!(space.take_window(), 4096, "whoever reads goes on");
-    space.held = None;
+    space.held = u32::MAX;
     assert!(space.wants_window_update());
     assert_eq!(space.take_window(), 65535);
     space.assert_invariants();
@@ -155,8 +155,8 @@ fn holding_and_letting_go_at_random_never_moves_the_right_edge_left() {
                 }
             }
             4 | 5 => space.read += amount.min(space.unread()),
-            6 => space.held = Some(1024),
-            _ => space.held = None,
+            6 => space.held = 1024,
+            _ => space.held = u32::MAX,
         }
         let window = space.take_window();
         assert!(space.nxt + u64::from(window) >= edge);
