@@ -32,7 +32,9 @@
 //! # What is different from std
 //!
 //! * The daemon is found at `$TCPD_SOCKET`, else at `/run/tcpd/tcpd.sock`. When it stops or is
-//!   killed, every call, also one that waits, ends with `ConnectionAborted` ([`SessionError::DaemonGone`]).
+//!   killed, every call, also one that waits, ends with `ConnectionAborted` ([`SessionError::DaemonGone`]): its connections are
+//!   over. When it runs again, the next connect and the next accept go to the new one: a listener registers itself again.
+//!   `$TCPD_WAIT` or [`Builder::wait_for_daemon`] have them wait for it, also for one that was not started yet ([`client::patience`]).
 //! * [`Builder`] has what must be said before there is a connection: local address, timeout, options, backlog.
 //! * Each call has its own error enum with RFC 9293's words in it; `?` makes the [`std::io::Error`] of
 //!   it that std would give.
@@ -41,7 +43,11 @@
 //! * After a `fork` the child's copies of streams, listeners and sessions are errors; its parent's go on.
 //!   The child may open its own session; [`Session::default_session`] does so.
 //! * For poll, epoll and what is built on them a stream has a descriptor of its own
-//!   ([`TcpStream::readiness`], also through `AsFd`): it shows when a read or write would return at once.
+//!   ([`TcpStream::readiness`], also through `AsFd`): it shows when a read or write would return at once. So have a listener
+//!   and a connection that is being opened ([`Builder::start_connect`]). With the feature `mio` all three are mio's `event::Source`:
+//!   examples/mio_server.rs serves thousands of connections in one loop.
+//! * A connection can go to another process: [`TcpStream::into_handoff`] makes plain data of it, [`TcpStream::adopt`] the stream
+//!   again; examples/forking_server.rs serves each connection in a process of its own.
 //! * A blocking write returns when the first bytes found room, like any `Write`: use `write_all`.
 //!
 //! # The parts
@@ -60,11 +66,13 @@ pub mod socket;
 #[cfg(not(loom))]
 pub use client::{
     builder::Builder,
+    connecting::Connecting,
     control::Control,
     error::{
-        AcceptError, CloseError, ListenError, OpenError, OptionError, ReceiveError, SendError,
-        SessionError, StatusError,
+        AcceptError, CloseError, HandoffError, ListenError, OpenError, OptionError, ReceiveError,
+        SendError, SessionError, StatusError,
     },
+    handoff::Handoff,
     listener::{Incoming, TcpListener},
     session::Session,
     stream::TcpStream,

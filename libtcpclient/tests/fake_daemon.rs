@@ -3,6 +3,10 @@
 
 #[path = "support/fake.rs"]
 mod fake;
+#[path = "fake_daemon/handing_off.rs"]
+mod handing_off;
+#[path = "fake_daemon/polling.rs"]
+mod polling;
 #[path = "fake_daemon/readiness.rs"]
 mod readiness;
 

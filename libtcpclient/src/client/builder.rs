@@ -4,8 +4,10 @@ use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::time::Duration;
 
-use super::error::{ListenError, OpenError};
+use super::connecting::Connecting;
+use super::error::{ListenError, OpenError, SessionError};
 use super::listener::TcpListener;
+use super::patience::patience;
 use super::session::Session;
 use super::stream::TcpStream;
 use crate::protocol::{self, KeepAlive, Reply, Request, StreamOptions};
@@ -28,6 +30,7 @@ use crate::protocol::{self, KeepAlive, Reply, Request, StreamOptions};
 #[derive(Debug, Clone, Default)]
 pub struct Builder {
     session: Option<Session>,
+    wait: Option<Duration>,
     local: Option<SocketAddr>,
     timeout: Option<Duration>,
     backlog: u32,
@@ -44,6 +47,13 @@ impl Builder {
     /// On this session instead of the default one.
     pub fn session(mut self, session: &Session) -> Builder {
         self.session = Some(session.clone());
+        self
+    }
+
+    /// How long to wait for a daemon that is not there: for the default session, and whenever a listener registers itself
+    /// again after the daemon's end. Without this, as [`$TCPD_WAIT`](super::patience) says.
+    pub fn wait_for_daemon(mut self, wait: Duration) -> Builder {
+        self.wait = Some(wait);
         self
     }
 
@@ -137,18 +147,31 @@ impl Builder {
     }
 
     fn connect_one(&self, session: &Session, remote: SocketAddr) -> Result<TcpStream, OpenError> {
-        let request = Request::Connect(protocol::Connect {
+        match session.call(&self.connect_request(remote))? {
+            Reply::Connected(opened) => Ok(TcpStream::over(session.clone(), opened, self.options)?),
+            _ => Err(super::session::UNASKED.into()),
+        }
+    }
+
+    fn connect_request(&self, remote: SocketAddr) -> Request {
+        Request::Connect(protocol::Connect {
             local: self.local.and_then(|local| specified(local.ip())),
             local_port: self.local.map_or(0, |local| local.port()),
             reuse: self.reuse,
             remote,
             timeout_ms: self.timeout.map_or(0, millis),
             options: self.options,
-        });
-        match session.call(&request)? {
-            Reply::Connected(opened) => Ok(TcpStream::over(session.clone(), opened, self.options)?),
-            _ => Err(super::session::UNASKED.into()),
-        }
+        })
+    }
+
+    /// Begins to connect, and returns at once. What is returned polls as writable when [`Connecting::finish`] has the stream,
+    /// or the reason why there is none.
+    ///
+    /// # Errors
+    /// [`OpenError`] when there is no session, or no descriptor.
+    pub fn start_connect(&self, remote: SocketAddr) -> Result<Connecting, OpenError> {
+        let session = self.open_session()?;
+        Connecting::start(session, &self.connect_request(remote), self.options)
     }
 
     /// Passive OPEN (RFC 9293 §3.10.1): listens at the first address that can be had.
@@ -172,28 +195,34 @@ impl Builder {
     }
 
     fn listen_one(&self, session: &Session, local: SocketAddr) -> Result<TcpListener, ListenError> {
-        let request = Request::Listen(protocol::Listen {
+        let listen = protocol::Listen {
             address: specified(local.ip()),
             port: local.port(),
             reuse: self.reuse,
             backlog: self.backlog,
             options: self.options,
-        });
-        match session.call(&request)? {
+        };
+        let wait = self.patience()?;
+        match session.call(&Request::Listen(listen.clone()))? {
             Reply::Listening { listener, local } => Ok(TcpListener::over(
                 session.clone(),
                 listener,
                 local,
-                self.options,
+                listen,
+                wait,
             )),
             _ => Err(super::session::UNASKED.into()),
         }
     }
 
-    fn open_session(&self) -> Result<Session, super::error::SessionError> {
+    fn patience(&self) -> Result<Duration, SessionError> {
+        self.wait.map_or_else(patience, Ok)
+    }
+
+    pub(super) fn open_session(&self) -> Result<Session, SessionError> {
         match &self.session {
             Some(session) => Ok(session.clone()),
-            None => Session::default_session(),
+            None => Session::default_within(self.patience()?),
         }
     }
 }

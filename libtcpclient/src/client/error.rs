@@ -171,9 +171,16 @@ call_error! {
         ConnectionIllegal, ConnectionExists, RemoteUnspecified, InsufficientResources,
         ConnectionRefused, ConnectionReset, UserTimeout, TimedOut, NetworkUnreachable,
         HostUnreachable, AddressInUse, AddressNotAvailable, PortsExhausted, NotPermitted,
-        QuotaExceeded, BadToken, Draining,
+        QuotaExceeded, BadToken, Draining, WouldBlock,
     }
     with Resolve
+}
+
+call_error! {
+    /// Why a connection could not be handed off to another process.
+    pub enum HandoffError {
+        ConnectionIllegal, NoSuchConnection, NotPermitted, QuotaExceeded, InsufficientResources,
+    }
 }
 
 call_error! {

@@ -3,30 +3,32 @@
 //! One thread per session reads what the daemon sends and hands each answer to who waits for it. At
 //! end of file it says so to everybody who waits for anything, so nothing hangs on a dead daemon.
 //! Data does not pass here: it goes through the rings.
+//!
+//! 1. [`opening`]: Hello and its answer.
+//! 2. [`thread`]: what the daemon says, and the end.
+//! 3. [`again`]: the session after the session, when the daemon was started again; the default one.
+
+mod again;
+mod opening;
+mod thread;
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::io;
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, Timespec};
-
-use super::control::{connect_socket, program_name, socket_path};
+use super::control::{connect_socket, socket_path};
 use super::error::{OpenError, SessionError};
+use super::patience::{patience, patiently};
 use super::stream::{TcpStream, Watch};
-use crate::protocol::{
-    DecodeError, Event, Failure, FromDaemon, Hello, MAX_MESSAGE, Opened, Reply, Request, VERSION,
-    Welcome,
-};
-use crate::shm::process::{PerProcess, generation, without_signals};
-use crate::shm::{Arena, ClientSlot, Layout};
-use crate::socket::{Bell, Heard, MAX_FDS, Received, Seqpacket};
+use crate::protocol::{DecodeError, Failure, Opened, Reply, Request, Welcome};
+use crate::shm::process::{generation, without_signals};
+use crate::shm::{Arena, ClientSlot};
+use crate::socket::{Bell, Seqpacket};
 
 /// How long the daemon may take to answer Hello.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -45,11 +47,16 @@ pub struct Session {
 #[derive(Debug)]
 struct Handle {
     shared: Arc<Shared>,
+    /// The session that took its place after the daemon was started again.
+    successor: Mutex<Option<Session>>,
 }
 
+/// What the session's thread knows of it.
 #[derive(Debug)]
-struct Shared {
+pub(super) struct Shared {
     socket: Seqpacket,
+    /// Where the daemon is; `None` for a session over a socket that was given.
+    path: Option<PathBuf>,
     arena: Arc<Arena>,
     bells: Vec<Bell>,
     welcome: Welcome,
@@ -58,13 +65,17 @@ struct Shared {
     /// Set after `table.ended`; read without the lock.
     dead: AtomicBool,
     table: Mutex<Table>,
+    /// The session is over.
+    ended: Condvar,
 }
 
 #[derive(Debug, Default)]
 struct Table {
     request: u32,
-    /// Who waits for the answer to which request; `None`: nobody, it was sent in passing.
-    pending: HashMap<u32, Option<SyncSender<Answer>>>,
+    /// Who waits for the answer to which request.
+    pending: HashMap<u32, Waiter>,
+    /// Who is told of the end of the session, by listener.
+    listeners: HashMap<u64, Arc<dyn Told>>,
     /// Slots in use, to wake their threads at the end, and who polls for them.
     slots: HashMap<u32, Option<Arc<Watch>>>,
     /// What the daemon said before it closes.
@@ -74,6 +85,25 @@ struct Table {
 
 /// An answer, and the descriptor that came with it ([`Reply::Stream`] has one, nothing else has).
 pub(super) type Answer = (Reply, Option<OwnedFd>);
+
+/// Who waits for an answer.
+#[derive(Debug)]
+pub(super) enum Waiter {
+    /// Nobody: the request was sent in passing.
+    Nobody,
+    /// A call.
+    Call(SyncSender<Answer>),
+    /// Who does not wait in a call.
+    Told(Arc<dyn Told>),
+}
+
+/// Who is told of answers by the session's thread. Calls here are short and never wait for anybody.
+pub(super) trait Told: std::fmt::Debug + Send + Sync {
+    /// An answer is there.
+    fn answered(&self, session: &Shared, reply: Reply);
+    /// The session is over: there will be no answer.
+    fn over(&self);
+}
 
 /// How a session ended; becomes a [`SessionError`] for everybody who asks.
 #[derive(Debug, Clone)]
@@ -92,13 +122,25 @@ impl Session {
         Session::open_at(&socket_path())
     }
 
-    /// Opens a session with the daemon that listens at `path`.
+    /// Opens a session with the daemon that listens at `path`. While there is none it waits as long as
+    /// [`$TCPD_WAIT`](super::patience) says, by default not at all.
     ///
     /// # Errors
     /// [`SessionError::DaemonNotThere`], [`SessionError::NotPermitted`],
     /// [`SessionError::Refused`] (another version, a quota), [`SessionError::Silent`], or a daemon that breaks the protocol.
     pub fn open_at(path: &Path) -> Result<Session, SessionError> {
-        Session::over(connect_socket(path)?, None)
+        Session::open_within(path, patience()?)
+    }
+
+    /// As [`Session::open_at`]; waits so long, whatever the environment says, for a daemon that is not there yet or is
+    /// about to go.
+    ///
+    /// # Errors
+    /// As [`Session::open_at`].
+    pub fn open_within(path: &Path, wait: Duration) -> Result<Session, SessionError> {
+        patiently(wait, || {
+            Session::start(connect_socket(path)?, None, Some(path.to_owned()))
+        })
     }
 
     /// Opens a session on a socket that is connected already; with a token, one that has the
@@ -107,26 +149,39 @@ impl Session {
     /// # Errors
     /// As [`Session::open_at`]; `bad-token`.
     pub fn over(socket: Seqpacket, token: Option<[u8; 16]>) -> Result<Session, SessionError> {
-        let (welcome, fds) = hello(&socket, token)?;
-        let (arena, bells) = take_over(&welcome, fds)?;
+        Session::start(socket, token, None)
+    }
+
+    fn start(
+        socket: Seqpacket,
+        token: Option<[u8; 16]>,
+        path: Option<PathBuf>,
+    ) -> Result<Session, SessionError> {
+        let (welcome, fds) = opening::hello(&socket, token)?;
+        let (arena, bells) = opening::take_over(&welcome, fds)?;
         let shared = Arc::new(Shared {
             socket,
+            path,
             arena: Arc::new(arena),
             bells,
             welcome,
             generation: generation(),
             dead: AtomicBool::new(false),
             table: Mutex::default(),
+            ended: Condvar::new(),
         });
         let for_thread = shared.clone();
         without_signals(|| {
-            thread::Builder::new()
+            std::thread::Builder::new()
                 .name("tcpd-session".into())
                 .stack_size(256 * 1024)
                 .spawn(move || for_thread.run())
         })?;
         Ok(Session {
-            handle: Arc::new(Handle { shared }),
+            handle: Arc::new(Handle {
+                shared,
+                successor: Mutex::default(),
+            }),
         })
     }
 
@@ -151,19 +206,6 @@ impl Session {
         }
     }
 
-    /// The session that this process uses where none is given: opened at first use, at [`socket_path`]. A new
-    /// one is opened when the daemon was restarted, and in a forked child.
-    ///
-    /// # Errors
-    /// As [`Session::open`].
-    pub fn default_session() -> Result<Session, SessionError> {
-        let mut session = lock(DEFAULT.get());
-        match &*session {
-            Some(session) if !session.is_over() => Ok(session.clone()),
-            _ => Ok(session.insert(Session::open()?).clone()),
-        }
-    }
-
     /// What the daemon said when it opened.
     pub fn welcome(&self) -> &Welcome {
         &self.handle.shared.welcome
@@ -181,6 +223,16 @@ impl Session {
             return Err(self.handle.shared.error());
         }
         Ok(())
+    }
+
+    /// Waits until it is over, at most so long.
+    pub(super) fn wait_until_over(&self, limit: Duration) {
+        let shared = &self.handle.shared;
+        let table = lock(&shared.table);
+        // Poisoned or late: the caller looks for himself.
+        let _ = shared
+            .ended
+            .wait_timeout_while(table, limit, |table| table.ended.is_none());
     }
 
     /// As [`Session::check`], but a dead daemon is none of its business: what it delivered before
@@ -214,7 +266,7 @@ impl Session {
     /// Asks; the number of the request, and where the answer comes.
     pub(super) fn ask(&self, request: &Request) -> Result<(u32, Receiver<Answer>), SessionError> {
         let (sender, receiver) = sync_channel(1);
-        let number = self.send(request, Some(sender))?;
+        let number = self.send(request, Waiter::Call(sender))?;
         Ok((number, receiver))
     }
 
@@ -232,40 +284,40 @@ impl Session {
         }
     }
 
+    /// Asks; `told` hears of the answer.
+    pub(super) fn ask_for(
+        &self,
+        request: &Request,
+        told: Arc<dyn Told>,
+    ) -> Result<(), SessionError> {
+        self.send(request, Waiter::Told(told)).map(|_| ())
+    }
+
+    /// From now on `told` hears of the end of the session; at once if it is over.
+    pub(super) fn watch_listener(&self, listener: u64, told: Arc<dyn Told>) {
+        let shared = &self.handle.shared;
+        lock(&shared.table).listeners.insert(listener, told.clone());
+        if shared.dead.load(Ordering::SeqCst) {
+            told.over();
+        }
+    }
+
+    /// The end of [`Session::watch_listener`].
+    pub(super) fn unwatch_listener(&self, listener: u64) {
+        // Dropped outside of the lock.
+        let told = lock(&self.handle.shared.table).listeners.remove(&listener);
+        drop(told);
+    }
+
     /// Asks in passing: nobody waits for the answer.
     pub(super) fn tell(&self, request: &Request) {
         // If it cannot be sent, the session is over, and with it everything the request was about.
-        let _ = self.send(request, None);
+        let _ = self.send(request, Waiter::Nobody);
     }
 
-    fn send(
-        &self,
-        request: &Request,
-        answer: Option<SyncSender<Answer>>,
-    ) -> Result<u32, SessionError> {
+    fn send(&self, request: &Request, waiter: Waiter) -> Result<u32, SessionError> {
         self.check_fork()?;
-        let shared = &self.handle.shared;
-        let number = {
-            let mut table = lock(&shared.table);
-            if table.ended.is_some() {
-                return Err(table.error());
-            }
-            let number = table.free_number();
-            table.pending.insert(number, answer);
-            number
-        };
-        match shared.socket.send(&request.encode(number)) {
-            Ok(()) => Ok(number),
-            Err(error) => {
-                lock(&shared.table).pending.remove(&number);
-                match error.kind() {
-                    io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => {
-                        Err(shared.error())
-                    }
-                    _ => Err(error.into()),
-                }
-            }
-        }
+        self.handle.shared.send(request, waiter)
     }
 
     /// The slot of a connection that the daemon has just opened, checked and entered.
@@ -295,6 +347,12 @@ impl Session {
     /// The slot is about to be given back.
     pub(super) fn leave_slot(&self, slot: &ClientSlot) {
         lock(&self.handle.shared.table).slots.remove(&slot.slot());
+    }
+
+    /// It was not given back after all.
+    pub(super) fn return_to_slot(&self, slot: &ClientSlot, watch: Option<&Arc<Watch>>) {
+        let mut table = lock(&self.handle.shared.table);
+        table.slots.insert(slot.slot(), watch.cloned());
     }
 
     /// Ends the session because the daemon said or did what it may not.
@@ -327,141 +385,6 @@ impl Drop for Handle {
     }
 }
 
-impl Shared {
-    /// The session's thread: until end of file or a message that makes no sense.
-    fn run(&self) {
-        let mut buffer = vec![0; MAX_MESSAGE];
-        let ended = loop {
-            self.take_marks();
-            match self.sleep() {
-                Ok(false) => continue,
-                Ok(true) => {}
-                Err(_) => break Ended::Gone,
-            }
-            match self.socket.recv_with_fds(&mut buffer, 1) {
-                Ok((Received::Message(len), descriptors)) => {
-                    if let Err(ended) = self.dispatch(&buffer[..len], descriptors) {
-                        break ended;
-                    }
-                }
-                Ok((Received::End, _)) => break Ended::Gone,
-                Err(error) => match error.kind() {
-                    io::ErrorKind::InvalidData => {
-                        break Ended::BadDaemon(
-                            "a message that is empty, too long or with too many descriptors",
-                        );
-                    }
-                    _ => break Ended::Gone,
-                },
-            }
-        };
-        self.fail(ended);
-    }
-
-    /// Shows what became ready to those who poll.
-    fn take_marks(&self) {
-        for thread in 0..self.welcome.stack_threads {
-            let ready = &self.arena.doorbells(thread).to_client;
-            while let Some(marked) = ready.take() {
-                for slot in marked {
-                    let watch = lock(&self.table).slots.get(&slot).cloned().flatten();
-                    if let Some(watch) = watch {
-                        watch.refresh();
-                    }
-                }
-            }
-        }
-    }
-
-    /// Waits for a message or a bell; true for a message (or end of file).
-    fn sleep(&self) -> io::Result<bool> {
-        let blocks = || (0..self.welcome.stack_threads).map(|n| &self.arena.doorbells(n).to_client);
-        let may_sleep = blocks().all(|ready| ready.prepare_sleep());
-        let mut fds: Vec<PollFd<'_>> = self
-            .bells
-            .iter()
-            .map(|bell| PollFd::new(bell, PollFlags::IN))
-            .chain([PollFd::new(&self.socket, PollFlags::IN)])
-            .collect();
-        let now = Timespec {
-            tv_sec: 0,
-            tv_nsec: 0,
-        };
-        let limit = (!may_sleep).then_some(&now);
-        rustix::io::retry_on_intr(|| rustix::event::poll(&mut fds, limit))?;
-        blocks().for_each(|ready| ready.awake());
-        let heard: Vec<bool> = fds.iter().map(|fd| !fd.revents().is_empty()).collect();
-        let [bells @ .., message] = &heard[..] else {
-            return Ok(false);
-        };
-        for (bell, heard) in self.bells.iter().zip(bells) {
-            if *heard && bell.silence()? == Heard::Closed && !*message {
-                // Without its bell nobody would be told of anything.
-                return Err(io::ErrorKind::BrokenPipe.into());
-            }
-        }
-        Ok(*message)
-    }
-
-    fn dispatch(&self, message: &[u8], mut descriptors: Vec<OwnedFd>) -> Result<(), Ended> {
-        let message = FromDaemon::decode(message).map_err(Ended::BadMessage)?;
-        let announced = matches!(message, FromDaemon::Reply(_, Reply::Stream));
-        if announced == descriptors.is_empty() {
-            return Err(Ended::BadDaemon(
-                "another number of descriptors than the message has",
-            ));
-        }
-        match message {
-            FromDaemon::Reply(number, reply) => {
-                let waiting = lock(&self.table).pending.remove(&number);
-                let Some(waiting) = waiting else {
-                    return Err(Ended::BadDaemon("an answer to what was not asked"));
-                };
-                if let Some(sender) = waiting {
-                    // It holds one, and gets one; who asked may have been given up.
-                    let _ = sender.try_send((reply, descriptors.pop()));
-                }
-            }
-            FromDaemon::Event(Event::SessionEnding(failure)) => {
-                lock(&self.table).ending = Some(failure);
-            }
-            // Accepts of a closed listener are answered; draining shows in refusals.
-            FromDaemon::Event(Event::Draining { .. } | Event::ListenerClosed { .. }) => {}
-        }
-        Ok(())
-    }
-
-    /// Ends the session: everybody who waits for an answer, for data or for space is told. The
-    /// first reason stays.
-    fn fail(&self, ended: Ended) -> SessionError {
-        let slots: Vec<(u32, Option<Arc<Watch>>)> = {
-            let mut table = lock(&self.table);
-            table.ended.get_or_insert(ended);
-            table.pending.clear();
-            self.dead.store(true, Ordering::SeqCst);
-            table
-                .slots
-                .iter()
-                .map(|(slot, watch)| (*slot, watch.clone()))
-                .collect()
-        };
-        let _ = self.socket.shutdown();
-        for (slot, watch) in slots {
-            if let Some(watch) = watch {
-                watch.end(true, true);
-            }
-            if let Some(slot) = ClientSlot::new(self.arena.clone(), slot, 0) {
-                slot.wake_all();
-            }
-        }
-        self.error()
-    }
-
-    fn error(&self) -> SessionError {
-        lock(&self.table).error()
-    }
-}
-
 impl Table {
     fn free_number(&mut self) -> u32 {
         loop {
@@ -490,84 +413,3 @@ pub(super) const UNASKED: SessionError =
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
-
-/// Says Hello and waits for the answer, with its descriptors.
-fn hello(
-    socket: &Seqpacket,
-    token: Option<[u8; 16]>,
-) -> Result<(Welcome, Vec<OwnedFd>), SessionError> {
-    let hello = Request::Hello(Hello {
-        version: VERSION,
-        arena: true,
-        token,
-        program: program_name(),
-    });
-    socket.set_receive_timeout(Some(PATIENCE))?;
-    let gone = |reason| SessionError::DaemonGone { reason };
-    // A daemon that refuses a client may close before it hears Hello; what it said is there to read.
-    let sent = socket.send(&hello.encode(1));
-    let mut buffer = vec![0; MAX_MESSAGE];
-    let mut reason = None;
-    loop {
-        let (received, fds) = match socket.recv_with_fds(&mut buffer, MAX_FDS) {
-            Ok(received) => received,
-            Err(error) => match error.kind() {
-                io::ErrorKind::WouldBlock => return Err(SessionError::Silent),
-                io::ErrorKind::ConnectionReset => return Err(gone(reason)),
-                io::ErrorKind::InvalidData => {
-                    return Err(SessionError::BadDaemon(
-                        "a message that is empty or too long",
-                    ));
-                }
-                _ => return Err(error.into()),
-            },
-        };
-        let Received::Message(len) = received else {
-            return match sent {
-                Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
-                _ => Err(gone(reason)),
-            };
-        };
-        match FromDaemon::decode(&buffer[..len])? {
-            FromDaemon::Reply(1, Reply::Welcome(welcome)) => {
-                socket.set_receive_timeout(None)?;
-                return Ok((welcome, fds));
-            }
-            FromDaemon::Reply(1, Reply::Error(failure)) => {
-                return Err(SessionError::Refused(failure));
-            }
-            FromDaemon::Reply(..) => return Err(UNASKED),
-            FromDaemon::Event(Event::SessionEnding(failure)) => reason = Some(failure),
-            FromDaemon::Event(_) => {}
-        }
-    }
-}
-
-/// Checks what came with Welcome, and maps it.
-fn take_over(welcome: &Welcome, fds: Vec<OwnedFd>) -> Result<(Arena, Vec<Bell>), SessionError> {
-    let bad = SessionError::BadDaemon;
-    if welcome.version != VERSION {
-        return Err(bad("a version that was not asked for"));
-    }
-    let layout = Layout::new(welcome.stack_threads, welcome.slots, welcome.ring_maximum)
-        .map_err(|_| bad("an arena of impossible sizes"))?;
-    if fds.len() != 1 + usize::from(welcome.stack_threads) {
-        return Err(bad("another number of descriptors than announced"));
-    }
-    let mut fds = fds.into_iter();
-    let memory = fds.next().ok_or(bad("no arena"))?;
-    let arena = Arena::map(memory, layout).map_err(|error| match error {
-        crate::shm::MapError::Os(error) => SessionError::Os(error),
-        _ => bad("an arena that is not sealed or not of the announced size"),
-    })?;
-    let bells = fds
-        .map(|fd| match rustix::net::sockopt::socket_type(&fd) {
-            Ok(_) => Ok(Bell::from(fd)),
-            Err(_) => Err(bad("a doorbell that is not a socket")),
-        })
-        .collect::<Result<Vec<Bell>, SessionError>>()?;
-    Ok((arena, bells))
-}
-
-/// Where this process keeps its default session.
-static DEFAULT: PerProcess<Mutex<Option<Session>>> = PerProcess::new();

@@ -2,11 +2,13 @@
 //!
 //! Bytes go through the rings by [`receive`] and [`send`]; everything else is a request ([`options`]).
 
+mod giving;
 mod options;
 mod readiness;
 mod receive;
 mod send;
 
+pub(super) use self::giving::Manners;
 pub(super) use self::readiness::Watch;
 
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
@@ -27,6 +29,7 @@ use super::spin::Spin;
 use crate::protocol::status::ConnectionStatus;
 use crate::protocol::{Opened, Reply, Request, ShutdownHow, StreamOptions};
 use crate::shm::ClientSlot;
+use crate::socket::Notifier;
 
 /// A connection. Dropping it (and its last clone) closes it: what is written is sent, then FIN; unread data
 /// makes that a reset, as everywhere (RFC 2525 §2.17).
@@ -264,6 +267,16 @@ impl TcpStream {
         }
     }
 
+    /// [`TcpStream::readiness`] is this descriptor, which shows that it is writable and no more: the connection was opened
+    /// with it.
+    pub(super) fn polled_with(&self, notifier: Arc<Notifier>) {
+        let inner = &self.inner;
+        let watch = Arc::new(Watch::with(inner.slot.clone(), notifier));
+        let watch = inner.watch.get_or_init(|| watch);
+        inner.session.watch_slot(&inner.slot, watch);
+        watch.refresh();
+    }
+
     /// How long a read waits; `None` is for ever. It fails with `WouldBlock` then, as `std` has it on Unix.
     ///
     /// # Errors
@@ -435,13 +448,18 @@ impl Drop for Inner {
 }
 
 fn set_timeout(place: &AtomicU64, timeout: Option<Duration>) -> io::Result<()> {
-    let nanos = match timeout {
-        None => 0,
-        Some(Duration::ZERO) => return Err(OptionError::ZeroTimeout.into()),
-        Some(timeout) => u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX),
-    };
-    place.store(nanos, Ordering::Relaxed);
+    if timeout == Some(Duration::ZERO) {
+        return Err(OptionError::ZeroTimeout.into());
+    }
+    set_nanos(place, timeout);
     Ok(())
+}
+
+fn set_nanos(place: &AtomicU64, timeout: Option<Duration>) {
+    let nanos = timeout.map_or(0, |timeout| {
+        u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX)
+    });
+    place.store(nanos, Ordering::Relaxed);
 }
 
 fn timeout(place: &AtomicU64) -> Option<Duration> {

@@ -68,7 +68,7 @@ impl FakeDaemon {
         }
     }
 
-    /// A connection comes in for every accept that waits.
+    /// A connection comes in for every accept that waits, and every connect that waits is done.
     pub(crate) fn arrive(&self) {
         self.strings.send(b"arrive").expect("send");
     }
@@ -103,6 +103,10 @@ struct Server {
     next: u64,
     /// Accepts that wait: request numbers.
     accepts: Vec<u32>,
+    /// Connects to port 21 that wait.
+    connects: Vec<(u32, SocketAddr)>,
+    /// Connections handed off, by token.
+    handed: HashMap<[u8; 16], (Connection, SocketAddr)>,
 }
 
 struct Connection {
@@ -154,6 +158,8 @@ impl Server {
             connections: HashMap::new(),
             next: 100,
             accepts: Vec::new(),
+            connects: Vec::new(),
+            handed: HashMap::new(),
         };
         while server.turn(strings, &mut buffer) {}
     }
@@ -229,6 +235,10 @@ impl Server {
                     let _ = self.socket.shutdown();
                     return more;
                 }
+                21 => {
+                    self.connects.push((number, connect.remote));
+                    return more;
+                }
                 port => Reply::Connected(self.open(behaviour(port), connect.remote)),
             },
             Request::Listen(listen) if listen.port == 80 => refused(ErrorCode::AddressInUse),
@@ -266,6 +276,14 @@ impl Server {
                     base: geometry.base,
                 }
             }
+            Request::HandOff { connection, uid } => match uid {
+                Some(99) => refused(ErrorCode::QuotaExceeded),
+                _ => self.hand_off(connection),
+            },
+            Request::AdoptHandoff { token } => match self.handed.remove(&token) {
+                Some((connection, remote)) => Reply::Adopted(self.adopt(connection, remote)),
+                None => refused(ErrorCode::BadToken),
+            },
             Request::ConnectionStatus { .. } | Request::Show { .. } => {
                 Reply::Status(Json::of(&status()).expect("fits"))
             }
@@ -288,22 +306,26 @@ impl Server {
             let reply = Reply::Accepted(self.open(Behaviour::Echo, peer));
             self.socket.try_send(&reply.encode(number)).expect("send");
         }
+        for (number, remote) in std::mem::take(&mut self.connects) {
+            let reply = Reply::Connected(self.open(Behaviour::Echo, remote));
+            self.socket.try_send(&reply.encode(number)).expect("send");
+        }
+    }
+
+    fn free_slot(&self) -> u32 {
+        let used: Vec<u32> = self.connections.values().map(|c| c.slot.slot()).collect();
+        (0..SLOTS)
+            .find(|slot| !used.contains(slot))
+            .expect("a slot")
     }
 
     fn open(&mut self, behaviour: Behaviour, remote: SocketAddr) -> Opened {
-        let used: Vec<u32> = self.connections.values().map(|c| c.slot.slot()).collect();
-        let slot = (0..SLOTS)
-            .find(|slot| !used.contains(slot))
-            .expect("a slot");
+        let slot = self.free_slot();
         // Positions that do not begin at 0, and not at a multiple of the capacity.
-        let geometry = Geometry {
-            capacity: RING,
-            base: 1000,
-        };
         let ring = |direction| {
             SharedRing::new(self.arena.clone(), slot, direction, RING, 1000).expect("fits")
         };
-        let mut connection = Connection {
+        let connection = Connection {
             slot: DaemonSlot::new(self.arena.clone(), slot, 0),
             behaviour,
             transmit: ring(Direction::Transmit),
@@ -316,15 +338,11 @@ impl Server {
             peer_closed: false,
             bell: self.bell.clone(),
         };
-        connection.slot.open(StartPositions {
-            receive_read: 1000,
-            receive_write: 1000,
-            transmit_acknowledged: 1000,
-            transmit_write: 1000,
-            receive: geometry,
-            transmit: geometry,
-            state: SlotState::CONNECTED,
-        });
+        let mut opened = self.enter(connection, remote);
+        let connection = self
+            .connections
+            .get_mut(&opened.connection)
+            .expect("just entered");
         match behaviour {
             Behaviour::Daytime => {
                 connection.deliver(b"daytime\n");
@@ -336,6 +354,26 @@ impl Server {
             }
             Behaviour::Echo | Behaviour::Stall => {}
         }
+        opened.remote = remote;
+        opened
+    }
+
+    /// Tells the slot's words, and what the client is to know.
+    fn enter(&mut self, connection: Connection, remote: SocketAddr) -> Opened {
+        let state = match connection.peer_closed {
+            true => SlotState::CONNECTED.with(SlotState::PEER_CLOSED),
+            false => SlotState::CONNECTED,
+        };
+        connection.slot.open(StartPositions {
+            receive_read: connection.read,
+            receive_write: connection.received,
+            transmit_acknowledged: connection.acknowledged,
+            transmit_write: connection.written,
+            receive: connection.receive.geometry(),
+            transmit: connection.transmit.geometry(),
+            state,
+        });
+        let slot = connection.slot.slot();
         self.next += 1;
         self.connections.insert(self.next, connection);
         Opened {
@@ -347,6 +385,48 @@ impl Server {
             receive_maximum: RING_MAXIMUM,
             transmit_maximum: RING_MAXIMUM,
         }
+    }
+
+    /// Takes a connection out of its slot.
+    fn hand_off(&mut self, connection: u64) -> Reply {
+        let mut token = [7; 16];
+        token[..8].copy_from_slice(&connection.to_le_bytes());
+        let mut taken = self.connections.remove(&connection).expect("it is open");
+        taken.take_over();
+        let remote = ([198, 18, 0, 1], 7).into();
+        self.handed.insert(token, (taken, remote));
+        Reply::HandedOff {
+            token,
+            life_ms: 10_000,
+        }
+    }
+
+    /// Gives it another slot, and moves its bytes there.
+    fn adopt(&mut self, mut connection: Connection, remote: SocketAddr) -> Opened {
+        let slot = self.free_slot();
+        let moved = |old: &SharedRing, direction, from: u64, to: u64| {
+            let base = from - 3;
+            let ring = SharedRing::new(self.arena.clone(), slot, direction, old.capacity(), base);
+            let ring = ring.expect("fits");
+            let mut bytes = vec![0; (to - from) as usize];
+            old.copy_out(from, &mut bytes);
+            ring.copy_in(from, &bytes);
+            ring
+        };
+        connection.receive = moved(
+            &connection.receive,
+            Direction::Receive,
+            connection.read,
+            connection.received,
+        );
+        connection.transmit = moved(
+            &connection.transmit,
+            Direction::Transmit,
+            connection.acknowledged,
+            connection.written,
+        );
+        connection.slot = DaemonSlot::new(self.arena.clone(), slot, 0);
+        self.enter(connection, remote)
     }
 }
 
@@ -360,20 +440,25 @@ fn behaviour(port: u16) -> Behaviour {
 }
 
 impl Connection {
+    /// Takes what the client wrote and read.
+    fn take_over(&mut self) {
+        self.written = self
+            .slot
+            .take_written(self.written, self.acknowledged, self.transmit.capacity())
+            .expect("an honest client");
+        self.read = self
+            .slot
+            .take_read(self.read, self.received)
+            .expect("an honest client");
+    }
+
     /// Moves what the client wrote to where it reads, as far as there is room.
     fn pump(&mut self) {
         if self.behaviour != Behaviour::Echo {
             return;
         }
         loop {
-            self.written = self
-                .slot
-                .take_written(self.written, self.acknowledged, self.transmit.capacity())
-                .expect("an honest client");
-            self.read = self
-                .slot
-                .take_read(self.read, self.received)
-                .expect("an honest client");
+            self.take_over();
             self.grow_receive();
             let waiting = self.written - self.acknowledged;
             let room = u64::from(self.receive.capacity()) - (self.received - self.read);

@@ -5,8 +5,8 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use crate::client::session::lock;
 use crate::shm::ClientSlot;
@@ -16,7 +16,7 @@ use crate::socket::Notifier;
 #[derive(Debug)]
 pub(in crate::client) struct Watch {
     slot: ClientSlot,
-    notifier: Notifier,
+    notifier: Arc<Notifier>,
     shown: Mutex<Shown>,
     /// This side ended something that the slot does not know of: every read returns at once.
     read_over: AtomicBool,
@@ -32,16 +32,27 @@ struct Shown {
 
 impl Watch {
     pub(super) fn new(slot: ClientSlot) -> io::Result<Watch> {
-        Ok(Watch {
+        Ok(Watch::with(slot, Arc::new(Notifier::new()?)))
+    }
+
+    /// With a notifier that shows no more than that it is writable.
+    pub(super) fn with(slot: ClientSlot, notifier: Arc<Notifier>) -> Watch {
+        Watch {
             slot,
-            notifier: Notifier::new()?,
+            notifier,
             shown: Mutex::new(Shown {
                 readable: false,
                 writable: true,
             }),
             read_over: AtomicBool::new(false),
             write_over: AtomicBool::new(false),
-        })
+        }
+    }
+
+    /// After this nobody is in the middle of looking: for when [`Session::leave_slot`](crate::client::Session::leave_slot) has
+    /// taken it from those who do.
+    pub(super) fn settle(&self) {
+        drop(lock(&self.shown));
     }
 
     /// From now on these are ready, to say that they are over.

@@ -2,6 +2,8 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use serde::{Deserialize, Serialize};
+
 use super::{MAX_PROGRAM, MAX_SERVICE};
 use crate::protocol::codec::{Reader, Writer};
 use crate::protocol::{DecodeError, Header};
@@ -27,7 +29,7 @@ pub struct Hello {
 }
 
 /// Keepalive of one connection (RFC 9293 §3.8.4). Three u32 on the wire.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct KeepAlive {
     /// Silence before the first probe, in seconds, 1…2,147,483 (0 on the wire only when absent).
     pub idle_s: u32,
@@ -59,7 +61,7 @@ impl Default for KeepAlive {
 /// | u32 | transmit maximum |
 /// | u32 | idle timeout |
 /// | u32 | Differentiated Services codepoint |
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash, Serialize, Deserialize)]
 pub struct StreamOptions {
     /// Send small segments at once (switches Nagle's algorithm off, RFC 9293 §3.7.4).
     pub nodelay: bool,
