@@ -66,13 +66,7 @@ pub fn prepare(config: Config, source: Source) -> Result<Prepared, Failure> {
     privileges::harden().map_err(rights)?;
     privileges::keep_what_start_needs().map_err(rights)?;
     let socket = ControlSocket::open(&config.control)?;
-    let device = match open_device(&config) {
-        Ok(device) => device,
-        Err(failure) => {
-            socket.remove();
-            return Err(failure);
-        }
-    };
+    let device = open_device(&config)?;
     privileges::give_up_all().map_err(rights)?;
     Ok(Prepared {
         config,
@@ -118,6 +112,10 @@ impl Prepared {
             device,
             started,
         } = self;
+        if socket.replaced_a_stale_one() {
+            let path = config.control.socket.display();
+            tracing::info!(socket = %path, "the socket of a daemon that is gone was replaced");
+        }
         let (interface, offload, mtu) = (device.name().to_owned(), device.offloads(), device.mtu());
         let links =
             Links::new().map_err(|error| Failure::system("cannot make a channel", &error))?;

@@ -297,7 +297,8 @@ impl<W: Spawner> ControlLoop<W> {
         if let Some((interval, at)) = self.watchdog
             && at <= now
         {
-            notify::alive();
+            // The watchdog hears of it when the stack thread has answered: then both threads turn.
+            self.order(Order::Heartbeat);
             self.watchdog = Some((interval, now + interval));
         }
         while let Some(id) = self.clients.hello_overdue(now) {

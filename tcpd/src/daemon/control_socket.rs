@@ -37,14 +37,17 @@ pub struct ControlSocket {
     made: Option<(PathBuf, u64)>,
     /// Held for the life of the daemon.
     _lock: Option<File>,
+    replaced: bool,
 }
 
 impl ControlSocket {
     /// Takes over systemd's socket, or makes the configured one. To be called while there is one thread: it sets the
     /// process's umask for a moment.
     pub fn open(control: &Control) -> Result<Self, Failure> {
-        let activated = notify::activated_socket()
-            .map_err(|error| Failure::system("the control socket from systemd", &error))?;
+        let activated = notify::activated_socket().map_err(|error| match error.kind() {
+            ErrorKind::InvalidInput => Failure::new(Exit::Configuration, error.to_string()),
+            _ => Failure::system("the control socket from systemd", &error),
+        })?;
         match activated {
             Some(descriptor) => Self::take_over(descriptor),
             None => Self::make(control),
@@ -62,6 +65,7 @@ impl ControlSocket {
             listener: SeqpacketListener::from(descriptor),
             made: None,
             _lock: None,
+            replaced: false,
         }
         .ready()
     }
@@ -71,7 +75,7 @@ impl ControlSocket {
         let cannot = |error: io::Error| cannot_create(path, &error);
         make_directory(path)?;
         let lock = lock(path)?;
-        remove_stale(path)?;
+        let replaced = remove_stale(path)?;
         // Nobody gets in before mode and group are right.
         let before = umask(Mode::from_raw_mode(0o177));
         let bound = SeqpacketListener::bind(path);
@@ -82,6 +86,7 @@ impl ControlSocket {
             listener,
             made: Some((path.clone(), inode)),
             _lock: Some(lock),
+            replaced,
         };
         if let Some(group) = control.group.as_deref().and_then(group_id) {
             std::os::unix::fs::chown(path, None, Some(group)).map_err(cannot)?;
@@ -105,6 +110,11 @@ impl ControlSocket {
         Ok(self)
     }
 
+    /// Whether what a daemon that is gone had left behind was removed. (It is opened before there is a log to say so.)
+    pub fn replaced_a_stale_one(&self) -> bool {
+        self.replaced
+    }
+
     /// The next client that waits: its socket, who it is, and a pidfd of that process if it is still there.
     pub fn accept(&self) -> io::Result<(Seqpacket, Identity, Option<OwnedFd>)> {
         let socket = self.listener.accept()?;
@@ -120,9 +130,11 @@ impl ControlSocket {
         };
         Ok((socket, identity, pidfd))
     }
+}
 
-    /// Removes the socket's file, if it is still ours.
-    pub fn remove(self) {
+/// Removes the socket's file, if it is still ours: also when the start fails behind it.
+impl Drop for ControlSocket {
+    fn drop(&mut self) {
         let Some((path, inode)) = &self.made else {
             return;
         };
@@ -189,10 +201,11 @@ fn lock(path: &Path) -> Result<File, Failure> {
     }
 }
 
-fn remove_stale(path: &Path) -> Result<(), Failure> {
+/// Whether there was one.
+fn remove_stale(path: &Path) -> Result<bool, Failure> {
     let found = match std::fs::symlink_metadata(path) {
         Ok(found) => found,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
         Err(error) => return Err(cannot_create(path, &error)),
     };
     if !found.file_type().is_socket() {
@@ -207,11 +220,11 @@ fn remove_stale(path: &Path) -> Result<(), Failure> {
         std::thread::sleep(LOOK_INTERVAL);
     }
     match answers(path) {
-        Ok(true) => Err(already_running(path)),
-        Ok(false) => {
-            tracing::info!(path = %path.display(), "removing the socket of a daemon that is gone");
-            std::fs::remove_file(path).map_err(|error| cannot_create(path, &error))
-        }
+        Ok(true) => Err(already_answered(path)),
+        Ok(false) => match std::fs::remove_file(path) {
+            Ok(()) => Ok(true),
+            Err(error) => Err(cannot_create(path, &error)),
+        },
         Err(error) => Err(cannot_create(path, &error)),
     }
 }
@@ -233,6 +246,15 @@ fn already_running(path: &Path) -> Failure {
         Exit::AlreadyRunning,
         format!("a daemon is already running on {}", path.display()),
     )
+}
+
+/// Nobody holds the lock, so no daemon made this socket itself.
+fn already_answered(path: &Path) -> Failure {
+    let path = path.display();
+    let message = format!(
+        "somebody listens on {path} already: systemd (tcpd.socket; then use systemctl start tcpd), or another program"
+    );
+    Failure::new(Exit::AlreadyRunning, message)
 }
 
 /// The supplementary groups of who connected (SO_PEERGROUPS).

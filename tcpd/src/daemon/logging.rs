@@ -1,7 +1,9 @@
 //! Logs: `tracing` to standard error or rolling files through tracing-appender, or to the journal.
 //!
-//! Writers are non-blocking and lossy: a full disk must never stop the daemon. Lines lost are counted ([`lost_lines`]).
-//! The journal's layer sends synchronously; that is fine because nothing on the packet path logs at the default level.
+//! Nothing here blocks, and all of it may lose lines: neither a full disk nor a journal that hangs must stop the daemon. Lines lost
+//! are counted ([`lost_lines`]).
+
+mod journal;
 
 use std::io;
 use std::sync::OnceLock;
@@ -13,6 +15,7 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
+use self::journal::Journal;
 use super::config::{Log, LogTarget, Rotation};
 use crate::exit_code::{Exit, Failure};
 
@@ -23,8 +26,8 @@ static LOST: OnceLock<ErrorCounter> = OnceLock::new();
 
 /// Lines that did not reach the log since the start.
 pub fn lost_lines() -> u64 {
-    LOST.get()
-        .map_or(0, |counter| counter.dropped_lines() as u64)
+    let by_writer = LOST.get().map_or(0, |counter| counter.dropped_lines());
+    by_writer as u64 + journal::lost_lines()
 }
 
 /// Starts logging for the process. The guard writes what is left when it is dropped: it must live in `main`, which must
@@ -36,10 +39,14 @@ pub fn start(log: &Log) -> Result<Option<WorkerGuard>, Failure> {
             format!("log.level = {:?}: {error}", log.level),
         )
     })?;
-    let target = match log.to {
-        LogTarget::Auto if stderr_is_the_journal() => LogTarget::Journal,
-        LogTarget::Auto => LogTarget::Stderr,
-        chosen => chosen,
+    let journal = match log.to {
+        // Without its native socket the journal still hears what is written to standard error.
+        LogTarget::Auto if stderr_is_the_journal() => Journal::open().ok(),
+        LogTarget::Journal => Some(
+            Journal::open()
+                .map_err(|error| Failure::system("log.to: cannot reach the journal", &error))?,
+        ),
+        LogTarget::Auto | LogTarget::Stderr | LogTarget::Files => None,
     };
     let registry = tracing_subscriber::registry().with(filter);
     let already = |error| {
@@ -48,20 +55,19 @@ pub fn start(log: &Log) -> Result<Option<WorkerGuard>, Failure> {
             format!("logging was started before: {error}"),
         )
     };
-    if target == LogTarget::Journal {
-        let journal = tracing_journald::layer()
-            .map_err(|error| Failure::system("log.to: cannot reach the journal", &error))?;
+    if let Some(journal) = journal {
         registry.with(journal).try_init().map_err(already)?;
         return Ok(None);
     }
-    let (writer, guard) = if target == LogTarget::Files {
-        let files = rolling_files(log).map_err(|error| {
-            let message = format!(
-                "log.directory: cannot write in {}: {error}",
-                log.directory.display()
-            );
+    let (writer, guard) = if log.to == LogTarget::Files {
+        let cannot = |error: &dyn std::error::Error| {
+            let directory = log.directory.display();
+            let message = format!("log.directory: cannot write in {directory}: {error}");
             Failure::new(Exit::CannotCreate, message)
-        })?;
+        };
+        // Looked at first: the appender would print its own line.
+        std::fs::create_dir_all(&log.directory).map_err(|error| cannot(&error))?;
+        let files = rolling_files(log).map_err(|error| cannot(&error))?;
         non_blocking(files)
     } else {
         non_blocking(io::stderr())

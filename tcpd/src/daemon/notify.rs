@@ -7,6 +7,9 @@ use std::time::Duration;
 
 use sd_notify::NotifyState;
 
+/// Beyond the grace: to end workers and sessions.
+const ROOM_TO_STOP: Duration = Duration::from_secs(5);
+
 /// READY=1: sessions and connections are served from now on.
 pub fn ready(status: &str) {
     send(&[NotifyState::Ready, NotifyState::Status(status)]);
@@ -21,11 +24,10 @@ pub fn reloading() {
 
 /// STOPPING=1, with room for the grace.
 pub fn stopping(grace: Duration) {
-    let micros = u32::try_from(grace.as_micros().saturating_add(5_000_000)).unwrap_or(u32::MAX);
-    send(&[
-        NotifyState::Stopping,
-        NotifyState::ExtendTimeoutUsec(micros),
-    ]);
+    let room = grace.saturating_add(ROOM_TO_STOP).as_micros();
+    // The crate's own variant ends at 71 minutes.
+    let extend = format!("EXTEND_TIMEOUT_USEC={room}");
+    send(&[NotifyState::Stopping, NotifyState::Custom(&extend)]);
 }
 
 /// STATUS=…, shown by `systemctl status`.
@@ -33,12 +35,12 @@ pub fn status(text: &str) {
     send(&[NotifyState::Status(text)]);
 }
 
-/// WATCHDOG=1: the control loop still turns.
+/// WATCHDOG=1: both threads still turn.
 pub fn alive() {
     send(&[NotifyState::Watchdog]);
 }
 
-/// How often [`alive`] is expected: half of what the unit allows; `None` without a watchdog.
+/// How often [`alive`] is to be said: half of what the unit allows; `None` without a watchdog.
 pub fn watchdog_interval() -> Option<Duration> {
     sd_notify::watchdog_enabled()
         .map(|limit| limit / 2)

@@ -141,6 +141,8 @@ pub enum Order {
         /// Who asks.
         credentials: Credentials,
     },
+    /// Say that the thread still turns; answered by [`Report::Heartbeat`].
+    Heartbeat,
     /// Stop accepting, let what is in flight finish for `grace`, then reset the rest and end the
     /// thread; the last report is [`Report::Stopped`]. A second one shortens the first.
     Stop {
@@ -252,6 +254,8 @@ pub enum Report {
         /// Whose.
         session: SessionId,
     },
+    /// The thread still turns.
+    Heartbeat,
     /// The thread is at its end.
     Stopped {
         /// Connections that had to be reset.

@@ -259,6 +259,7 @@ impl StackLoop {
             } => bridge.service_unlisten(stack, now, service, address, port),
             Order::ServiceAccept { service } => bridge.service_accept(stack, now, service),
             Order::AbortUnclaimed { endpoint } => bridge.abort_unclaimed(stack, now, endpoint),
+            Order::Heartbeat => bridge.report(Report::Heartbeat),
             Order::Inspect { ticket, what } => {
                 bridge.inspect(stack, ticket, what, &self.counts, &self.device.statistics());
             }

@@ -48,16 +48,14 @@ pub enum DeviceError {
         name: String,
     },
     /// Packets to the range go elsewhere already.
-    #[error(
-        "the range {range} is already routed: {route} goes to interface {interface}; choose other addresses"
-    )]
+    #[error("the range {range} is already routed: {route} goes to {to}; choose other addresses")]
     AlreadyRouted {
         /// The range asked for.
         range: Range,
         /// The route found.
         route: Range,
-        /// The interface it leads to.
-        interface: String,
+        /// Where it leads.
+        to: String,
     },
     /// An MTU outside what IP allows.
     #[error("an MTU of {mtu} is not possible: {least} to 65535 bytes (RFC 791, RFC 8200 §5)")]

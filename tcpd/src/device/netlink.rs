@@ -31,6 +31,9 @@ const RTA_DST: u16 = 1;
 const RTA_OIF: u16 = 4;
 const RTN_UNICAST: u8 = 1;
 const RTN_LOCAL: u8 = 2;
+const RTN_BLACKHOLE: u8 = 6;
+const RTN_UNREACHABLE: u8 = 7;
+const RTN_PROHIBIT: u8 = 8;
 /// `RTM_F_CLONED`: a cache entry, not a route.
 const RTM_F_CLONED: u32 = 0x200;
 
@@ -62,12 +65,12 @@ pub struct Range {
     pub prefix: u8,
 }
 
-/// A route that delivers packets: unicast or local.
+/// A route that settles what becomes of a packet: unicast, local, or one that refuses it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Route {
     /// Where it leads.
     pub destination: Range,
-    /// The interface it uses; 0 if it names none (multipath).
+    /// The interface it uses; 0 if it names none (multipath, blackhole).
     pub interface: u32,
 }
 
@@ -340,7 +343,7 @@ fn parse_address(reply: &Reply, index: u32) -> Option<Range> {
 fn parse_route(reply: &Reply) -> Option<Route> {
     let (body, attributes) = reply.body.split_at_checked(12)?;
     let cloned = parse_u32(&body[8..12])? & RTM_F_CLONED != 0;
-    if reply.kind != libc::RTM_NEWROUTE || cloned || !matches!(body[7], RTN_UNICAST | RTN_LOCAL) {
+    if reply.kind != libc::RTM_NEWROUTE || cloned || !is_decision(body[7]) {
         return None;
     }
     let unspecified = match i32::from(body[0]) {
@@ -363,6 +366,14 @@ fn parse_route(reply: &Reply) -> Option<Route> {
         },
         interface,
     })
+}
+
+/// What becomes of a packet is settled by such a route; by others (multicast, broadcast, throw) it is not.
+fn is_decision(kind: u8) -> bool {
+    matches!(
+        kind,
+        RTN_UNICAST | RTN_LOCAL | RTN_BLACKHOLE | RTN_UNREACHABLE | RTN_PROHIBIT
+    )
 }
 
 /// Unlike a table's entry, the answer to a lookup may be flagged as cloned.

@@ -335,14 +335,15 @@ fn refuse_routed(
                 && route.destination.overlaps(range)
         };
         if let Some(route) = routes.iter().find(taken) {
-            let interface = match netlink.link_by_index(route.interface) {
-                Ok(Some(link)) => link.name,
-                _ => format!("number {}", route.interface),
+            let to = match netlink.link_by_index(route.interface) {
+                Ok(Some(link)) => format!("interface {}", link.name),
+                _ if route.interface == 0 => "several interfaces, or is refused".to_owned(),
+                _ => format!("interface number {}", route.interface),
             };
             return Err(DeviceError::AlreadyRouted {
                 range: *range,
                 route: route.destination,
-                interface,
+                to,
             });
         }
     }

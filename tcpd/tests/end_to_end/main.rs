@@ -10,6 +10,7 @@ mod common {
     pub(crate) mod namespace;
     pub(crate) mod pair;
     pub(crate) mod pattern;
+    pub(crate) mod program;
     pub(crate) mod rerun;
     pub(crate) mod restart;
 }
@@ -24,8 +25,10 @@ mod killed;
 mod lifecycle;
 mod programs;
 mod reaching;
+mod refusals;
 mod reload;
 mod restart;
+mod service_manager;
 mod simultaneous_open;
 mod time_wait;
 mod unreachable;

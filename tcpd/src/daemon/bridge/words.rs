@@ -87,15 +87,22 @@ pub(super) fn connection_options(
 
 /// Why Listen or Connect is refused.
 pub(super) fn open_error(error: &OpenError) -> Reply {
-    let code = match error {
-        OpenError::AddressInUse => ErrorCode::AddressInUse,
-        OpenError::AddressNotAvailable => ErrorCode::AddressNotAvailable,
-        OpenError::NoFreePort => ErrorCode::PortsExhausted,
-        OpenError::RemoteInvalid => ErrorCode::RemoteUnspecified,
-        OpenError::NoRoute => ErrorCode::NetworkUnreachable,
-        OpenError::InsufficientResources => ErrorCode::InsufficientResources,
+    // The particulars say what the code does not.
+    let (code, particulars) = match error {
+        OpenError::AddressInUse => (ErrorCode::AddressInUse, ""),
+        OpenError::AddressNotAvailable => (ErrorCode::AddressNotAvailable, ""),
+        OpenError::NoFreePort => (
+            ErrorCode::PortsExhausted,
+            "each of tcp.ephemeral_ports is taken",
+        ),
+        OpenError::RemoteInvalid => (ErrorCode::RemoteUnspecified, "it cannot be connected to"),
+        OpenError::NoRoute => (
+            ErrorCode::NetworkUnreachable,
+            "tcpd has no address of that family",
+        ),
+        OpenError::InsufficientResources => (ErrorCode::InsufficientResources, ""),
     };
-    Reply::error(code, error.to_string())
+    Reply::error(code, particulars)
 }
 
 /// Why Shutdown is refused.

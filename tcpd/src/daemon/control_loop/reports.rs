@@ -3,6 +3,7 @@
 use tcpd_core::time::Instant;
 
 use super::super::channel::Disconnected;
+use super::super::notify;
 use super::super::orders::{Report, SessionId};
 use super::clients::End;
 use super::{ControlLoop, REPORT_BATCH, Spawner};
@@ -18,6 +19,15 @@ impl<W: Spawner> ControlLoop<W> {
                 Ok(Some(Report::DeviceFailed { error })) => {
                     let message = format!("the device {} failed: {error}", self.interface);
                     return Err(Failure::new(Exit::System, message));
+                }
+                // A daemon without one of its services would only half work.
+                Ok(Some(Report::ServiceListening {
+                    service,
+                    result: Err(why),
+                })) if !self.ready => {
+                    let name = self.service_name(service);
+                    let message = format!("service {name} cannot listen: {why}");
+                    return Err(Failure::new(Exit::Unavailable, message));
                 }
                 Ok(Some(report)) => self.on_report(now, report),
                 Ok(None) => {
@@ -62,6 +72,7 @@ impl<W: Spawner> ControlLoop<W> {
                 service,
                 connection,
             } => self.on_service_accepted(now, service, connection),
+            Report::Heartbeat => notify::alive(),
             Report::Stopped { .. } | Report::DeviceFailed { .. } => {
                 // The caller has taken these.
             }

@@ -77,10 +77,9 @@ impl<W: Spawner> ControlLoop<W> {
         if self.ready {
             return self.on_reload_listening(now, service, result);
         }
-        let name = self.service_name(service);
-        match result {
-            Ok(local) => tracing::info!(service = name, %local, "a service listens"),
-            Err(error) => tracing::error!(service = name, error, "a service cannot listen"),
+        if let Ok(local) = result {
+            let name = self.service_name(service);
+            tracing::info!(service = name, %local, "a service listens");
         }
         self.listeners_awaited = self.listeners_awaited.saturating_sub(1);
         self.say_ready();

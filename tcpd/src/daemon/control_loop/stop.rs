@@ -93,7 +93,7 @@ impl<W: Spawner> ControlLoop<W> {
             self.end_session(id, End::because(by, &why));
         }
         self.orders.flush();
-        self.socket.remove();
+        drop(self.socket);
         let lost = logging::lost_lines();
         if lost > 0 {
             tracing::warn!(lost, "the log could not keep up");

@@ -52,7 +52,7 @@ fn a_client_is_known_by_the_kernels_word() {
         rustix::process::getgroups().expect("groups").len()
     );
     assert!(pidfd.is_some());
-    socket.remove();
+    drop(socket);
     assert!(!control.socket.exists());
 }
 
@@ -79,10 +79,9 @@ fn somebody_without_our_lock_who_listens_is_respected() {
     let directory = Directory::new("other");
     let control = directory.control();
     let _other = SeqpacketListener::bind(&control.socket).expect("a socket");
-    assert_eq!(
-        ControlSocket::make(&control).expect_err("taken").exit,
-        Exit::AlreadyRunning
-    );
+    let failure = ControlSocket::make(&control).expect_err("taken");
+    assert_eq!(failure.exit, Exit::AlreadyRunning);
+    assert!(failure.message.contains("tcpd.socket"), "{failure}");
     let directory = Directory::new("stream");
     let control = directory.control();
     let _other = UnixListener::bind(&control.socket).expect("a stream socket");
@@ -96,14 +95,12 @@ fn somebody_without_our_lock_who_listens_is_respected() {
 fn a_stale_socket_is_replaced() {
     let directory = Directory::new("stale");
     let control = directory.control();
-    drop(ControlSocket::make(&control).expect("a socket"));
-    assert!(
-        control.socket.exists(),
-        "a daemon that died leaves its file"
-    );
+    // A daemon that was killed leaves its file.
+    drop(SeqpacketListener::bind(&control.socket).expect("a socket"));
+    assert!(control.socket.exists());
     let socket = ControlSocket::make(&control).expect("the file is stale");
+    assert!(socket.replaced_a_stale_one());
     Seqpacket::connect(&control.socket).expect("it listens");
-    socket.remove();
 }
 
 #[test]
@@ -130,6 +127,6 @@ fn the_file_of_another_daemon_is_not_removed() {
     let first = ControlSocket::make(&control).expect("a socket");
     std::fs::remove_file(&control.socket).expect("somebody removes it");
     let _other = SeqpacketListener::bind(&control.socket).expect("another socket");
-    first.remove();
+    drop(first);
     assert!(control.socket.exists());
 }

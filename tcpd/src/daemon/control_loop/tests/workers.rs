@@ -65,6 +65,42 @@ fn enabled_services_are_asked_to_listen() {
 }
 
 #[test]
+fn a_daemon_one_of_whose_services_cannot_listen_does_not_start() {
+    let mut t = with_echo();
+    t.control.open_services();
+    t.report(Report::ServiceListening {
+        service: 0,
+        result: Err("insufficient resources".to_owned()),
+    });
+    let mut failure = None;
+    for _ in 0..PATIENCE {
+        failure = t.control.turn(&mut t.events, Some(TICK)).err();
+        if failure.is_some() {
+            break;
+        }
+    }
+    let failure = failure.expect("it fails");
+    assert_eq!(failure.exit, Exit::Unavailable);
+    assert_eq!(
+        failure.message,
+        "service echo cannot listen: insufficient resources"
+    );
+    assert!(!t.control.ready);
+}
+
+#[test]
+fn the_watchdog_waits_for_the_stack_thread() {
+    let mut t = Fixture::new();
+    t.control.watchdog = Some((Duration::from_secs(1), clock::now()));
+    let Order::Heartbeat = t.order() else {
+        panic!()
+    };
+    t.report(Report::Heartbeat);
+    t.turn();
+    assert!(t.orders.try_recv().is_err(), "once in an interval");
+}
+
+#[test]
 fn a_worker_adopts_its_connection_by_token_and_can_do_nothing_else() {
     let mut t = with_echo();
     let token = ordered(&mut t);
