@@ -70,7 +70,7 @@ pub use client::{
     control::Control,
     error::{
         AcceptError, CloseError, HandoffError, ListenError, OpenError, OptionError, ReceiveError,
-        SendError, SessionError, StatusError,
+        SendError, SessionError, SocketError, StatusError,
     },
     handoff::Handoff,
     listener::{Incoming, TcpListener},

@@ -229,6 +229,13 @@ call_error! {
     }
 }
 
+call_error! {
+    /// Why a connection could not become a socket.
+    pub enum SocketError {
+        NoSuchConnection, InsufficientResources, QuotaExceeded, Unsupported,
+    }
+}
+
 /// Why nothing was written (SEND, RFC 9293 §3.10.2).
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

@@ -251,10 +251,6 @@ impl Session {
     }
 
     /// Asks for a descriptor, and waits for it.
-    #[expect(
-        dead_code,
-        reason = "its callers come with socket endpoints and error streams"
-    )]
     pub(super) fn call_for_descriptor(&self, request: &Request) -> Result<OwnedFd, SessionError> {
         let (_, answer) = self.ask(request)?;
         match self.answer_with_descriptor(&answer)? {

@@ -14,6 +14,7 @@ pub(super) use self::readiness::Watch;
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::net::{Shutdown, SocketAddr, ToSocketAddrs};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
@@ -22,7 +23,8 @@ use self::receive::ReceiveHalf;
 use self::send::SendHalf;
 use super::builder::{Builder, millis};
 use super::error::{
-    CloseError, OpenError, OptionError, ReceiveError, SendError, SessionError, StatusError,
+    CloseError, OpenError, OptionError, ReceiveError, SendError, SessionError, SocketError,
+    StatusError,
 };
 use super::session::{Session, UNASKED, lock};
 use super::spin::Spin;
@@ -169,6 +171,24 @@ impl TcpStream {
     /// [`CloseError`].
     pub fn abort(&self) -> Result<(), CloseError> {
         self.inner.abort()
+    }
+
+    /// Turns the connection into an ordinary stream socket, one end of a socketpair into which the daemon copies: for `poll`,
+    /// `sendfile`, `dup`, `exec`, and for programs that know nothing of tcpd. Slower than this stream by a copy.
+    ///
+    /// What is written and not acknowledged, and what is unread, goes along. `shutdown` closes a half; closing the last descriptor
+    /// closes the connection (a reset when something was unread). The connection is the descriptor's: it outlives this
+    /// session. A reset by the peer shows as `ConnectionReset` only while bytes written to the socket were not taken from it
+    /// yet, otherwise as the end of file, and as `BrokenPipe` to a write. The socket blocks. Clones of this stream say that the
+    /// connection does not exist.
+    ///
+    /// # Errors
+    /// [`SocketError`]; the connection is as it was then, and closes with this, its last stream. Keep a clone to go on with it.
+    pub fn into_socket(self) -> Result<UnixStream, SocketError> {
+        let given = self.give_away(|session, connection| {
+            session.call_for_descriptor(&Request::IntoSocket { connection })
+        })?;
+        Ok(given.answer.into())
     }
 
     /// Everything the daemon knows about this connection: an honest `TCP_INFO`.

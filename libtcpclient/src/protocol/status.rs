@@ -114,6 +114,16 @@ pub enum OwnerKind {
     None,
 }
 
+/// Where the bytes of an owned connection are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EndpointKind {
+    /// In rings of shared memory.
+    Ring,
+    /// In an ordinary socketpair, whose descriptor may be passed on.
+    Socket,
+}
+
 /// Who owns a connection.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Owner {
@@ -131,9 +141,12 @@ pub struct Owner {
     /// The service.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service: Option<String>,
-    /// The session's number.
+    /// The session's number. A socket outlives the session that asked for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session: Option<u64>,
+    /// How it has the connection.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<EndpointKind>,
 }
 
 /// A timer that runs.

@@ -23,12 +23,14 @@ use libtcpclient::shm::{
 };
 use rustix::net::{RecvFlags, SendFlags};
 use tcpd_core::stack::{
-    Changes, CloseError, ConnectOptions, EndpointId, Event, KeepAlive, ListenOptions, ListenerId,
-    Stack, State, View,
+    Changes, CloseError, ConnectOptions, EndReason as CoreEnd, EndpointId, Event, KeepAlive,
+    ListenOptions, ListenerId, Stack, State, View,
 };
 use tcpd_core::tcp::buffer::Ring;
 use tcpd_core::time::Instant;
 
+use self::endpoints::Endpoints;
+pub(super) use self::endpoints::is_endpoint;
 use self::exchange::slot_state;
 use self::services::ServiceListener;
 pub(super) use self::words::end_reason;
@@ -39,6 +41,7 @@ use super::ring_buffer::ConnectionRing;
 use super::stack_loop::LoopCounts;
 use crate::device::Statistics;
 
+mod endpoints;
 mod exchange;
 mod idle;
 mod inspect;
@@ -176,6 +179,8 @@ pub(crate) struct Bridge {
     services: HashMap<ServiceIndex, Vec<ServiceListener>>,
     /// Connections that a service accepted and no worker has adopted yet.
     unclaimed: HashMap<EndpointId, ServiceIndex>,
+    /// Connections that live in a socketpair.
+    endpoints: Endpoints,
     /// Sessions to look at every turn.
     active: Vec<SessionId>,
     /// Deadlines of single connections: connect timeouts, linger.
@@ -199,9 +204,15 @@ pub(crate) struct BridgeCounts {
 }
 
 impl Bridge {
-    /// Without any session.
-    pub(crate) fn new(config: BridgeConfig, reports: ReportSender<Report>) -> Bridge {
+    /// Without any session. Sockets are registered with `registry`.
+    pub(crate) fn new(
+        config: BridgeConfig,
+        reports: ReportSender<Report>,
+        registry: mio::Registry,
+    ) -> Bridge {
+        let ring_maximum = config.receive.maximum.max(config.transmit.maximum);
         Bridge {
+            endpoints: Endpoints::new(registry, ring_maximum),
             config,
             reports,
             sessions: HashMap::new(),
@@ -251,6 +262,9 @@ impl Bridge {
         endpoint: EndpointId,
         changes: Changes,
     ) {
+        if self.endpoints.has(endpoint) {
+            return self.pump(stack, now, endpoint);
+        }
         let Some(view) = stack.view(endpoint) else {
             self.vanished(endpoint);
             self.settle(stack, now, endpoint);

@@ -24,6 +24,7 @@ mod reload;
 mod reports;
 mod requests;
 mod services;
+mod sockets;
 mod stop;
 mod tables;
 

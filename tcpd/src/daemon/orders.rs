@@ -55,7 +55,7 @@ pub enum Order {
     },
     /// A client's request that concerns the stack, already allowed by the policy: Listen,
     /// CloseListener, Accept, CancelAccept, Connect, Shutdown, Close, Abort, SetOptions,
-    /// GrowTransmit. (ConnectionStatus is an inspection.) Answered by [`Report::Reply`], unless the session ends first.
+    /// GrowTransmit, IntoSocket. (ConnectionStatus is an inspection.) Answered by [`Report::Reply`], unless the session ends first.
     Request {
         /// Whose.
         session: SessionId,
@@ -169,6 +169,13 @@ pub enum Inspection {
 pub enum Owner {
     /// A client session holds it.
     Session(SessionId),
+    /// Somebody holds it as a socket, which this session asked for.
+    Socket {
+        /// It may be over.
+        session: SessionId,
+        /// Its user.
+        uid: u32,
+    },
     /// A service listens with it, or waits for its worker.
     Service(ServiceIndex),
     /// Its client has closed it; the stack finishes it.
@@ -236,6 +243,11 @@ pub enum Report {
         ticket: u64,
         /// What was seen.
         what: Inspected,
+    },
+    /// Nobody holds the socket of this connection any more ([`Owner::Socket`]); what is left of it is the stack's.
+    SocketClosed {
+        /// As `Opened` named it.
+        connection: u64,
     },
     /// A session wrote something impossible into its arena; the control thread ends it and counts.
     Violation {

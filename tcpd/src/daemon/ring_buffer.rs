@@ -37,6 +37,14 @@ impl ConnectionRing {
         }
     }
 
+    /// Where the `length` bytes from `position` stand; `None` for private memory, where they have no fixed place.
+    pub(crate) fn places(&self, position: u64, length: u32) -> Option<[RawSlice; 2]> {
+        match self {
+            ConnectionRing::Arena(ring, _) => Some(ring.slices(position, length as usize)),
+            ConnectionRing::Private(_) => None,
+        }
+    }
+
     /// For the slot's words; `None` for private memory.
     pub(crate) fn geometry(&self) -> Option<Geometry> {
         match self {

@@ -4,7 +4,7 @@
 //!
 //! 1. orders of the control thread;
 //! 2. packets from the device, a bounded batch;
-//! 3. what active sessions wrote into their rings, a bounded number of slots each;
+//! 3. what active sessions wrote into their rings, a bounded number of slots each; sockets that have bytes or room, a bounded number;
 //! 4. deadlines of the stack and of the bridge;
 //! 5. events of the stack, published into the arenas;
 //! 6. packets to the device, a bounded batch.
@@ -25,7 +25,7 @@ use rustix::time::{Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, 
 use tcpd_core::stack::Transmit;
 use tcpd_core::time::Instant;
 
-use super::bridge::{Bridge, BridgeConfig, DaemonStack};
+use super::bridge::{Bridge, BridgeConfig, DaemonStack, is_endpoint};
 use super::channel::ReportSender;
 use super::clock;
 use super::orders::{Order, Report, SessionId};
@@ -110,6 +110,7 @@ impl StackLoop {
             TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC,
         )?;
         let registry = poll.registry();
+        let for_sockets = registry.try_clone()?;
         registry.register(
             &mut SourceFd(&device.as_raw_fd()),
             DEVICE,
@@ -124,7 +125,7 @@ impl StackLoop {
         Ok(StackLoop {
             device,
             stack,
-            bridge: Bridge::new(config, reports),
+            bridge: Bridge::new(config, reports, for_sockets),
             orders,
             orders_waiting,
             poll,
@@ -168,6 +169,7 @@ impl StackLoop {
         let mut busy = self.take_orders(now);
         busy |= self.receive(now)?;
         busy |= self.bridge.poll_sessions(&mut self.stack, now);
+        busy |= self.bridge.pump_sockets(&mut self.stack, now);
         if self.stack.next_deadline().is_some_and(|at| at <= now) {
             self.stack.on_deadline(now);
             busy = true;
@@ -373,6 +375,7 @@ impl StackLoop {
                     drain(&self.timer);
                     self.timer_at = None;
                 }
+                token if is_endpoint(token) => self.bridge.on_socket_event(event),
                 Token(bell) => self.bridge.hear_bell((bell - FIRST_BELL) as SessionId),
             }
         }

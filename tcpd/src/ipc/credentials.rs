@@ -28,6 +28,16 @@ pub fn command_name(pid: u32) -> Option<String> {
     Some(String::from_utf8_lossy(name.trim_ascii_end()).into_owned())
 }
 
+/// When a process started, in clock ticks since the boot (field 22 of `/proc/PID/stat`, proc_pid_stat(5)): with it a number that
+/// another process got tells itself from the one before. `None` when there is none.
+pub fn start_time(pid: u32) -> Option<u64> {
+    let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
+    // The name before it is in parentheses, and may have some of its own.
+    let fields = &stat[stat.iter().rposition(|byte| *byte == b')')? + 1..];
+    let text = std::str::from_utf8(fields).ok()?;
+    text.split_ascii_whitespace().nth(19)?.parse().ok()
+}
+
 /// The number of a group of this machine, from /etc/group: the group is a system group, made by the package.
 pub fn group_id(name: &str) -> Option<u32> {
     let groups = fs::read_to_string("/etc/group").ok()?;
@@ -52,5 +62,13 @@ mod tests {
     fn a_process_has_a_command_name() {
         assert!(command_name(std::process::id()).is_some_and(|name| !name.is_empty()));
         assert_eq!(command_name(u32::MAX), None);
+    }
+
+    #[test]
+    fn a_process_started_before_its_child_did() {
+        let own = start_time(std::process::id()).expect("we live");
+        let init = start_time(1).expect("it lives");
+        assert!(init <= own, "{init} {own}");
+        assert_eq!(start_time(u32::MAX), None);
     }
 }

@@ -3,6 +3,7 @@
 use std::io::{Read, Write};
 
 /// The stream: xorshift64*, eight bytes a step.
+#[derive(Clone)]
 pub(crate) struct Pattern {
     state: u64,
     bytes: [u8; 8],

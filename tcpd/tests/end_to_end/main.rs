@@ -30,5 +30,6 @@ mod reload;
 mod restart;
 mod service_manager;
 mod simultaneous_open;
+mod sockets;
 mod time_wait;
 mod unreachable;

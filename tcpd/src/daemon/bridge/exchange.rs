@@ -74,22 +74,15 @@ impl Bridge {
         endpoint: EndpointId,
         read: u64,
     ) {
-        let capacity = stack.receive_ring(endpoint).map_or(0, Ring::capacity);
         let Some(connection) = self.connections.get_mut(&endpoint) else {
             return;
         };
-        let (from, since) = connection.growth_from;
-        if capacity >= connection.receive_maximum || read - from < 2 * u64::from(capacity) {
-            return;
-        }
-        if now.duration_since(since) > GROWTH_WINDOW {
-            connection.growth_from = (read, now);
-        } else if stack.grow_receive(now, endpoint, capacity * 2) {
-            connection.growth_from = (read, now);
+        let maximum = connection.receive_maximum;
+        let from = &mut connection.growth_from;
+        if grow_when_fast(stack, now, endpoint, maximum, read, from) {
             self.counts.receive_growths += 1;
             self.publish_geometry(stack, endpoint);
         }
-        // Otherwise it is not linear just now: asked again at the next read.
     }
 
     /// The rings' geometries, before anything is published that stands in the new one.
@@ -177,6 +170,32 @@ impl Bridge {
             ring_bell(&found.bell);
         }
     }
+}
+
+/// Doubles a receive ring of which twice its capacity was read, up to position `read`, within [`GROWTH_WINDOW`]; true when that was done.
+/// `from`: where and when the count began.
+pub(super) fn grow_when_fast(
+    stack: &mut DaemonStack,
+    now: Instant,
+    endpoint: EndpointId,
+    maximum: u32,
+    read: u64,
+    from: &mut (u64, Instant),
+) -> bool {
+    let capacity = stack.receive_ring(endpoint).map_or(0, Ring::capacity);
+    if capacity >= maximum || read - from.0 < 2 * u64::from(capacity) {
+        return false;
+    }
+    if now.duration_since(from.1) > GROWTH_WINDOW {
+        *from = (read, now);
+        return false;
+    }
+    // False when it is not linear just now: asked again at the next read.
+    let grown = stack.grow_receive(now, endpoint, capacity * 2);
+    if grown {
+        *from = (read, now);
+    }
+    grown
 }
 
 pub(super) fn slot_state(view: &View) -> (SlotState, Option<EndReason>) {

@@ -67,7 +67,9 @@ impl Bridge {
                     Ok(()) | Err(CloseError::Closing | CloseError::Ended(_))
                 ),
             };
-            if stack.view(endpoint).is_none() {
+            if self.endpoints.has(endpoint) {
+                self.pump(stack, now, endpoint);
+            } else if stack.view(endpoint).is_none() {
                 // Not every end of what is forgotten at once is an event.
                 self.vanished(endpoint);
                 self.settle(stack, now, endpoint);
@@ -81,11 +83,13 @@ impl Bridge {
     }
 
     fn may_end(&self, endpoint: EndpointId, credentials: Credentials) -> bool {
-        let owner = self
-            .connections
-            .get(&endpoint)
-            .and_then(|connection| self.sessions.get(&connection.session));
-        credentials.all || owner.is_some_and(|owner| owner.credentials.uid == credentials.uid)
+        let connection = self.connections.get(&endpoint);
+        let session = connection.and_then(|connection| self.sessions.get(&connection.session));
+        let owner = match session {
+            Some(session) => Some(session.credentials.uid),
+            None => self.endpoints.holder(endpoint).map(|(_, uid)| uid),
+        };
+        credentials.all || owner == Some(credentials.uid)
     }
 
     fn owner(&self, endpoint: EndpointId) -> Owner {
@@ -94,6 +98,12 @@ impl Bridge {
                 true => Owner::Orphan,
                 false => Owner::Session(connection.session),
             };
+        }
+        if let Some((session, uid)) = self.endpoints.holder(endpoint) {
+            return Owner::Socket { session, uid };
+        }
+        if self.endpoints.has(endpoint) {
+            return Owner::Orphan;
         }
         match self.unclaimed.get(&endpoint) {
             Some(service) => Owner::Service(*service),
@@ -184,6 +194,16 @@ impl Bridge {
                 "bridge-transmit-rings-grown",
                 "Transmit rings doubled.",
                 counts.transmit_growths,
+            ),
+            (
+                "bridge-sockets",
+                "Connections that programs hold as ordinary sockets now.",
+                self.endpoints.count(),
+            ),
+            (
+                "bridge-socket-ring-bytes",
+                "Memory allocated to the rings of such connections now.",
+                self.endpoints.allocated_bytes(),
             ),
             (
                 "bridge-rings-punched",

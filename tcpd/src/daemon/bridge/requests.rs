@@ -41,12 +41,14 @@ impl Bridge {
             Request::GrowTransmit { connection } => {
                 Some(self.grow_transmit(stack, now, session, connection))
             }
+            Request::IntoSocket { connection } => {
+                self.into_socket(stack, now, session, request_id, connection)
+            }
             Request::ConnectionStatus { .. }
             | Request::Hello(_)
             | Request::Adopt
             | Request::AdoptHandoff { .. }
             | Request::ErrorStream
-            | Request::IntoSocket { .. }
             | Request::HandOff { .. }
             | Request::Users { .. }
             | Request::Ping
@@ -71,7 +73,7 @@ impl Bridge {
     }
 
     /// The connection a client names, if it is its own, it knows of it, and has not closed it.
-    fn own(&self, session: SessionId, connection: u64) -> Result<EndpointId, Reply> {
+    pub(super) fn own(&self, session: SessionId, connection: u64) -> Result<EndpointId, Reply> {
         let endpoint = EndpointId::from_bits(connection);
         match self.connections.get(&endpoint) {
             Some(connection)
@@ -307,7 +309,7 @@ impl Bridge {
     }
 
     /// Takes over what the client wrote before it asked. `Some` answers instead when that was impossible.
-    fn pull_or_violate(
+    pub(super) fn pull_or_violate(
         &mut self,
         stack: &mut DaemonStack,
         now: Instant,

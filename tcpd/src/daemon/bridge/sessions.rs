@@ -139,6 +139,9 @@ impl Bridge {
     /// Declares the thread asleep to every active session, then looks once more. True when it may sleep: nothing was
     /// written in between, and every session will ring.
     pub(crate) fn prepare_sleep(&mut self) -> bool {
+        if self.endpoints.is_busy() {
+            return false;
+        }
         let sessions = &mut self.sessions;
         self.active.retain(|id| {
             let Some(session) = sessions.get_mut(id) else {

@@ -121,7 +121,7 @@ impl Bridge {
     /// Gives the slot back once the client has closed the connection and the stack needs none of its bytes.
     pub(super) fn settle(&mut self, stack: &mut DaemonStack, now: Instant, endpoint: EndpointId) {
         let Some(connection) = self.connections.get(&endpoint) else {
-            return;
+            return self.settle_socket(stack, now, endpoint);
         };
         if let Some(request_id) = connection.lingering {
             let view = stack.view(endpoint);
@@ -148,21 +148,22 @@ impl Bridge {
         if !connection.released || !(over || drained) {
             return;
         }
-        let (id, slot) = (connection.session, connection.slot.slot());
-        self.clear_deadline(endpoint);
-        self.connections.remove(&endpoint);
         if over {
             // Ended before the client let go: this is the letting go.
             stack.close(now, endpoint).ok();
         } else if let Some(view) = view {
-            // Nothing of it is in the arena any more; the rest of its life it spends without.
-            let receive = <ConnectionRing as Ring>::private(view.receive.capacity);
-            let send = <ConnectionRing as Ring>::private(view.send.capacity);
-            if stack.attach(now, endpoint, receive, send).is_err() {
-                // It must not keep a slot that somebody else gets.
-                stack.abort(now, endpoint).ok();
-            }
+            detach(stack, now, endpoint, &view);
         }
+        self.leave_slot(endpoint);
+    }
+
+    /// The slot is free for another connection: nothing of this one is in the arena any more.
+    pub(super) fn leave_slot(&mut self, endpoint: EndpointId) {
+        self.clear_deadline(endpoint);
+        let Some(connection) = self.connections.remove(&endpoint) else {
+            return;
+        };
+        let (id, slot) = (connection.session, connection.slot.slot());
         if let Some(session) = self.sessions.get_mut(&id) {
             session.slots[slot as usize] = None;
             session.free.push(slot);
@@ -216,7 +217,10 @@ impl Bridge {
     /// When the bridge next wants [`Bridge::on_deadline`].
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
         let own = self.deadlines.first().map(|(at, _)| *at);
-        own.into_iter().chain(self.next_look()).min()
+        [own, self.next_look(), self.next_look_at_sockets()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Connect timeouts, lingering closes and looks at idle rings that are due.
@@ -251,6 +255,17 @@ impl Bridge {
             self.settle(stack, now, endpoint);
         }
         self.look_at_idle(stack, now);
+        self.look_at_sockets(stack, now);
+    }
+}
+
+/// Everything written is acknowledged, or nothing comes any more: the rest of its life the connection spends without shared memory.
+pub(super) fn detach(stack: &mut DaemonStack, now: Instant, endpoint: EndpointId, view: &View) {
+    let receive = <ConnectionRing as Ring>::private(view.receive.capacity);
+    let send = <ConnectionRing as Ring>::private(view.send.capacity);
+    if stack.attach(now, endpoint, receive, send).is_err() {
+        // It must not keep a place that somebody else gets.
+        stack.abort(now, endpoint).ok();
     }
 }
 

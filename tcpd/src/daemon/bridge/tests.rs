@@ -26,6 +26,7 @@ struct Daemon {
     stack: DaemonStack,
     bridge: Bridge,
     reports: ReportReceiver<Report>,
+    poll: mio::Poll,
     now: Instant,
     replies: HashMap<(SessionId, u32), Reply>,
     /// Every other report.
@@ -74,10 +75,13 @@ impl Daemon {
             keepalive: None,
         };
         let (sender, reports) = reports().expect("an eventfd");
+        let poll = mio::Poll::new().expect("a poll");
+        let registry = poll.registry().try_clone().expect("a registry");
         Daemon {
             stack: Stack::new(config, Secret::new([7; 16]), 1, now),
-            bridge: Bridge::new(bridge, sender),
+            bridge: Bridge::new(bridge, sender, registry),
             reports,
+            poll,
             now,
             replies: HashMap::new(),
             told: Vec::new(),
@@ -115,6 +119,8 @@ impl Daemon {
     fn turn(&mut self) {
         for _ in 0..10_000 {
             let mut busy = self.bridge.poll_sessions(&mut self.stack, self.now);
+            self.poll_sockets();
+            busy |= self.bridge.pump_sockets(&mut self.stack, self.now);
             if self.stack.next_deadline().is_some_and(|at| at <= self.now) {
                 self.stack.on_deadline(self.now);
                 busy = true;
@@ -130,6 +136,15 @@ impl Daemon {
             }
         }
         panic!("the daemon does not come to rest");
+    }
+
+    fn poll_sockets(&mut self) {
+        let mut events = mio::Events::with_capacity(64);
+        let now = Some(Duration::ZERO);
+        self.poll.poll(&mut events, now).expect("a poll");
+        for event in &events {
+            self.bridge.on_socket_event(event);
+        }
     }
 
     fn publish(&mut self) -> bool {

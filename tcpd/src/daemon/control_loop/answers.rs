@@ -100,6 +100,7 @@ impl<W: Spawner> ControlLoop<W> {
                 .clients
                 .get(session)
                 .map(|client| client.session.identity.uid),
+            Owner::Socket { uid, .. } => Some(uid),
             Owner::Service(_) | Owner::Orphan | Owner::Nobody => None,
         };
         Policy::may_see(
@@ -295,9 +296,22 @@ impl<W: Spawner> ControlLoop<W> {
 
     /// Whose an endpoint is, in words.
     fn owner(&self, owner: Owner, endpoint: EndpointId) -> libtcpclient::protocol::status::Owner {
-        use libtcpclient::protocol::status::{Owner as Row, OwnerKind};
+        use libtcpclient::protocol::status::{EndpointKind, Owner as Row, OwnerKind};
         match owner {
-            Owner::Session(session) => self.owner_of_session(session),
+            Owner::Session(session) => Row {
+                endpoint: Some(EndpointKind::Ring),
+                ..self.owner_of_session(session)
+            },
+            Owner::Socket { uid, session } => match self.clients.holder(endpoint.to_bits()) {
+                Some(holder) => holder.row(),
+                None => Row {
+                    kind: OwnerKind::Client,
+                    endpoint: Some(EndpointKind::Socket),
+                    uid: Some(uid),
+                    session: Some(session),
+                    ..Row::default()
+                },
+            },
             Owner::Service(service) => {
                 let worker = self
                     .services
@@ -322,7 +336,10 @@ impl<W: Spawner> ControlLoop<W> {
 
     fn owner_of_listener(&self, owner: Owner) -> libtcpclient::protocol::status::Owner {
         // No worker has a listener's id.
-        self.owner(owner, EndpointId::from_bits(0))
+        libtcpclient::protocol::status::Owner {
+            endpoint: None,
+            ..self.owner(owner, EndpointId::from_bits(0))
+        }
     }
 
     fn owner_of_session(&self, id: SessionId) -> libtcpclient::protocol::status::Owner {
@@ -349,6 +366,7 @@ impl<W: Spawner> ControlLoop<W> {
             uid: Some(client.session.identity.uid),
             service,
             session: Some(id),
+            endpoint: None,
         }
     }
 

@@ -13,6 +13,7 @@ use tcpd_core::time::Instant;
 
 use super::super::orders::{ServiceIndex, SessionId};
 use super::holdings::{Count, Holdings, Waiting};
+use super::sockets::{Holder, Sockets};
 use super::{pidfd_token, socket_token};
 use crate::ipc::session::{EndedBy, MOST_QUEUED, Session};
 
@@ -116,6 +117,11 @@ impl End {
     }
 }
 
+const ONE_CONNECTION: Count = Count {
+    connections: 1,
+    listeners: 0,
+};
+
 /// Sessions by their number.
 #[derive(Debug)]
 pub(super) struct Clients {
@@ -127,6 +133,8 @@ pub(super) struct Clients {
     per_uid: HashMap<u32, u32>,
     /// By user.
     holdings: HashMap<u32, Count>,
+    /// Connections that have left their sessions.
+    sockets: Sockets,
     /// Sessions that are over but count until the stack has released their arena.
     unreleased: HashMap<SessionId, u32>,
     next_id: SessionId,
@@ -141,6 +149,7 @@ impl Clients {
             hello_deadlines: VecDeque::new(),
             per_uid: HashMap::new(),
             holdings: HashMap::new(),
+            sockets: Sockets::default(),
             unreleased: HashMap::new(),
             next_id: 1,
         }
@@ -295,6 +304,27 @@ impl Clients {
         change(client);
         let (uid, after) = (client.session.identity.uid, client.holdings.count());
         self.adjust(uid, before, after);
+    }
+
+    /// A connection of this session lives in a socket from now on, and counts as its user's until that is closed.
+    pub(super) fn socket_opened(&mut self, id: SessionId, connection: u64) {
+        if let Some(client) = self.clients.get(&id) {
+            let holder = Holder::of(client);
+            self.adjust(holder.uid, Count::default(), ONE_CONNECTION);
+            self.sockets.opened(connection, holder);
+        }
+    }
+
+    /// Nobody holds that socket any more.
+    pub(super) fn socket_closed(&mut self, connection: u64) {
+        if let Some(holder) = self.sockets.closed(connection) {
+            self.adjust(holder.uid, ONE_CONNECTION, Count::default());
+        }
+    }
+
+    /// Who asked for the socket that this connection lives in.
+    pub(super) fn holder(&self, connection: u64) -> Option<&Holder> {
+        self.sockets.holder(connection)
     }
 
     fn adjust(&mut self, uid: u32, before: Count, after: Count) {

@@ -11,6 +11,8 @@ pub(super) enum Waiting {
     Connects,
     /// Close or Abort of this connection: it is given back whatever the answer is.
     Ends(u64),
+    /// IntoSocket of this connection: the session has it no more when the answer is a stream.
+    Leaves(u64),
     /// CloseListener of this listener.
     Unlistens(u64),
     /// A whole table of the stack thread.
@@ -27,6 +29,7 @@ impl Waiting {
             Request::Close { connection, .. } | Request::Abort { connection } => {
                 Waiting::Ends(*connection)
             }
+            Request::IntoSocket { connection } => Waiting::Leaves(*connection),
             Request::CloseListener { listener } => Waiting::Unlistens(*listener),
             _ => Waiting::Other,
         }
@@ -73,6 +76,11 @@ impl Holdings {
             Waiting::Ends(connection) => {
                 self.connections.remove(&connection);
             }
+            Waiting::Leaves(connection) => {
+                if *reply == Reply::Stream {
+                    self.connections.remove(&connection);
+                }
+            }
             Waiting::Unlistens(listener) => {
                 self.listeners.remove(&listener);
             }
@@ -111,6 +119,8 @@ impl Holdings {
 
 #[cfg(test)]
 mod tests {
+    use libtcpclient::protocol::ErrorCode;
+
     use super::*;
 
     fn opened(connection: u64) -> Opened {
@@ -139,6 +149,12 @@ mod tests {
         );
         holdings.learn(Waiting::Connects, &Reply::Connected(opened(1)));
         holdings.learn(Waiting::Other, &Reply::Accepted(opened(2)));
+        holdings.learn(Waiting::Other, &Reply::Accepted(opened(4)));
+        let leaves = Waiting::of(&Request::IntoSocket { connection: 4 });
+        let refused = Reply::error(ErrorCode::InsufficientResources, "");
+        holdings.learn(leaves, &refused);
+        assert_eq!(holdings.count().connections, 3);
+        holdings.learn(leaves, &Reply::Stream);
         let local = opened(1).local;
         holdings.learn(Waiting::Other, &Reply::Listening { listener: 3, local });
         assert_eq!(

@@ -60,6 +60,7 @@ impl<W: Spawner> ControlLoop<W> {
             Report::Inspected { ticket, what } => self.on_inspected(now, ticket, what),
             Report::Violation { session, what } => self.on_violation(session, what),
             Report::BellClosed { session } => self.on_bell_closed(session),
+            Report::SocketClosed { connection } => self.clients.socket_closed(connection),
             Report::SessionReleased { session } => {
                 self.memory.remove(session);
                 self.clients.released(session);

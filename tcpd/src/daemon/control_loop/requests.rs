@@ -159,7 +159,6 @@ impl<W: Spawner> ControlLoop<W> {
             }
             Request::AdoptHandoff { .. }
             | Request::ErrorStream
-            | Request::IntoSocket { .. }
             | Request::HandOff { .. }
             | Request::Users { .. } => {
                 let reply = Reply::error(ErrorCode::Unsupported, "this daemon cannot do that");
@@ -174,7 +173,8 @@ impl<W: Spawner> ControlLoop<W> {
             | Request::Close { .. }
             | Request::Abort { .. }
             | Request::SetOptions { .. }
-            | Request::GrowTransmit { .. } => {
+            | Request::GrowTransmit { .. }
+            | Request::IntoSocket { .. } => {
                 self.hand_over(id, number, request);
                 Ok(())
             }
@@ -270,11 +270,16 @@ impl<W: Spawner> ControlLoop<W> {
         reply: Reply,
         descriptor: Option<OwnedFd>,
     ) {
+        let mut left = None;
         self.clients.change_holdings(id, |client| {
             if let Some(waiting) = client.waiting.remove(&number) {
                 client.holdings.learn(waiting, &reply);
+                left = Some(waiting);
             }
         });
+        if let (Some(Waiting::Leaves(connection)), Reply::Stream) = (left, &reply) {
+            self.clients.socket_opened(id, connection);
+        }
         let Some(client) = self.clients.get_mut(id) else {
             return;
         };

@@ -1,0 +1,171 @@
+//! Our end of the stream socketpair: system calls that never wait, whatever the holder does with the other end.
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+
+use libtcpclient::shm::RawSlice;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::net::{
+    AddressFamily, Shutdown, SocketFlags, SocketType, shutdown, socketpair, sockopt,
+};
+
+/// `SO_PASSRIGHTS` (Linux 6.16): whether others may send descriptors here.
+const SO_PASSRIGHTS: libc::c_int = 83;
+
+/// Our end.
+#[derive(Debug)]
+pub(super) struct Pair(OwnedFd);
+
+/// What a read brought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Taken {
+    /// So many bytes; `last`: there were no more.
+    Bytes { count: usize, last: bool },
+    /// Nothing now.
+    Nothing,
+    /// The holder writes no more.
+    End,
+    /// The holder closed its end with bytes in it that it had not read.
+    Discarded,
+}
+
+/// What became of a write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Given {
+    /// So many bytes were taken.
+    Bytes(usize),
+    /// No room now; the poll says when there is.
+    Full,
+    /// The kernel has no memory for it; nobody says when it has.
+    Later,
+    /// The holder reads no more.
+    Closed,
+}
+
+impl Pair {
+    /// Both ends: ours, and the holder's, which blocks as a program expects it of its standard input.
+    ///
+    /// # Errors
+    /// As socketpair(2): no descriptor left.
+    pub(super) fn open() -> io::Result<(Pair, OwnedFd)> {
+        let flags = SocketFlags::CLOEXEC;
+        let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+        refuse_descriptors(&ours);
+        Ok((Pair(ours), theirs))
+    }
+
+    /// Reads into both parts, in this order.
+    pub(super) fn take(&self, parts: [RawSlice; 2]) -> Taken {
+        let wanted = parts[0].len + parts[1].len;
+        let mut parts = parts.map(part);
+        let mut message = message(&mut parts);
+        loop {
+            // SAFETY: the parts are of a ring of this process that the caller holds, and nobody else reads or writes there
+            // meanwhile; there is no control buffer, so descriptors that came along are closed by the kernel.
+            let read =
+                unsafe { libc::recvmsg(self.0.as_raw_fd(), &mut message, libc::MSG_DONTWAIT) };
+            return match usize::try_from(read) {
+                Ok(0) => Taken::End,
+                // A read stops at descriptors that were sent, though more may follow.
+                Ok(count) => Taken::Bytes {
+                    count,
+                    last: count < wanted && message.msg_flags & libc::MSG_CTRUNC == 0,
+                },
+                Err(_) => match Errno::from_io_error(&io::Error::last_os_error()) {
+                    Some(Errno::INTR) => continue,
+                    Some(Errno::AGAIN) => Taken::Nothing,
+                    Some(Errno::CONNRESET) => Taken::Discarded,
+                    _ => Taken::End,
+                },
+            };
+        }
+    }
+
+    /// Writes from both parts, in this order.
+    pub(super) fn give(&self, parts: [RawSlice; 2]) -> Given {
+        let mut parts = parts.map(part);
+        let message = message(&mut parts);
+        let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+        loop {
+            // SAFETY: the parts are of a ring of this process that the caller holds; the kernel only reads them.
+            let written = unsafe { libc::sendmsg(self.0.as_raw_fd(), &message, flags) };
+            return match usize::try_from(written) {
+                Ok(count) => Given::Bytes(count),
+                Err(_) => match Errno::from_io_error(&io::Error::last_os_error()) {
+                    Some(Errno::INTR) => continue,
+                    Some(Errno::AGAIN) => Given::Full,
+                    Some(Errno::NOMEM | Errno::NOBUFS) => Given::Later,
+                    _ => Given::Closed,
+                },
+            };
+        }
+    }
+
+    /// The holder reads the end of file after what is there.
+    pub(super) fn end_output(&self) {
+        // It may have closed its end: then it needs to be told nothing.
+        shutdown(&self.0, Shutdown::Write).ok();
+    }
+
+    /// The holder's writes fail from now on (EPIPE).
+    pub(super) fn refuse_input(&self) {
+        shutdown(&self.0, Shutdown::Read).ok();
+    }
+
+    /// Whether the holder's end is closed, or shut in both directions, which comes to the same.
+    pub(super) fn is_hung_up(&self) -> bool {
+        let mut polled = [PollFd::new(&self.0, PollFlags::empty())];
+        let now = Timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
+        poll(&mut polled, Some(&now)).is_ok() && polled[0].revents().contains(PollFlags::HUP)
+    }
+
+    /// Whether the holder's end was closed with bytes in it. The kernel says that once.
+    pub(super) fn was_discarded(&self) -> bool {
+        matches!(
+            sockopt::socket_error(&self.0),
+            Ok(Err(Errno::CONNRESET)) | Err(Errno::CONNRESET)
+        )
+    }
+}
+
+impl AsFd for Pair {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// A descriptor that is sent and thrown away is closed in the reader's thread, which may take as long as the sender likes. Kernels
+/// that cannot refuse it go without.
+fn refuse_descriptors(socket: &OwnedFd) {
+    let off: libc::c_int = 0;
+    // SAFETY: the option's value is one readable int.
+    unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            SO_PASSRIGHTS,
+            (&raw const off).cast(),
+            size_of::<libc::c_int>() as libc::socklen_t,
+        )
+    };
+}
+
+fn part(slice: RawSlice) -> libc::iovec {
+    libc::iovec {
+        iov_base: slice.pointer.cast_mut().cast(),
+        iov_len: slice.len,
+    }
+}
+
+fn message(parts: &mut [libc::iovec; 2]) -> libc::msghdr {
+    // SAFETY: a struct of integers and pointers, for which zero means "none".
+    let mut message: libc::msghdr = unsafe { MaybeUninit::zeroed().assume_init() };
+    message.msg_iov = parts.as_mut_ptr();
+    message.msg_iovlen = parts.len() as _;
+    message
+}

@@ -1,0 +1,278 @@
+//! Bytes between a pair and the rings of its connection.
+//!
+//! One step of [`Bridge::pump`], whatever has happened:
+//!
+//! 1. what the holder wrote goes into the transmit ring;
+//! 2. what has arrived goes into the pair;
+//! 3. what has ended on one side ends on the other.
+
+use super::pair::{Given, Taken};
+use super::*;
+
+/// Bytes moved in each direction in one step; then the others have their turn.
+const STEP: usize = 256 << 10;
+
+impl Bridge {
+    /// One step for one endpoint.
+    pub(in crate::daemon::bridge) fn pump(
+        &mut self,
+        stack: &mut DaemonStack,
+        now: Instant,
+        endpoint: EndpointId,
+    ) {
+        if !self.endpoints.all.contains_key(&endpoint) {
+            return;
+        }
+        if stack.view(endpoint).is_none() {
+            return self.socket_vanished(stack, now, endpoint);
+        }
+        let taken = self.take_in(stack, now, endpoint);
+        let given = self.give_out(stack, now, endpoint);
+        self.watch_socket(now, endpoint, taken + given > 0);
+        if self.conclude(stack, now, endpoint) && (taken >= STEP || given >= STEP) {
+            self.endpoints.enqueue(endpoint);
+        }
+        self.settle_socket(stack, now, endpoint);
+    }
+
+    /// From the pair into the transmit ring, as much as has room; how many bytes.
+    fn take_in(&mut self, stack: &mut DaemonStack, now: Instant, endpoint: EndpointId) -> usize {
+        let mut total = 0;
+        while total < STEP {
+            let Some(room) = self.transmit_room(stack, now, endpoint) else {
+                break;
+            };
+            let Some(entry) = self.endpoints.all.get_mut(&endpoint) else {
+                break;
+            };
+            let Some(pair) = entry
+                .pair
+                .as_ref()
+                .filter(|_| entry.input && entry.readable)
+            else {
+                break;
+            };
+            match pair.take(room.slices) {
+                Taken::Bytes { count, last } => {
+                    total += count;
+                    // The end of what the holder writes comes next and rings no bell of its own.
+                    entry.readable = !last || entry.ends;
+                    stack
+                        .committed(now, endpoint, room.written + count as u64)
+                        .ok();
+                }
+                Taken::Nothing => entry.readable = false,
+                Taken::End => {
+                    entry.input = false;
+                    entry.hung_up |= pair.is_hung_up();
+                }
+                Taken::Discarded => {
+                    entry.input = false;
+                    self.end_of_socket(stack, now, endpoint, End::Abort);
+                }
+            }
+        }
+        total
+    }
+
+    /// Where the holder's next bytes go; `None` when there is no room, or none is wanted.
+    fn transmit_room(
+        &mut self,
+        stack: &mut DaemonStack,
+        now: Instant,
+        endpoint: EndpointId,
+    ) -> Option<Room> {
+        let view = stack.view(endpoint)?;
+        let entry = self.endpoints.all.get_mut(&endpoint)?;
+        if !entry.input {
+            return None;
+        }
+        if !matches!(view.state, State::Established | State::CloseWait) {
+            // Somebody else has ended this direction: what the holder writes is refused, as what is in the pair is lost.
+            entry.input = false;
+            entry.pair.as_ref()?.refuse_input();
+            return None;
+        }
+        if !entry.readable {
+            return None;
+        }
+        let used = view.send.written - view.send.acknowledged;
+        let mut capacity = view.send.capacity;
+        let growable = capacity < entry.transmit_maximum;
+        let at_the_end = |stack: &DaemonStack| {
+            let geometry = stack.send_ring(endpoint)?.geometry()?;
+            let offset =
+                view.send.written.wrapping_sub(geometry.base) % u64::from(geometry.capacity);
+            Some(u64::from(geometry.capacity) - offset)
+        };
+        // As a client does it: before it would go around the end, while what is used stands in one piece.
+        if growable
+            && used >= u64::from(capacity) / 2
+            && at_the_end(stack) == Some(u64::from(capacity))
+            && stack.grow_send(now, endpoint, capacity * 2)
+        {
+            self.counts.transmit_growths += 1;
+            capacity = stack.view(endpoint)?.send.capacity;
+        }
+        let mut free = u64::from(capacity) - used;
+        if capacity < entry.transmit_maximum {
+            free = free.min(at_the_end(stack)?);
+        }
+        if free == 0 {
+            return None;
+        }
+        let slices = stack.send_ring(endpoint)?;
+        let slices = slices.places(view.send.written, free as u32)?;
+        Some(Room {
+            slices,
+            written: view.send.written,
+        })
+    }
+
+    /// From the receive ring into the pair, as much as it takes; how many bytes.
+    fn give_out(&mut self, stack: &mut DaemonStack, now: Instant, endpoint: EndpointId) -> usize {
+        let mut total = 0;
+        while total < STEP {
+            let Some(view) = stack.view(endpoint) else {
+                break;
+            };
+            let (read, unread) = (view.receive.read, view.receive.next - view.receive.read);
+            let Some(entry) = self.endpoints.all.get_mut(&endpoint) else {
+                break;
+            };
+            let wanted = entry.output && entry.writable && unread > 0;
+            let Some(pair) = entry.pair.as_ref().filter(|_| wanted) else {
+                break;
+            };
+            let length = unread.min(STEP as u64) as u32;
+            let ring = stack.receive_ring(endpoint);
+            let Some(slices) = ring.and_then(|ring| ring.places(read, length)) else {
+                break;
+            };
+            match pair.give(slices) {
+                Given::Bytes(count) => {
+                    total += count;
+                    let end = read + count as u64;
+                    stack.consumed(now, endpoint, end).ok();
+                    self.maybe_grow_socket(stack, now, endpoint, end);
+                    if count < length as usize {
+                        self.ask_for_room(endpoint);
+                    }
+                }
+                Given::Full => self.ask_for_room(endpoint),
+                Given::Later => {
+                    entry.writable = false;
+                    self.watch_socket(now, endpoint, true);
+                }
+                Given::Closed => {
+                    entry.output = false;
+                    entry.hung_up |= pair.is_hung_up();
+                    if !entry.hung_up {
+                        // The holder reads no more, and may still write.
+                        stack.shutdown_read(now, endpoint).ok();
+                    }
+                }
+            }
+        }
+        if total > 0 {
+            self.forget_room(endpoint);
+        }
+        total
+    }
+
+    /// The pair is full: the poll tells when it has room.
+    fn ask_for_room(&mut self, endpoint: EndpointId) {
+        let Some(entry) = self.endpoints.all.get_mut(&endpoint) else {
+            return;
+        };
+        entry.writable = false;
+        if !entry.asks_for_room {
+            entry.asks_for_room = true;
+            let interest = Interest::READABLE | Interest::WRITABLE;
+            entry.watch_for(&self.endpoints.registry, interest);
+        }
+    }
+
+    /// The pair has room again: each byte the holder reads would be news otherwise.
+    fn forget_room(&mut self, endpoint: EndpointId) {
+        if let Some(entry) = self.endpoints.all.get_mut(&endpoint)
+            && entry.asks_for_room
+            && entry.writable
+        {
+            entry.asks_for_room = false;
+            entry.watch_for(&self.endpoints.registry, Interest::READABLE);
+        }
+    }
+
+    /// What ended on one side ends on the other; false when nothing is left to pump.
+    fn conclude(&mut self, stack: &mut DaemonStack, now: Instant, endpoint: EndpointId) -> bool {
+        let Some(view) = stack.view(endpoint) else {
+            self.socket_vanished(stack, now, endpoint);
+            return false;
+        };
+        let Some(entry) = self.endpoints.all.get_mut(&endpoint) else {
+            return false;
+        };
+        let Some(pair) = &entry.pair else {
+            return false;
+        };
+        let unread = view.receive.next > view.receive.read;
+        if entry.hung_up && (unread || pair.was_discarded()) {
+            self.end_of_socket(stack, now, endpoint, End::Abort);
+            return false;
+        }
+        if entry.hung_up && !entry.input {
+            self.end_of_socket(stack, now, endpoint, End::Close);
+            return false;
+        }
+        if !entry.input && matches!(view.state, State::Established | State::CloseWait) {
+            stack.shutdown_write(now, endpoint).ok();
+        }
+        // What came before the end is for the holder, unless this side has ended it.
+        let discarded = matches!(view.end, Some(CoreEnd::Aborted | CoreEnd::Evicted));
+        if view.end.is_some() && (discarded || !unread || !entry.output) {
+            self.end_of_socket(stack, now, endpoint, End::Close);
+            return false;
+        }
+        if view.receive.fin_received && !unread && entry.output {
+            entry.output = false;
+            pair.end_output();
+        }
+        true
+    }
+
+    /// Doubles the receive ring when the holder is fast enough to use it.
+    fn maybe_grow_socket(
+        &mut self,
+        stack: &mut DaemonStack,
+        now: Instant,
+        endpoint: EndpointId,
+        read: u64,
+    ) {
+        let Some(entry) = self.endpoints.all.get_mut(&endpoint) else {
+            return;
+        };
+        let maximum = entry.receive_maximum;
+        if grow_when_fast(stack, now, endpoint, maximum, read, &mut entry.growth_from) {
+            self.counts.receive_growths += 1;
+        }
+    }
+}
+
+/// Where bytes may go, and the position of the first.
+struct Room {
+    slices: [libtcpclient::shm::RawSlice; 2],
+    written: u64,
+}
+
+impl Endpoint {
+    fn watch_for(&self, registry: &mio::Registry, interest: Interest) {
+        if let Some(pair) = &self.pair {
+            let fd = pair.as_fd().as_raw_fd();
+            // An interest that cannot be changed is looked at again with the idle ones.
+            registry
+                .reregister(&mut SourceFd(&fd), Token(self.number), interest)
+                .ok();
+        }
+    }
+}
