@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use libtcpclient::protocol::status::{
-    CongestionStatus, ConnectionCounters, ConnectionRow, ConnectionStatus, CounterRow, Exits,
-    ListenerRow, OptionsStatus, Owner, OwnerKind, ReceiveSequence, RingsStatus, RttStatus,
-    SendSequence, ServiceRow, TcpState, TimerRow, Usage,
+    CongestionStatus, ConnectionCounters, ConnectionRow, ConnectionStatus, CounterRow,
+    EndpointKind, Exits, ListenerRow, OptionsStatus, Owner, OwnerKind, ReceiveSequence,
+    RingsStatus, RttStatus, SendSequence, ServiceRow, TcpState, TimerRow, Usage,
 };
 
 use super::users::Users;
@@ -27,6 +27,7 @@ pub(crate) fn client(pid: u32, program: &str) -> Owner {
         uid: Some(1000),
         session: Some(3),
         service: None,
+        endpoint: Some(EndpointKind::Ring),
     }
 }
 

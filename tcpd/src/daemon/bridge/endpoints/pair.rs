@@ -5,14 +5,12 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use libtcpclient::shm::RawSlice;
+use libtcpclient::socket::refuse_descriptors;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, Shutdown, SocketFlags, SocketType, shutdown, socketpair, sockopt,
 };
-
-/// `SO_PASSRIGHTS` (Linux 6.16): whether others may send descriptors here.
-const SO_PASSRIGHTS: libc::c_int = 83;
 
 /// Our end.
 #[derive(Debug)]
@@ -52,7 +50,8 @@ impl Pair {
     pub(super) fn open() -> io::Result<(Pair, OwnedFd)> {
         let flags = SocketFlags::CLOEXEC;
         let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
-        refuse_descriptors(&ours);
+        // Kernels that cannot refuse them go without.
+        refuse_descriptors(&ours).ok();
         Ok((Pair(ours), theirs))
     }
 
@@ -137,22 +136,6 @@ impl AsFd for Pair {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
     }
-}
-
-/// A descriptor that is sent and thrown away is closed in the reader's thread, which may take as long as the sender likes. Kernels
-/// that cannot refuse it go without.
-fn refuse_descriptors(socket: &OwnedFd) {
-    let off: libc::c_int = 0;
-    // SAFETY: the option's value is one readable int.
-    unsafe {
-        libc::setsockopt(
-            socket.as_raw_fd(),
-            libc::SOL_SOCKET,
-            SO_PASSRIGHTS,
-            (&raw const off).cast(),
-            size_of::<libc::c_int>() as libc::socklen_t,
-        )
-    };
 }
 
 fn part(slice: RawSlice) -> libc::iovec {
