@@ -23,10 +23,10 @@ use crate::system::process_title::{self, ProcessTitle};
 use crate::system::{clock, process};
 use tcpd_core::time::Instant;
 
-mod confine;
+pub mod confine;
 mod session;
 
-pub(super) use self::session::adopt_from_daemon;
+pub use self::session::adopt_from_daemon;
 
 /// How a worker gets from its assignment to its connection.
 pub type Adopt = fn(&Assignment) -> io::Result<Box<dyn WorkerConnection>>;

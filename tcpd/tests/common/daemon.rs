@@ -118,6 +118,14 @@ impl Drop for Daemon {
     }
 }
 
+/// Names another program that is to be the daemon; for a test that has one.
+pub(crate) const PROGRAM: &str = "TCPD_TEST_PROGRAM";
+
+fn program() -> PathBuf {
+    let program = std::env::var_os(PROGRAM);
+    program.map_or_else(|| env!("CARGO_BIN_EXE_tcpd").into(), PathBuf::from)
+}
+
 /// A daemon in this directory.
 pub(super) fn spawn(directory: &Path, set: &[String]) -> Child {
     let log = OpenOptions::new()
@@ -125,7 +133,7 @@ pub(super) fn spawn(directory: &Path, set: &[String]) -> Child {
         .append(true)
         .open(directory.join("log"))
         .expect("create the log");
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tcpd"));
+    let mut command = Command::new(program());
     command.arg("run").arg("--config");
     command.arg(directory.join("tcpd.toml"));
     command.arg("--set").arg(format!(

@@ -1,5 +1,8 @@
 //! What a worker may still do once it has its connection: read and write, wait, allocate memory, ask the time; for
 //! `http` also open files of its site for reading. Everything else kills it (SIGSYS).
+//!
+//! Standard input, output and error are not its own: the daemon and every other worker have the same ones. All it may do
+//! with them is to write.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -20,8 +23,14 @@ const MAX_DESCRIPTORS: u64 = 64;
 /// Private memory a worker may allocate, bytes. Rings are shared memory and do not count.
 const MAX_MEMORY: u64 = 256 << 20;
 
+/// The first descriptor that a worker has for itself.
+const FIRST_OWN: u64 = 3;
+
 /// Bounds what a worker gone wrong can use up.
-pub(super) fn limit_resources() -> io::Result<()> {
+///
+/// # Errors
+/// As setrlimit(2).
+pub fn limit_resources() -> io::Result<()> {
     let at_most = |resource, value| {
         let value = rustix::process::getrlimit(resource)
             .maximum
@@ -45,14 +54,20 @@ pub(super) fn limit_resources() -> io::Result<()> {
 ///
 /// To be called before the session opens, because threads inherit it and the session has one. It does not govern
 /// connecting to the daemon's socket, which has a name in the file system. Taken as far as the kernel has it.
-pub(super) fn restrict_files(handler: &Prepared) -> io::Result<()> {
+///
+/// # Errors
+/// As landlock_restrict_self(2): no_new_privs is not set.
+pub fn restrict_files(handler: &Prepared) -> io::Result<()> {
     landlock(handler).map_err(io::Error::other)
 }
 
 /// Takes on seccomp, on all threads. It cannot be taken off again.
 ///
 /// Needs no_new_privs, which the spawner has set. A kernel without seccomp has no workers.
-pub(super) fn restrict_calls(handler: &Prepared) -> io::Result<()> {
+///
+/// # Errors
+/// As seccomp(2).
+pub fn restrict_calls(handler: &Prepared) -> io::Result<()> {
     let program = filter(matches!(handler, Prepared::Http(_))).map_err(io::Error::other)?;
     seccompiler::apply_filter_all_threads(&program).map_err(io::Error::other)
 }
@@ -75,11 +90,9 @@ fn landlock(handler: &Prepared) -> Result<(), landlock::RulesetError> {
     Ok(())
 }
 
-/// What every handler needs.
-const COMMON: &[libc::c_long] = &[
-    // the session, its bells and the error stream
+/// What is done with the session, its bells, a site and its files: with own descriptors only.
+const WITH_OWN: &[libc::c_long] = &[
     libc::SYS_read,
-    libc::SYS_write,
     libc::SYS_readv,
     libc::SYS_writev,
     libc::SYS_recvfrom,
@@ -89,12 +102,17 @@ const COMMON: &[libc::c_long] = &[
     libc::SYS_shutdown,
     libc::SYS_getsockopt,
     libc::SYS_setsockopt,
+];
+
+/// What every handler needs.
+const COMMON: &[libc::c_long] = &[
+    libc::SYS_write,
     libc::SYS_ppoll,
     #[cfg(target_arch = "x86_64")]
     libc::SYS_poll,
     libc::SYS_futex,
     libc::SYS_close,
-    // memory: mmap and mprotect have rules of their own
+    // memory: mmap and mprotect are in `memory`
     libc::SYS_munmap,
     libc::SYS_mremap,
     libc::SYS_madvise,
@@ -133,16 +151,12 @@ fn filter(files: bool) -> Result<BpfProgram, seccompiler::BackendError> {
     if files {
         rules.extend(FILES.iter().map(|&call| (call, Vec::new())));
     }
-    // Memory that is written is never executed.
-    let not_executable = SeccompCmpOp::MaskedEq(libc::PROT_EXEC as u64);
-    for call in [libc::SYS_mmap, libc::SYS_mprotect] {
-        rules.insert(call, vec![rule(2, not_executable.clone(), 0)?]);
+    for &call in WITH_OWN {
+        rules.insert(call, vec![rule(&[own()?])?]);
     }
     // FIONBIO is all that std asks of ioctl.
-    rules.insert(
-        libc::SYS_ioctl,
-        vec![rule(1, SeccompCmpOp::Eq, libc::FIONBIO)?],
-    );
+    let nonblocking = compare(1, SeccompCmpOp::Eq, libc::FIONBIO)?;
+    rules.insert(libc::SYS_ioctl, vec![rule(&[own()?, nonblocking])?]);
     let commands = [
         libc::F_GETFL,
         libc::F_SETFL,
@@ -151,9 +165,10 @@ fn filter(files: bool) -> Result<BpfProgram, seccompiler::BackendError> {
     ];
     let commands: Result<_, _> = commands
         .iter()
-        .map(|&command| rule(1, SeccompCmpOp::Eq, command as u64))
+        .map(|&command| rule(&[own()?, compare(1, SeccompCmpOp::Eq, command as u64)?]))
         .collect();
     rules.insert(libc::SYS_fcntl, commands?);
+    rules.extend(memory()?);
     SeccompFilter::new(
         rules,
         SeccompAction::KillProcess,
@@ -163,16 +178,35 @@ fn filter(files: bool) -> Result<BpfProgram, seccompiler::BackendError> {
     .try_into()
 }
 
-/// The call is allowed when its argument compares so with `value`.
-fn rule(
+/// Memory that is written is never executed, and all of it counts against [`MAX_MEMORY`], which shared memory would not.
+fn memory() -> Result<[(i64, Vec<SeccompRule>); 2], seccompiler::BackendError> {
+    let not_executable = || compare(2, SeccompCmpOp::MaskedEq(libc::PROT_EXEC as u64), 0);
+    let private = (libc::MAP_PRIVATE | libc::MAP_ANONYMOUS) as u64;
+    let kind = SeccompCmpOp::MaskedEq((libc::MAP_TYPE | libc::MAP_ANONYMOUS) as u64);
+    Ok([
+        (
+            libc::SYS_mmap,
+            vec![rule(&[not_executable()?, compare(3, kind, private)?])?],
+        ),
+        (libc::SYS_mprotect, vec![rule(&[not_executable()?])?]),
+    ])
+}
+
+/// The call's first argument is a descriptor that the worker has for itself.
+fn own() -> Result<SeccompCondition, seccompiler::BackendError> {
+    compare(0, SeccompCmpOp::Ge, FIRST_OWN)
+}
+
+/// The call is allowed when all of this holds.
+fn rule(conditions: &[SeccompCondition]) -> Result<SeccompRule, seccompiler::BackendError> {
+    SeccompRule::new(conditions.to_vec())
+}
+
+/// The argument compares so with `value`.
+fn compare(
     argument: u8,
     operator: SeccompCmpOp,
     value: u64,
-) -> Result<SeccompRule, seccompiler::BackendError> {
-    SeccompRule::new(vec![SeccompCondition::new(
-        argument,
-        SeccompCmpArgLen::Dword,
-        operator,
-        value,
-    )?])
+) -> Result<SeccompCondition, seccompiler::BackendError> {
+    SeccompCondition::new(argument, SeccompCmpArgLen::Dword, operator, value)
 }

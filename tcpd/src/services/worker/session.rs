@@ -14,9 +14,7 @@ use super::WorkerConnection;
 ///
 /// # Errors
 /// When the daemon refuses the token or is gone.
-pub(in super::super) fn adopt_from_daemon(
-    assignment: &Assignment,
-) -> io::Result<Box<dyn WorkerConnection>> {
+pub fn adopt_from_daemon(assignment: &Assignment) -> io::Result<Box<dyn WorkerConnection>> {
     let stream = Session::adopt_at(&assignment.socket, assignment.token.0)?;
     Ok(Box::new(stream))
 }
