@@ -1,6 +1,6 @@
 //! From inside a worker of a real daemon, with everything on: every attempt is its end, and nobody else's.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::fd::AsRawFd;
 use std::path::Path;
 
@@ -135,7 +135,9 @@ pub(crate) fn the_supervision_link_cannot_be_reached(world: &mut World) {
     let link = sockets(spawner);
     assert!(link.len() >= 2, "orders and reports: {link:?}");
     let mut peer = connect(ECHO);
+    // An answer means that it has all that it will have.
     peer.write_all(b"x").expect("send");
+    peer.read_exact(&mut [0]).expect("receive");
     for worker in [world.worker, world.worker_of(&peer)] {
         let sockets = sockets(worker);
         assert_eq!(sockets.len(), 2, "its session and its bell: {sockets:?}");
