@@ -11,8 +11,9 @@ const TARGETS: [(&str, &str); 3] = [
     ("tcpctl", "commands"),
 ];
 
-/// Runs each target with leave to write.
+/// Makes the manual pages, and runs each target with leave to write.
 pub(crate) fn run() -> anyhow::Result<()> {
+    crate::pages::write()?;
     for (package, target) in TARGETS {
         println!("== {package}: {target}");
         let status = Command::new(env!("CARGO"))

@@ -2,6 +2,11 @@
 
 mod bless;
 mod check;
+mod deb;
+mod install;
+mod library;
+mod package;
+mod pages;
 mod rfc;
 mod script;
 mod soak;
@@ -27,8 +32,14 @@ enum Chore {
     Script(script::Script),
     /// Lists every requirement of RFC 9293 with its code and its tests, and what has none
     Rfc(rfc::Rfc),
-    /// Takes what the tests see now over into their snapshots, such as the matrix of states and events
+    /// Takes what the tests see now over into their snapshots, such as the matrix of states and events, and makes the manual pages
     Bless,
+    /// Makes the manual pages and the shell completions again, which stand in the tree
+    Pages,
+    /// Puts programs, units, configuration, manual pages and the library's source in place
+    Install(install::Install),
+    /// Makes Debian packages of the same (needs cargo-deb)
+    Deb,
     /// Runs simulated conversations over a bad network, a seed each, until the first that breaks; then long transfers over a real TUN
     Soak(soak::Soak),
 }
@@ -39,6 +50,9 @@ fn main() -> ExitCode {
         Chore::Script(arguments) => script::run(&arguments),
         Chore::Rfc(arguments) => rfc::run(&arguments),
         Chore::Bless => bless::run(),
+        Chore::Pages => pages::write(),
+        Chore::Install(arguments) => install::run(&arguments),
+        Chore::Deb => deb::run(),
         Chore::Soak(arguments) => soak::run(&arguments),
     };
     match result {
