@@ -1,11 +1,18 @@
 //! `tcpd run` as a command of a test's own, for what happens before there is a daemon that answers.
 
+use std::path::Path;
 use std::process::{Child, Command, Output};
 
 /// `tcpd run` without a configuration file but with these settings; it logs to standard error unless they say otherwise.
 pub(crate) fn run(set: &[&str]) -> Command {
+    run_with(Path::new("/dev/null"), set)
+}
+
+/// The same with a configuration file.
+pub(crate) fn run_with(file: &Path, set: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tcpd"));
-    command.args(["run", "--config", "/dev/null", "--set", "log.to=stderr"]);
+    command.arg("run").arg("--config").arg(file);
+    command.args(["--set", "log.to=stderr"]);
     for set in set {
         command.args(["--set", set]);
     }

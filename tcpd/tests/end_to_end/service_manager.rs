@@ -16,7 +16,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::common::deadline::wait_for;
 use crate::common::namespace::in_namespace;
-use crate::common::program::{Ended, run, said};
+use crate::common::program::{Ended, run_with, said};
 
 /// The manager's side: a directory with its notification socket. It goes with this value.
 struct Manager {
@@ -29,7 +29,14 @@ impl Manager {
         let directory = std::env::temp_dir().join(format!("tcpd-manager-{}", std::process::id()));
         fs::create_dir_all(&directory).expect("a directory of our own");
         let notices = UnixDatagram::bind(directory.join("notify")).expect("a socket");
-        Manager { directory, notices }
+        let manager = Manager { directory, notices };
+        fs::write(manager.file(), "").expect("write the configuration");
+        manager
+    }
+
+    /// The configuration.
+    fn file(&self) -> PathBuf {
+        self.directory.join("tcpd.toml")
     }
 
     fn socket(&self) -> PathBuf {
@@ -39,7 +46,7 @@ impl Manager {
     /// `tcpd run` with these settings, told where to notify; WATCHDOG=1 is wanted every 200 ms.
     fn command(&self, set: &[&str]) -> Command {
         let socket = format!("control.socket={}", self.socket().display());
-        let mut command = run(&[&[&socket[..]], set].concat());
+        let mut command = run_with(&self.file(), &[&[&socket[..]], set].concat());
         command
             .env("NOTIFY_SOCKET", self.directory.join("notify"))
             .env("WATCHDOG_USEC", "200000")
@@ -170,6 +177,9 @@ fn systemd_hears_of_a_reload_and_its_end_also_when_it_is_refused() {
         reload();
         let mut control = answers(&manager.socket());
         control.reload().expect("nothing has changed");
+        reload();
+        fs::write(manager.file(), "[tcp]\nmsl = \"soon\"\n").expect("write the configuration");
+        control.reload().expect_err("it is wrong");
         reload();
     });
 }
