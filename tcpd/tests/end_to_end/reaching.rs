@@ -8,6 +8,7 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
+use std::process::Command;
 use std::thread;
 
 use libtcpclient::Builder;
@@ -96,22 +97,54 @@ fn a_program_of_tcpd_reaches_a_host_behind_the_router() {
         let (client, router, _home) = hosts();
         let daemon = Daemon::start("");
         route(&router);
-        let session = daemon.session();
-        for address in ["192.0.2.2:0", "[2001:db8:1::2]:0"] {
-            let listener = client
-                .inside(|| TcpListener::bind(address))
-                .expect("listen");
-            let at = listener.local_addr().expect("its address");
-            let mut ours = Builder::new()
-                .session(&session)
-                .connect(at)
-                .expect("connect");
-            let (mut theirs, _) = listener.accept().expect("accept");
-            ours.write_all(b"through").expect("written");
-            let mut seven = [0; 7];
-            theirs.read_exact(&mut seven).expect("read");
-            assert_eq!(&seven, b"through");
+        programs_reach(&client, &daemon);
+    });
+}
+
+/// A program's connections to the client; the addresses from which they seem to come.
+fn programs_reach(client: &Host, daemon: &Daemon) -> Vec<String> {
+    let session = daemon.session();
+    let reach = |address| {
+        let listener = client
+            .inside(|| TcpListener::bind(address))
+            .expect("listen");
+        let at = listener.local_addr().expect("its address");
+        let mut ours = Builder::new()
+            .session(&session)
+            .connect(at)
+            .expect("connect");
+        let (mut theirs, from) = listener.accept().expect("accept");
+        ours.write_all(b"through").expect("written");
+        let mut seven = [0; 7];
+        theirs.read_exact(&mut seven).expect("read");
+        assert_eq!(&seven, b"through");
+        from.ip().to_string()
+    };
+    ["192.0.2.2:0", "[2001:db8:1::2]:0"].map(reach).to_vec()
+}
+
+/// Recipe 3: the host lends its address, and passes ports on; the rules are README.md's, to the letter but for the interface's
+/// name and a port.
+#[test]
+fn behind_the_address_of_the_host() {
+    in_namespace(|| {
+        let (client, _router, home) = hosts();
+        let daemon = Daemon::start(ECHO);
+        let readme = include_str!("../../../README.md");
+        let (_, rules) = readme.split_once("```nft\n").expect("the recipe");
+        let (rules, _) = rules.split_once("```").expect("its end");
+        let rules = rules.replace("eth0", "wire").replace("443", "7");
+        let file = daemon.directory().join("nat.nft");
+        std::fs::write(&file, rules).expect("write the rules");
+        let output = home
+            .inside(|| Command::new("nft").arg("-f").arg(&file).output())
+            .expect("nft is needed for this test (Debian: apt-get install nftables)");
+        assert!(output.status.success(), "{output:?}");
+        for address in ["198.51.100.2", "2001:db8:2::2"] {
+            echoes_many(&connect(&client, address, 7));
         }
+        let from = programs_reach(&client, &daemon);
+        assert_eq!(from, ["198.51.100.2", "2001:db8:2::2"]);
     });
 }
 
