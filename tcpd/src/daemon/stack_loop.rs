@@ -32,8 +32,11 @@ use super::orders::{Order, Report, SessionId};
 use super::ring_buffer::ConnectionRing;
 use crate::device::{Device, OutPacket, RECEIVE_BUFFER_LEN};
 
-/// Packets (up to 64 KiB each) taken from the device in one turn.
-const RECEIVE_BATCH: usize = 32;
+/// Packets taken from the device in one turn: more than are given to it, so that the answers to many small ones find room in the
+/// device's queue.
+const RECEIVE_BATCH: usize = 4 * TRANSMIT_BATCH;
+/// Beyond so many bytes a turn takes no further packet.
+const RECEIVE_BYTES: usize = 2 << 20;
 /// Packets or super-segments given to the device in one turn.
 const TRANSMIT_BATCH: usize = 64;
 /// Orders handled in one turn.
@@ -286,9 +289,14 @@ impl StackLoop {
         if !self.readable {
             return Ok(false);
         }
+        let mut bytes = 0;
         for _ in 0..RECEIVE_BATCH {
+            if bytes >= RECEIVE_BYTES {
+                return Ok(true);
+            }
             match self.device.receive(&mut self.buffer) {
                 Ok(received) => {
+                    bytes += received.len;
                     self.stack
                         .receive(now, &self.buffer[..received.len], received.meta)
                 }
