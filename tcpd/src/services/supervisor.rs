@@ -348,6 +348,11 @@ impl<W: Workforce> Supervisor<W> {
             .collect()
     }
 
+    /// Tokens that are good now.
+    pub fn tokens(&self) -> usize {
+        self.tokens.count()
+    }
+
     /// Hellos with a token that stood for nothing, since the start.
     pub fn refused_tokens(&self) -> u64 {
         self.tokens.refused()

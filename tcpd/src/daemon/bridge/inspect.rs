@@ -169,7 +169,13 @@ impl Bridge {
             ),
         ]);
         let counts = &self.counts;
+        let slots = self.sessions.values().map(Session::slots_taken).sum();
         all.extend([
+            (
+                "slots",
+                "Slots of arenas taken now, those of closed connections that still drain included.",
+                slots,
+            ),
             (
                 "bridge-violations",
                 "Impossible values that clients wrote into shared memory.",

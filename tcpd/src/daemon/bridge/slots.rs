@@ -275,6 +275,11 @@ impl Session {
         !self.free.is_empty() || (self.slots.len() as u32) < self.arena.layout().slots()
     }
 
+    /// How many it has given and not got back.
+    pub(super) fn slots_taken(&self) -> u64 {
+        (self.slots.len() - self.free.len()) as u64
+    }
+
     fn take_slot(&mut self) -> Option<u32> {
         if let Some(slot) = self.free.pop() {
             return Some(slot);

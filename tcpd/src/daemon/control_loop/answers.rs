@@ -176,6 +176,11 @@ impl<W: Spawner> ControlLoop<W> {
                 self.memory.count() as u64,
             ),
             (
+                "tokens",
+                "Tokens that are good now: each for a connection on its way to another process.",
+                self.services.tokens() as u64,
+            ),
+            (
                 "tokens-refused",
                 "Hellos with a token that stood for nothing.",
                 self.services.refused_tokens(),

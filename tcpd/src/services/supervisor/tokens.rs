@@ -163,6 +163,11 @@ impl Tokens {
         }
     }
 
+    /// Tokens that are good.
+    pub(super) fn count(&self) -> usize {
+        self.issued.len()
+    }
+
     pub(super) fn refused(&self) -> u64 {
         self.refused
     }
