@@ -1,5 +1,6 @@
 //! `cargo xtask soak`: the simulation of `tcpd/core/tests/simulation.rs` for as many seeds as one likes, a long SYN flood,
-//! random walks, a million couples of ends that disagree, a million connections in TIME-WAIT, then long transfers over a real TUN.
+//! random walks, a million couples of ends that disagree, a million connections in TIME-WAIT, then long transfers over a real TUN,
+//! thousands of kills and a long stop.
 
 use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -31,6 +32,12 @@ pub(crate) struct Soak {
     /// Afterwards: so many MiB each way over a real TUN, compared byte by byte, as the end-to-end tests do with 100; 0 for none
     #[arg(long, value_name = "MEBIBYTES", default_value_t = 1024)]
     transfers: usize,
+    /// Afterwards: so many processes killed under load, as the end-to-end tests do with 500; 0 for none
+    #[arg(long, default_value_t = 20_000)]
+    kills: u64,
+    /// Afterwards: a client stopped for so many seconds, as the end-to-end tests do for a few; 0 for none
+    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    stop: u64,
 }
 
 /// Runs seeds on all processors until one breaks.
@@ -71,7 +78,11 @@ pub(crate) fn run(arguments: &Soak) -> anyhow::Result<()> {
     let time_wait = ["tcpd-core", "memory", "time_wait"];
     longer(time_wait, "TCPD_TIME_WAITS", arguments.time_waits.into())?;
     let bulk = ["tcpd", "end_to_end", "bulk_"];
-    longer(bulk, "TCPD_BULK_MEBIBYTES", arguments.transfers as u64)
+    longer(bulk, "TCPD_BULK_MEBIBYTES", arguments.transfers as u64)?;
+    let kills = ["tcpd", "end_to_end", "kills::"];
+    longer(kills, "TCPD_KILLS", arguments.kills)?;
+    let stop = ["tcpd", "end_to_end", "stopped::"];
+    longer(stop, "TCPD_STOP_SECONDS", arguments.stop)
 }
 
 /// The tests of a package and binary with this name, with a `variable` that makes them longer; not at all when it would be 0.

@@ -35,6 +35,8 @@ pub(crate) fn rerun(name: String, body: impl FnOnce(), start: impl FnOnce(&[Stri
         "inside ({}):\n{said}",
         output.status
     );
+    // Figures that it measured; shown with --nocapture.
+    print!("{said}");
 }
 
 /// The name of the test function in which a closure of type `F` is written:

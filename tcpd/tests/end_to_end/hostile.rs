@@ -1,7 +1,7 @@
 //! A client that lies: its own session ends with a counted reason, and the transfer beside it goes on byte by byte.
 
 mod liar;
-mod neighbour;
+pub(crate) mod neighbour;
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};

@@ -2,15 +2,14 @@
 
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::thread::{self, ScopedJoinHandle};
 
-use libtcpclient::protocol::SOCKET_VARIABLE;
 use libtcpclient::protocol::status::{TcpState, TimerRow};
 use libtcpclient::{Builder, Session, TcpStream};
 use rustix::process::Signal;
-use tcpd::sandbox::process::die_with_parent;
 
+use crate::common::client_process::{client_command, role};
 use crate::common::daemon::{Daemon, HOST_V4, STACK_V4};
 use crate::common::deadline::wait_for;
 use crate::common::namespace::in_namespace;
@@ -19,10 +18,8 @@ use crate::common::pattern::{Pattern, expect_pattern, write_pattern};
 
 const MIB: usize = 1 << 20;
 const CHUNK: usize = 64 << 10;
-/// Set in a client process: where it connects to.
-const PEER: &str = "TCPD_TEST_CLIENT_PEER";
 
-/// A client in a process of its own: the running test, run once more with [`PEER`] set.
+/// A client in a process of its own, whose role is the address it connects to.
 struct Client {
     process: Child,
     /// The kernel's end of its connection.
@@ -34,15 +31,11 @@ impl Client {
     fn start(daemon: &Daemon) -> Client {
         let listener = TcpListener::bind((HOST_V4, 0)).expect("the kernel listens");
         let at = listener.local_addr().expect("its address");
-        let program = std::env::current_exe().expect("path of the test binary");
-        let mut command = Command::new(program);
-        // This process was given the name of the test to run, and nothing else than it.
-        command.args(std::env::args_os().skip(1));
-        command.env(PEER, at.to_string());
-        command.env(SOCKET_VARIABLE, daemon.socket());
-        command.stdout(Stdio::piped());
-        let process = die_with_parent(&mut command, Signal::KILL).spawn();
-        let mut process = process.expect("start the client");
+        let mut command = client_command(daemon, &at.to_string());
+        let mut process = command
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("start the client");
         let (peer, _) = listener.accept().expect("the kernel accepts");
         peer.set_read_timeout(Some(PATIENCE)).expect("a timeout");
         // What the client reads before it is ready.
@@ -72,7 +65,7 @@ impl Drop for Client {
 
 /// In a client process: its connection, after the welcome was read.
 fn client() -> Option<TcpStream> {
-    let peer: SocketAddr = std::env::var(PEER).ok()?.parse().expect("an address");
+    let peer: SocketAddr = role()?.parse().expect("an address");
     let mut stream = TcpStream::connect(peer).expect("connect through tcpd");
     let mut welcome = [0; 7];
     stream.read_exact(&mut welcome).expect("read");

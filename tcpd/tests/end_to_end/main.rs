@@ -2,6 +2,7 @@
 
 #[path = "../common"]
 mod common {
+    pub(crate) mod client_process;
     pub(crate) mod clients;
     pub(crate) mod daemon;
     pub(crate) mod deadline;
@@ -13,6 +14,8 @@ mod common {
     pub(crate) mod program;
     pub(crate) mod rerun;
     pub(crate) mod restart;
+    pub(crate) mod tcp_info;
+    pub(crate) mod tcpctl;
 }
 
 mod capture;
@@ -22,6 +25,7 @@ mod half_open;
 mod hostile;
 mod idle;
 mod killed;
+mod kills;
 mod lifecycle;
 mod programs;
 mod reaching;
@@ -31,5 +35,7 @@ mod restart;
 mod service_manager;
 mod simultaneous_open;
 mod sockets;
+mod stopped;
+mod ten_thousand;
 mod time_wait;
 mod unreachable;

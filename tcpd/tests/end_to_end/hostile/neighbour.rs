@@ -19,7 +19,7 @@ const CHUNK: usize = 64 << 10;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The transfer.
-pub(super) struct Neighbour {
+pub(crate) struct Neighbour {
     stop: Arc<AtomicBool>,
     /// Bytes received and found right, both ways.
     moved: Arc<AtomicU64>,
@@ -30,7 +30,7 @@ pub(super) struct Neighbour {
 
 impl Neighbour {
     /// A session of its own, connected to the kernel.
-    pub(super) fn start(daemon: &Daemon) -> Neighbour {
+    pub(crate) fn start(daemon: &Daemon) -> Neighbour {
         let session = daemon.session();
         let listener = std::net::TcpListener::bind((HOST_V4, 0)).expect("the kernel listens");
         let at = listener.local_addr().expect("its address");
@@ -72,7 +72,7 @@ impl Neighbour {
     }
 
     /// Bytes still arrive, and they are right.
-    pub(super) fn moves_on(&self) {
+    pub(crate) fn moves_on(&self) {
         let before = self.moved.load(Relaxed);
         wait_for("progress of the neighbour", 20, || {
             assert!(!self.receivers.iter().any(JoinHandle::is_finished));
@@ -81,7 +81,7 @@ impl Neighbour {
     }
 
     /// Ends the transfer in order: what was sent has arrived, all of it and nothing else.
-    pub(super) fn finish(self) {
+    pub(crate) fn finish(self) {
         self.stop.store(true, Relaxed);
         let bytes = |threads: Vec<JoinHandle<u64>>| -> Vec<u64> {
             let joined = threads.into_iter().map(JoinHandle::join);
