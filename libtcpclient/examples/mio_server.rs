@@ -5,7 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use std::io::{self, ErrorKind, Read, Write};
 use std::time::Duration;
 
-use libtcpclient::{TcpListener, TcpStream};
+use libtcpclient::{Builder, TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Registry, Token};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -24,7 +24,7 @@ fn main() -> io::Result<()> {
     setrlimit(Resource::Nofile, most)?;
 
     let mut poll = Poll::new()?;
-    let mut listener = TcpListener::bind(&*address)?;
+    let mut listener = Builder::new().backlog(4096).listen(&*address)?;
     poll.registry()
         .register(&mut listener, LISTENER, Interest::READABLE)?;
     eprintln!("listening at {}", listener.local_addr()?);

@@ -7,6 +7,7 @@ mod raw;
 
 use std::io::ErrorKind;
 use std::os::fd::AsFd;
+use std::path::Path;
 use std::thread;
 
 use libtcpclient::protocol::{ErrorCode, Event};
@@ -75,4 +76,33 @@ fn the_default_session_outlives_a_restart_of_the_daemon() {
     daemon.join().expect("daemon");
     std::fs::remove_file(&path).expect("the socket");
     assert!(Session::default_session().is_err());
+    waits_as_the_environment_says(&path);
+}
+
+fn waits_as_the_environment_says(path: &Path) {
+    for wrong in ["soon", "-1", "1s", "nan", "inf"] {
+        // SAFETY: as above: the daemon's thread has ended.
+        unsafe { std::env::set_var("TCPD_WAIT", wrong) };
+        let error = Session::default_session().expect_err("not a number");
+        assert_eq!(error.kind(), ErrorKind::InvalidInput);
+        assert!(error.to_string().contains("TCPD_WAIT"), "{error}");
+        assert!(error.to_string().contains(wrong), "{error}");
+    }
+    // SAFETY: as above.
+    unsafe { std::env::set_var("TCPD_WAIT", "") };
+    assert!(Session::default_session().is_err(), "nobody is there");
+    // SAFETY: as above.
+    unsafe { std::env::set_var("TCPD_WAIT", "20.5") };
+    let at = path.to_owned();
+    let daemon = thread::spawn(move || {
+        let listener = SeqpacketListener::bind(&at).expect("bind");
+        // The first client finds a daemon that dies.
+        drop(listener.accept().expect("a client"));
+        serve_once(&listener);
+    });
+    let listener = TcpListener::bind("198.18.0.2:7").expect("it waited");
+    drop(TcpListener::bind("198.18.0.2:8"));
+    drop(listener);
+    daemon.join().expect("daemon");
+    std::fs::remove_file(path).expect("the socket");
 }

@@ -12,12 +12,15 @@ use std::thread;
 use libtcpclient::protocol::{Opened, Reply, Request};
 use libtcpclient::shm::{Arena, DaemonSlot, Geometry, Layout, SlotState, StartPositions};
 use libtcpclient::socket::{Bell, Seqpacket};
-use libtcpclient::{Builder, Session, SessionError, TcpStream};
+use libtcpclient::{Builder, Session, SessionError, TcpListener, TcpStream};
 
 #[test]
 fn a_forked_child_gets_errors_and_its_parent_notices_nothing() {
     let (session, socket, slot, _bell) = session();
     let stream = connect(&session, &socket);
+    let listener = listen(&session, &socket);
+    // Eight accepts are asked for ahead, and a lock or two are used.
+    listener.readiness().expect("a descriptor");
     let child = fork(|| {
         // Every call is an error, nothing crashes, nothing is sent.
         let read = (&stream).read(&mut [0; 8]).map_err(|e| e.kind());
@@ -46,6 +49,18 @@ fn a_forked_child_gets_errors_and_its_parent_notices_nothing() {
             return 4;
         }
         drop(stream.clone());
+        let accepted = listener.accept().map(|_| ()).map_err(|e| e.kind());
+        if accepted != refused || listener.readiness().is_ok() {
+            return 5;
+        }
+        let opening = Builder::new().session(&session);
+        if opening.start_connect(([198, 18, 0, 1], 7).into()).is_ok() {
+            return 6;
+        }
+        if stream.clone().into_handoff().is_ok() {
+            return 7;
+        }
+        drop(listener.clone());
         0
     });
     assert_eq!(child, 0, "what the child found, by its exit status");
@@ -55,8 +70,18 @@ fn a_forked_child_gets_errors_and_its_parent_notices_nothing() {
     assert_eq!(slot.take_written(0, 0, 65536), Ok(15));
     assert!(!session.is_over());
     drop(stream);
+    for _ in 0..8 {
+        let (_, request) = raw::next_request(&socket).expect("a request");
+        assert!(matches!(request, Request::Accept { .. }), "{request:?}");
+    }
     let (_, request) = raw::next_request(&socket).expect("a request");
     assert!(matches!(request, Request::Close { .. }), "{request:?}");
+    drop(listener);
+    let (_, request) = raw::next_request(&socket).expect("a request");
+    assert!(
+        matches!(request, Request::CloseListener { listener: 3 }),
+        "{request:?}"
+    );
 }
 
 /// Runs `f` in a forked child; its exit status.
@@ -104,6 +129,18 @@ fn session() -> (Session, Seqpacket, DaemonSlot, Bell) {
         state: SlotState::CONNECTED,
     });
     (session, ours, slot, bell)
+}
+
+fn listen(session: &Session, socket: &Seqpacket) -> TcpListener {
+    let builder = Builder::new().session(session);
+    let call = thread::spawn(move || builder.listen("198.18.0.2:7"));
+    let (number, _) = raw::next_request(socket).expect("a request");
+    let reply = Reply::Listening {
+        listener: 3,
+        local: ([198, 18, 0, 2], 7).into(),
+    };
+    socket.send(&reply.encode(number)).expect("send");
+    call.join().expect("no panic").expect("a listener")
 }
 
 fn connect(session: &Session, socket: &Seqpacket) -> TcpStream {

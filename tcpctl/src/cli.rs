@@ -1,6 +1,7 @@
 //! The command line: every option with its help, from which `--help` comes.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use libtcpclient::protocol::request::MAX_ID;
@@ -49,6 +50,16 @@ pub struct Cli {
     )]
     pub socket: Option<PathBuf>,
 
+    /// Wait up to so many seconds for a daemon that is not there yet [default: $TCPD_WAIT, else 0]
+    #[arg(
+        long,
+        global = true,
+        value_name = "SECONDS",
+        value_parser = seconds,
+        help_heading = "Global options"
+    )]
+    pub wait: Option<Duration>,
+
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
@@ -69,7 +80,8 @@ pub enum Command {
     ///   Local   tcpd's side
     ///   Peer    the other side
     ///   Owner   pid/program/user of a client; service/pid of a worker;
-    ///           `orphan` when the program has closed it; `-` when it never had one
+    ///           `handed-off` on its way to another program; `orphan` when the
+    ///           program has closed it; `-` when it never had one
     ///   Timer   the time left until the next timer fires, and which one that is
     ///
     /// Every state but LISTEN is shown; --listening shows the listeners, --all both.
@@ -250,6 +262,13 @@ pub struct Ping {
     /// One JSON object instead of a line of text
     #[arg(long)]
     pub json: bool,
+}
+
+/// A time in seconds, as in 30 or 0.5.
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse().ok();
+    let duration = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    duration.ok_or_else(|| "a number of seconds, as in 30 or 0.5".to_owned())
 }
 
 /// What can be the ID of a connection: it does not mean that there is one.

@@ -22,7 +22,10 @@ mod stats;
 /// The daemon is not there, refuses, or says something that makes no sense.
 pub fn run(cli: &Cli, width: Option<u16>) -> Result<String, Failure> {
     let socket = cli.socket.clone().unwrap_or_else(socket_path);
-    let mut control = Control::connect_to(&socket)?;
+    let mut control = match cli.wait {
+        Some(wait) => Control::connect_within(&socket, wait)?,
+        None => Control::connect_to(&socket)?,
+    };
     match &cli.command {
         Command::List(options) => list::run(&mut control, options, width),
         Command::Show(options) => show::run(&mut control, options),

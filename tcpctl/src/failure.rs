@@ -91,6 +91,10 @@ impl From<SessionError> for Failure {
             SessionError::BadMessage(_) | SessionError::BadDaemon(_) => {
                 (ExitCode::Protocol, error.to_string())
             }
+            // Nothing but an environment variable that says what makes no sense.
+            SessionError::Os(error) if error.kind() == io::ErrorKind::InvalidInput => {
+                (ExitCode::Usage, plain(error))
+            }
             SessionError::Os(error) => (ExitCode::Os, plain(error)),
             _ => (ExitCode::Internal, error.to_string()),
         };

@@ -10,3 +10,4 @@ pub mod sandbox;
 pub mod scenario;
 pub mod services;
 pub mod system;
+pub mod tokens;

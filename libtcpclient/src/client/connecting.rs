@@ -126,6 +126,10 @@ impl AsFd for Connecting {
 
 impl Drop for Connecting {
     fn drop(&mut self) {
+        // In a forked child it is the parent's.
+        if self.session.check_fork().is_err() {
+            return;
+        }
         let mut state = lock(&self.opening.state);
         let before = std::mem::replace(&mut *state, State::Gone);
         drop(state);

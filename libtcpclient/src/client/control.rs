@@ -12,6 +12,7 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 
 use super::error::SessionError;
+use super::patience::{patience, patiently};
 use crate::protocol::status::{
     ConnectionRow, ConnectionStatus, CounterRow, DaemonStatus, Draining, ListenerRow, Reloaded,
     ServiceRow, SessionRow,
@@ -62,13 +63,22 @@ impl Control {
         Control::connect_to(&socket_path())
     }
 
-    /// Connects to the daemon that listens at `path`.
+    /// Connects to the daemon that listens at `path`. While there is none it waits as long as
+    /// [`$TCPD_WAIT`](super::patience) says, by default not at all.
     ///
     /// # Errors
     /// [`SessionError::DaemonNotThere`] when nobody does; [`SessionError::NotPermitted`];
     /// [`SessionError::Refused`] (another version, a quota).
     pub fn connect_to(path: &Path) -> Result<Control, SessionError> {
-        Control::over(connect_socket(path)?)
+        Control::connect_within(path, patience()?)
+    }
+
+    /// As [`Control::connect_to`], and waits so long whatever the environment says.
+    ///
+    /// # Errors
+    /// As [`Control::connect_to`].
+    pub fn connect_within(path: &Path, wait: Duration) -> Result<Control, SessionError> {
+        patiently(wait, || Control::over(connect_socket(path)?))
     }
 
     /// Opens the session on a socket that is connected already.

@@ -24,6 +24,7 @@ use super::error::{AcceptError, ListenError, SessionError};
 use super::session::{Session, UNASKED, lock};
 use super::stream::TcpStream;
 use crate::protocol::{self, ErrorCode, Reply, Request};
+use crate::shm::process::generation;
 
 /// A socket in LISTEN. Dropping it resets the connections nobody accepted yet.
 ///
@@ -48,6 +49,8 @@ struct Inner {
     listen: protocol::Listen,
     /// How long that waits for a daemon.
     wait: Duration,
+    /// [`generation`] of the process that made it.
+    generation: u64,
     local: SocketAddr,
     nonblocking: AtomicBool,
     /// From the first [`TcpListener::readiness`] on.
@@ -81,6 +84,7 @@ impl TcpListener {
                 registering: Mutex::default(),
                 listen,
                 wait,
+                generation: generation(),
                 local,
                 nonblocking: AtomicBool::new(false),
                 queue: OnceLock::new(),
@@ -146,11 +150,17 @@ impl TcpListener {
     /// When no descriptor can be had; when the session is over or this process is a fork.
     pub fn readiness(&self) -> io::Result<BorrowedFd<'_>> {
         let inner = &self.inner;
+        inner.check_fork()?;
         if inner.queue.get().is_none() {
-            let registration = inner.registration(Duration::ZERO, Others::Wait)?;
-            let fresh = Arc::new(Queue::new(inner)?);
-            let queue = inner.queue.get_or_init(|| fresh);
-            registration.watched_by(queue, queue.start_anew());
+            inner.registration(Duration::ZERO, Others::Wait)?;
+            // Nobody registers it again, and no other thread does this too.
+            let _alone = lock(&inner.registering);
+            if inner.queue.get().is_none() {
+                let queue = Arc::new(Queue::new(inner)?);
+                let registration = lock(&inner.registration).clone();
+                registration.watched_by(&queue, queue.start_anew());
+                inner.queue.get_or_init(|| queue);
+            }
         }
         match inner.queue.get() {
             Some(queue) => Ok(queue.as_fd()),
@@ -170,7 +180,16 @@ impl AsFd for TcpListener {
 }
 
 impl Inner {
+    /// Before any lock: a forked child has only a copy, perhaps of one that a thread of its parent holds.
+    fn check_fork(&self) -> Result<(), SessionError> {
+        match self.generation == generation() {
+            true => Ok(()),
+            false => Err(SessionError::Forked),
+        }
+    }
+
     fn accept(&self, timeout: Option<Duration>) -> Result<(TcpStream, SocketAddr), AcceptError> {
+        self.check_fork()?;
         let nonblocking = self.nonblocking.load(Ordering::Relaxed) && timeout.is_none();
         let deadline = clock::deadline(timeout);
         loop {

@@ -107,6 +107,8 @@ pub enum OwnerKind {
     Client,
     /// A worker of a service, or the service itself while nobody accepted yet.
     Service,
+    /// Handed off by a program; no other has adopted it yet. The user is who gave it away.
+    HandedOff,
     /// Closed by its owner; the stack finishes it.
     Orphan,
     /// The stack alone (half-open, TIME-WAIT).

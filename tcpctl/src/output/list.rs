@@ -83,7 +83,7 @@ pub fn listening_at(local: SocketAddr) -> String {
     }
 }
 
-/// `4711/nc/alice` for a program, `echo/4712` for a service and its worker, `orphan`, or `-`.
+/// `4711/nc/alice` for a program, `echo/4712` for a service and its worker, `handed-off/alice`, `orphan`, or `-`.
 pub fn owner(owner: &Owner, users: &Users) -> String {
     let pid = owner.pid.map(|pid| pid.to_string());
     let service = owner.service.as_deref().map(harmless);
@@ -96,6 +96,10 @@ pub fn owner(owner: &Owner, users: &Users) -> String {
     let parts: Vec<String> = match owner.kind {
         OwnerKind::Client => [pid, program, user].into_iter().flatten().collect(),
         OwnerKind::Service => [service.or(program), pid].into_iter().flatten().collect(),
+        OwnerKind::HandedOff => [Some("handed-off".to_owned()), user]
+            .into_iter()
+            .flatten()
+            .collect(),
         OwnerKind::Orphan => vec!["orphan".to_owned()],
         OwnerKind::None => Vec::new(),
     };

@@ -136,6 +136,7 @@ fn owner(owner: &Owner, users: &Users) -> String {
                     .unwrap_or_default()
             ));
         }
+        OwnerKind::HandedOff => parts.push("none yet: handed off to another program".to_owned()),
         OwnerKind::Orphan => {
             return "none any more: the program closed it, tcpd finishes it".to_owned();
         }

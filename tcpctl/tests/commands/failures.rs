@@ -10,6 +10,7 @@ use crate::fake_daemon::{Answer, Directory, FakeDaemon, welcome};
 use crate::rows::{connection, page, page_of};
 use crate::{command, run, tcpctl};
 
+const USAGE: i32 = 64;
 const UNAVAILABLE: i32 = 69;
 const PROTOCOL: i32 = 76;
 const NOT_PERMITTED: i32 = 77;
@@ -47,6 +48,40 @@ fn a_socket_that_a_dead_daemon_left_behind_says_the_same() {
     fs::remove_file(directory.socket()).ok();
     fs::write(directory.socket(), "not a socket").expect("a file");
     tcpctl(&directory.socket(), &["ping"]).failed_with(UNAVAILABLE, &["tcpd is not running"]);
+}
+
+#[test]
+fn with_wait_a_daemon_that_comes_late_is_waited_for() {
+    let directory = Directory::new();
+    let nobody = ["--wait", "0.05", "ping"];
+    tcpctl(&directory.socket(), &nobody).failed_with(UNAVAILABLE, &["tcpd is not running"]);
+    // It stops, and the next one answers.
+    let mut greeted = 0;
+    let daemon = FakeDaemon::rude(move |_, request| match request {
+        Request::Hello(_) if greeted == 0 => {
+            greeted += 1;
+            Reply::error(ErrorCode::Draining, "the daemon is stopping").into()
+        }
+        Request::Hello(_) => Answer::Reply(welcome()),
+        _ => Answer::Die,
+    });
+    let arguments = ["--wait", "20", "ping"];
+    tcpctl(&daemon.socket(), &arguments).failed_with(UNAVAILABLE, &["went away"]);
+}
+
+#[test]
+fn a_time_to_wait_that_is_none_is_a_mistake_of_the_user() {
+    let directory = Directory::new();
+    let mut environment = command(&["ping"]);
+    environment
+        .env("TCPD_SOCKET", directory.socket())
+        .env("TCPD_WAIT", "a while");
+    run(environment).failed_with(USAGE, &["TCPD_WAIT", "a while", "30"]);
+    for wrong in ["a-while", "nan", "1e400", ""] {
+        let run = tcpctl(&directory.socket(), &["ping", "--wait", wrong]);
+        assert_eq!(run.code, USAGE, "{run:?}");
+        assert!(run.err.contains("--wait"), "{run:?}");
+    }
 }
 
 #[test]

@@ -53,6 +53,7 @@ fn command(arguments: &[impl AsRef<OsStr>]) -> Command {
         .args(arguments)
         .env_remove("COLUMNS")
         .env_remove("TCPD_SOCKET")
+        .env_remove("TCPD_WAIT")
         .stdin(Stdio::null());
     command
 }

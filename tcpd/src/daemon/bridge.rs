@@ -32,6 +32,7 @@ use tcpd_core::time::Instant;
 use self::endpoints::Endpoints;
 pub(super) use self::endpoints::is_endpoint;
 use self::exchange::slot_state;
+use self::handoffs::HandedOff;
 use self::services::ServiceListener;
 pub(super) use self::words::end_reason;
 use self::words::{close_error, connection_options, end_error, open_error};
@@ -43,6 +44,7 @@ use crate::device::Statistics;
 
 mod endpoints;
 mod exchange;
+mod handoffs;
 mod idle;
 mod inspect;
 mod listening;
@@ -181,6 +183,8 @@ pub(crate) struct Bridge {
     unclaimed: HashMap<EndpointId, ServiceIndex>,
     /// Connections that live in a socketpair.
     endpoints: Endpoints,
+    /// Connections that one program has given away and no other has adopted yet.
+    handed_off: HashMap<EndpointId, HandedOff>,
     /// Sessions to look at every turn.
     active: Vec<SessionId>,
     /// Deadlines of single connections: connect timeouts, linger.
@@ -220,6 +224,7 @@ impl Bridge {
             listeners: HashMap::new(),
             services: HashMap::new(),
             unclaimed: HashMap::new(),
+            handed_off: HashMap::new(),
             active: Vec::new(),
             deadlines: BTreeSet::new(),
             idle: VecDeque::new(),

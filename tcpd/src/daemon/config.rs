@@ -206,6 +206,7 @@ pub struct Limits {
     pub sessions_per_uid: u32,
     pub connections_per_uid: u32,
     pub listeners_per_uid: u32,
+    pub handoffs_per_uid: u32,
     #[serde(deserialize_with = "units::size")]
     pub ring_bytes_per_uid: u64,
     pub slots_per_session: u32,
@@ -232,6 +233,9 @@ pub struct Control {
     /// Time for a new session to say Hello.
     #[serde(deserialize_with = "units::duration")]
     pub hello_timeout: Duration,
+    /// How long a connection that was handed off waits for who adopts it.
+    #[serde(deserialize_with = "units::duration")]
+    pub handoff_timeout: Duration,
 }
 
 /// `[log]`.

@@ -16,6 +16,7 @@
 mod answers;
 mod clients;
 mod counts;
+mod handoffs;
 mod hello;
 mod holdings;
 mod inspection;
@@ -43,6 +44,7 @@ use tcpd_core::time::Instant;
 
 use self::clients::{Clients, End};
 use self::counts::Counts;
+use self::handoffs::Handoffs;
 use self::reload::Reload;
 pub use self::services::Spawner;
 use self::stop::Stop;
@@ -60,6 +62,7 @@ use crate::ipc::credentials::group_id;
 use crate::ipc::policy::Policy;
 use crate::ipc::session::{EndedBy, Incoming};
 use crate::services::supervisor::Supervisor;
+use crate::tokens::FailedAttempts;
 
 const LISTENER: Token = Token(0);
 const SIGNALS: Token = Token(1);
@@ -120,6 +123,9 @@ pub struct ControlLoop<W> {
     memory_check: Option<Instant>,
     inspections: Inspections,
     services: Supervisor<W>,
+    handoffs: Handoffs,
+    /// Of workers and of those who adopt what was handed off.
+    failed_tokens: FailedAttempts,
     /// Services' listeners that were ordered and not yet reported.
     listeners_awaited: usize,
     /// Readiness was announced.
@@ -195,6 +201,8 @@ impl<W: Spawner> ControlLoop<W> {
             memory_check: None,
             inspections: Inspections::default(),
             services,
+            handoffs: Handoffs::default(),
+            failed_tokens: FailedAttempts::default(),
             listeners_awaited: 0,
             ready: false,
             counts: Counts::default(),
@@ -286,6 +294,7 @@ impl<W: Spawner> ControlLoop<W> {
         let all = [
             self.clients.next_hello_deadline(),
             self.services.next_deadline(),
+            self.handoffs.next_deadline(),
             self.memory_check,
             watchdog,
             stop,
@@ -311,6 +320,7 @@ impl<W: Spawner> ControlLoop<W> {
         if self.services.next_deadline().is_some_and(|at| at <= now) {
             self.on_services_deadline(now);
         }
+        self.expire_handoffs(now);
         if self.memory_check.is_some_and(|at| at <= now) {
             self.check_memory(now);
         }

@@ -55,7 +55,7 @@ pub enum Order {
     },
     /// A client's request that concerns the stack, already allowed by the policy: Listen,
     /// CloseListener, Accept, CancelAccept, Connect, Shutdown, Close, Abort, SetOptions,
-    /// GrowTransmit, IntoSocket. (ConnectionStatus is an inspection.) Answered by [`Report::Reply`], unless the session ends first.
+    /// GrowTransmit, IntoSocket, HandOff. (ConnectionStatus is an inspection.) Answered by [`Report::Reply`], unless the session ends first.
     Request {
         /// Whose.
         session: SessionId,
@@ -121,6 +121,20 @@ pub enum Order {
         /// Which.
         endpoint: EndpointId,
     },
+    /// Give a connection that was handed off to a session that brought its token; answered by [`Report::HandoffAdopted`].
+    AdoptHandoff {
+        /// The session.
+        session: SessionId,
+        /// The number the reply must carry.
+        request_id: u32,
+        /// The connection.
+        endpoint: EndpointId,
+    },
+    /// Reset a connection that was handed off, and that nobody has adopted.
+    AbortHandoff {
+        /// Which.
+        endpoint: EndpointId,
+    },
     /// Look at something; answered by [`Report::Inspected`] with the same ticket.
     Inspect {
         /// Chosen by the asker.
@@ -178,6 +192,8 @@ pub enum Owner {
     },
     /// A service listens with it, or waits for its worker.
     Service(ServiceIndex),
+    /// This user has handed it off; nobody has adopted it yet.
+    HandedOff(u32),
     /// Its client has closed it; the stack finishes it.
     Orphan,
     /// The stack alone: half-open, waiting in a backlog, TIME-WAIT.
@@ -216,6 +232,28 @@ pub enum Report {
         reply: Reply,
         /// What [`Reply::Stream`] carries.
         descriptor: Option<OwnedFd>,
+    },
+    /// A connection has left its session and waits for who adopts it. (When that cannot be, the answer is a [`Report::Reply`].)
+    HandedOff {
+        /// Who asked.
+        session: SessionId,
+        /// The number the reply must carry.
+        request_id: u32,
+        /// The connection.
+        endpoint: EndpointId,
+        /// The user who may adopt it; `None`: the asker's.
+        uid: Option<u32>,
+    },
+    /// The answer to [`Order::AdoptHandoff`].
+    HandoffAdopted {
+        /// Who asked.
+        session: SessionId,
+        /// The number the reply must carry.
+        request_id: u32,
+        /// The connection.
+        endpoint: EndpointId,
+        /// `Adopted`, or why not; then the connection waits on, if there is one.
+        reply: Reply,
     },
     /// A service's listener is open, or why not.
     ServiceListening {

@@ -263,6 +263,12 @@ impl StackLoop {
                 port,
             } => bridge.service_unlisten(stack, now, service, address, port),
             Order::ServiceAccept { service } => bridge.service_accept(stack, now, service),
+            Order::AdoptHandoff {
+                session,
+                request_id,
+                endpoint,
+            } => bridge.adopt_handoff(stack, now, session, request_id, endpoint),
+            Order::AbortHandoff { endpoint } => bridge.abort_handoff(stack, now, endpoint),
             Order::AbortUnclaimed { endpoint } => bridge.abort_unclaimed(stack, now, endpoint),
             Order::Heartbeat => bridge.report(Report::Heartbeat),
             Order::Inspect { ticket, what } => {

@@ -20,24 +20,25 @@ use libtcpclient::protocol::status::{Exits, ServiceRow, Usage};
 use tcpd_core::time::Instant;
 
 use super::Service;
-use super::link::{Assignment, End, EndStatus, JobId};
+use super::link::{Assignment, End, EndStatus, JobId, Token};
 use super::spawner_handle::{Event, Workforce};
+pub use crate::tokens::Refusal;
+use crate::tokens::{FailedAttempts, Tokens};
 
 mod accounts;
-mod tokens;
 
 #[cfg(test)]
 mod tests;
 
 use self::accounts::Accounts;
-use self::tokens::Tokens;
-pub use self::tokens::{Refusal, TOKEN_LIFE};
 
 /// A service, by the number it got when it was first configured; never used again.
 pub type ServiceIndex = u32;
 /// A connection as the stack knows it: `EndpointId::to_bits`.
 pub type ConnectionId = u64;
 
+/// How long a worker's token is good.
+pub const TOKEN_LIFE: Duration = Duration::from_secs(10);
 /// A connection waits at most so long for a spawner that is being started again.
 const LOST_PATIENCE: Duration = TOKEN_LIFE;
 
@@ -69,7 +70,7 @@ pub struct Supervisor<W> {
     jobs: HashMap<JobId, Job>,
     /// Connections whose order got lost with a spawner, since when.
     lost: VecDeque<(Instant, Accepted)>,
-    tokens: Tokens,
+    tokens: Tokens<JobId>,
     next_job: u64,
     /// The daemon's socket, as workers are told.
     socket: PathBuf,
@@ -140,7 +141,7 @@ impl<W: Workforce> Supervisor<W> {
             services: services.into_iter().map(Entry::new).collect(),
             jobs: HashMap::new(),
             lost: VecDeque::new(),
-            tokens: Tokens::new(),
+            tokens: Tokens::default(),
             next_job: 0,
             socket,
             uid,
@@ -242,15 +243,16 @@ impl<W: Workforce> Supervisor<W> {
     /// A session says Hello with a token. On success the session may adopt that connection and do nothing else.
     ///
     /// # Errors
-    /// Why the token stands for nothing. Failures are counted, and limited per user.
+    /// Why the token stands for nothing. That is counted in `failed`.
     pub fn hello_with_token(
         &mut self,
         now: Instant,
         token: [u8; 16],
         uid: u32,
         pid: i32,
+        failed: &mut FailedAttempts,
     ) -> Result<Adopted, Refusal> {
-        let job_id = self.tokens.redeem(now, token, uid)?;
+        let job_id = self.tokens.redeem(now, token, uid, failed)?;
         let job = self.jobs.get_mut(&job_id).ok_or(Refusal::Unknown)?;
         job.state = JobState::Adopted { by: pid };
         let Accepted {
@@ -353,11 +355,6 @@ impl<W: Workforce> Supervisor<W> {
         self.tokens.count()
     }
 
-    /// Hellos with a token that stood for nothing, since the start.
-    pub fn refused_tokens(&self) -> u64 {
-        self.tokens.refused()
-    }
-
     fn entry(&mut self, service: ServiceIndex) -> Option<&mut Entry> {
         self.services.get_mut(service as usize)
     }
@@ -389,8 +386,8 @@ impl<W: Workforce> Supervisor<W> {
         let Some(entry) = self.services.get(accepted.service as usize) else {
             return;
         };
-        let token = match self.tokens.issue(now, job, self.uid) {
-            Ok(token) => token,
+        let token = match self.tokens.issue(now + TOKEN_LIFE, job, self.uid) {
+            Ok(token) => Token(token),
             Err(error) => {
                 self.not_started(accepted, &error.to_string(), daemon);
                 return;

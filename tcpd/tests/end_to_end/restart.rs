@@ -12,7 +12,7 @@ use tcpd::system::clock;
 use crate::common::daemon::Daemon;
 use crate::common::deadline::wait_for;
 use crate::common::namespace::in_namespace;
-use crate::common::pair::{kernel_listener, ours, passes};
+use crate::common::pair::{PATIENCE, kernel_listener, ours, passes};
 
 /// The local port of every connection here: all of them are of one pair.
 const PORT: u16 = 40_001;
@@ -117,6 +117,45 @@ fn a_daemon_that_cannot_use_the_kept_secret_says_so_and_is_quiet_for_one_msl() {
             .timeout(Duration::from_secs(1));
         at_once.connect(remote).expect("not quiet any more");
     });
+}
+
+/// A program that listens notices nothing but the end of its connections.
+fn a_listener_is_there_again_after(signal: Signal) {
+    let daemon = Daemon::start_with("", &["shutdown_grace=300ms"]);
+    let builder = Builder::new().session(&daemon.session());
+    let listener = builder.wait_for_daemon(PATIENCE).listen(ours(0));
+    let listener = listener.expect("listen");
+    let at = listener.local_addr().expect("its address");
+    let connects = || std::net::TcpStream::connect_timeout(&at, PATIENCE).expect("connect");
+    let mut before = connects();
+    let (mut stream, _) = listener.accept().expect("accept");
+    passes(&mut stream, &mut before);
+    let accepting = listener.clone();
+    let accepted = std::thread::spawn(move || accepting.accept());
+    let daemon = daemon.restart(signal);
+    wait_for("listener", 20, || {
+        let mut control = daemon.control();
+        let found = control.listeners(&Default::default()).next().is_some();
+        found.then_some(())
+    });
+    let mut after = connects();
+    let (mut next, _) = accepted.join().expect("no panic").expect("accept");
+    next.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    passes(&mut next, &mut after);
+    passes(&mut after, &mut next);
+    // The old one says what became of it.
+    let error = stream.write(b"x").expect_err("its daemon is gone");
+    assert_eq!(error.kind(), ErrorKind::ConnectionAborted);
+}
+
+#[test]
+fn a_listener_registers_itself_again_when_the_daemon_was_stopped_and_started() {
+    in_namespace(|| a_listener_is_there_again_after(Signal::TERM));
+}
+
+#[test]
+fn a_listener_registers_itself_again_when_the_daemon_was_killed_and_started() {
+    in_namespace(|| a_listener_is_there_again_after(Signal::KILL));
 }
 
 /// RFC 9293 §3.5.1, figure 9: who has forgotten everything asks for the same pair again. The peer answers with what it knows, gets a

@@ -106,8 +106,16 @@ impl Queue {
         nonblocking: bool,
         deadline: Option<Instant>,
     ) -> Result<Reply, AcceptError> {
+        let gone = || match registration.session.check() {
+            Err(error) => AcceptError::from(error),
+            Ok(()) => SessionError::DaemonGone { reason: None }.into(),
+        };
         let mut state = lock(&self.state);
         loop {
+            if registration.life() != Some(state.life) {
+                // Another thread has registered the listener again: what is here is of that session.
+                return Err(gone());
+            }
             if let Some(reply) = state.answers.pop_front() {
                 self.show(&mut state);
                 drop(state);
@@ -119,25 +127,27 @@ impl Queue {
                     }
                 };
             }
-            registration.session.check()?;
             if state.asked == 0 {
                 drop(state);
                 self.ask(registration);
                 state = lock(&self.state);
+                if !state.answers.is_empty() {
+                    continue;
+                }
             }
+            registration.session.check()?;
             if nonblocking {
                 return Err(AcceptError::WouldBlock(String::new()));
             }
-            let wait = |state| match deadline.map(clock::left) {
-                None => Ok(self.changed.wait(state)),
-                Some(Some(left)) => Ok(self
-                    .changed
-                    .wait_timeout(state, left)
-                    .map(|(state, _)| state)
-                    .map_err(|error| PoisonError::new(error.into_inner().0))),
-                Some(None) => Err(AcceptError::TimedOut),
+            let poisoned = PoisonError::into_inner;
+            state = match deadline.map(clock::left) {
+                None => self.changed.wait(state).unwrap_or_else(poisoned),
+                Some(Some(left)) => match self.changed.wait_timeout(state, left) {
+                    Ok((state, _)) => state,
+                    Err(error) => error.into_inner().0,
+                },
+                Some(None) => return Err(AcceptError::TimedOut),
             };
-            state = wait(state)?.unwrap_or_else(PoisonError::into_inner);
         }
     }
 
@@ -149,6 +159,7 @@ impl Queue {
         state.asked = 0;
         (state.waiting, state.over) = (false, false);
         self.show(&mut state);
+        self.changed.notify_all();
         state.life
     }
 
@@ -188,6 +199,8 @@ impl Queue {
         let wanted = self.listener.strong_count() > 0;
         let waiting = {
             let mut state = lock(&self.state);
+            // Under the lock, so that it passes nobody by who is about to wait, and sees to it himself.
+            self.changed.notify_all();
             if state.life != life || state.waiting || state.over {
                 return;
             }
@@ -197,8 +210,6 @@ impl Queue {
             self.show(&mut state);
             state.waiting
         };
-        // Who waits in accept sees to it himself.
-        self.changed.notify_all();
         if !waiting {
             return;
         }

@@ -46,6 +46,10 @@ impl Registration {
 
 impl Drop for Registration {
     fn drop(&mut self) {
+        // In a forked child all of this is the parent's, and a lock may be held by a thread that is not here.
+        if self.session.check_fork().is_err() {
+            return;
+        }
         let listener = self.listener;
         self.session.unwatch_listener(listener);
         self.session.tell(&Request::CloseListener { listener });

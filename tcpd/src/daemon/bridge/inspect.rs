@@ -89,7 +89,8 @@ impl Bridge {
             Some(session) => Some(session.credentials.uid),
             None => self.endpoints.holder(endpoint).map(|(_, uid)| uid),
         };
-        credentials.all || owner == Some(credentials.uid)
+        let giver = self.handed_off.get(&endpoint).map(|waiting| waiting.uid);
+        credentials.all || owner.or(giver) == Some(credentials.uid)
     }
 
     fn owner(&self, endpoint: EndpointId) -> Owner {
@@ -104,6 +105,9 @@ impl Bridge {
         }
         if self.endpoints.has(endpoint) {
             return Owner::Orphan;
+        }
+        if let Some(waiting) = self.handed_off.get(&endpoint) {
+            return Owner::HandedOff(waiting.uid);
         }
         match self.unclaimed.get(&endpoint) {
             Some(service) => Owner::Service(*service),

@@ -44,12 +44,15 @@ impl Bridge {
             Request::IntoSocket { connection } => {
                 self.into_socket(stack, now, session, request_id, connection)
             }
+            Request::HandOff { connection, uid } => match self.own(session, connection) {
+                Ok(endpoint) => self.hand_off(stack, now, session, request_id, endpoint, uid),
+                Err(reply) => Some(reply),
+            },
             Request::ConnectionStatus { .. }
             | Request::Hello(_)
             | Request::Adopt
             | Request::AdoptHandoff { .. }
             | Request::ErrorStream
-            | Request::HandOff { .. }
             | Request::Users { .. }
             | Request::Ping
             | Request::List { .. }

@@ -2,6 +2,7 @@
 //! send each other takes the stack's own loopback; what goes to other hosts is lost.
 
 mod closing;
+mod handoffs;
 mod liars;
 mod memory;
 mod opening;

@@ -76,6 +76,7 @@ impl Default for Config {
                 sessions_per_uid: 1024,
                 connections_per_uid: 65_536,
                 listeners_per_uid: 1024,
+                handoffs_per_uid: 1024,
                 ring_bytes_per_uid: 512 << 20,
                 slots_per_session: 4096,
                 requests_per_session: 8192,
@@ -88,6 +89,7 @@ impl Default for Config {
                 group: Some("tcpd".to_owned()),
                 privileged_ports_below: 1024,
                 hello_timeout: seconds(10),
+                handoff_timeout: seconds(10),
             },
             log: Log {
                 level: "info".to_owned(),

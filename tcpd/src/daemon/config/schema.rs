@@ -204,6 +204,7 @@ pub(super) const KEYS: &[Key] = &[
     )
     .by_reload(),
     key("limits", "listeners_per_uid", Kind::Integer(0, 65_535)).by_reload(),
+    key("limits", "handoffs_per_uid", Kind::Integer(0, 65_535)).by_reload(),
     key("limits", "ring_bytes_per_uid", Kind::Size(1 << 20, 1 << 44)).by_reload(),
     key("limits", "slots_per_session", Kind::Integer(1, 4096)),
     key(
@@ -231,6 +232,12 @@ pub(super) const KEYS: &[Key] = &[
     key(
         "control",
         "hello_timeout",
+        Kind::Duration(milliseconds(100), seconds(600)),
+    )
+    .by_reload(),
+    key(
+        "control",
+        "handoff_timeout",
         Kind::Duration(milliseconds(100), seconds(600)),
     )
     .by_reload(),

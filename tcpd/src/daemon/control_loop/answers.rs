@@ -101,6 +101,7 @@ impl<W: Spawner> ControlLoop<W> {
                 .get(session)
                 .map(|client| client.session.identity.uid),
             Owner::Socket { uid, .. } => Some(uid),
+            Owner::HandedOff(uid) => Some(uid),
             Owner::Service(_) | Owner::Orphan | Owner::Nobody => None,
         };
         Policy::may_see(
@@ -177,13 +178,33 @@ impl<W: Spawner> ControlLoop<W> {
             ),
             (
                 "tokens",
-                "Tokens that are good now: each for a connection on its way to another process.",
-                self.services.tokens() as u64,
+                "Tokens that are good now: of workers on their way, and of connections handed off.",
+                (self.services.tokens() + self.handoffs.tokens()) as u64,
             ),
             (
                 "tokens-refused",
-                "Hellos with a token that stood for nothing.",
-                self.services.refused_tokens(),
+                "Tokens brought that stood for nothing.",
+                self.failed_tokens.total(),
+            ),
+            (
+                "handoffs-waiting",
+                "Connections handed off that nobody has adopted yet.",
+                self.handoffs.count() as u64,
+            ),
+            (
+                "handoffs",
+                "Connections handed off.",
+                self.handoffs.counts.begun,
+            ),
+            (
+                "handoffs-adopted",
+                "Of these, those that were adopted.",
+                self.handoffs.counts.adopted,
+            ),
+            (
+                "handoffs-expired",
+                "Of these, those that were reset because nobody came in time.",
+                self.handoffs.counts.expired,
             ),
             (
                 "log-lines-lost",
@@ -331,6 +352,11 @@ impl<W: Spawner> ControlLoop<W> {
                     ..Row::default()
                 }
             }
+            Owner::HandedOff(uid) => Row {
+                kind: OwnerKind::HandedOff,
+                uid: Some(uid),
+                ..Row::default()
+            },
             Owner::Orphan => Row {
                 kind: OwnerKind::Orphan,
                 ..Row::default()

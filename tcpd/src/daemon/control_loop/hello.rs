@@ -132,9 +132,9 @@ impl<W: Spawner> ControlLoop<W> {
         };
         let (uid, pid) = (client.session.identity.uid, client.session.identity.pid);
         let grant = hello.token.map(|token| {
-            let adopted =
-                self.services
-                    .hello_with_token(now, token, uid, i32::try_from(pid).unwrap_or(0));
+            let pid = i32::try_from(pid).unwrap_or(0);
+            let failed = &mut self.failed_tokens;
+            let adopted = self.services.hello_with_token(now, token, uid, pid, failed);
             adopted.map_err(|refusal| {
                 End::answer(
                     EndedBy::Token,
@@ -259,6 +259,7 @@ impl<W: Spawner> ControlLoop<W> {
         };
         *self.counts.ended.entry(end.by).or_insert(0) += 1;
         self.inspections.forget(id);
+        self.handoffs.forget(id);
         let identity = &client.session.identity;
         let (pid, uid, program) = (identity.pid, identity.uid, client.session.program.as_str());
         match end.by {

@@ -11,7 +11,7 @@ pub(super) enum Waiting {
     Connects,
     /// Close or Abort of this connection: it is given back whatever the answer is.
     Ends(u64),
-    /// IntoSocket of this connection: the session has it no more when the answer is a stream.
+    /// IntoSocket or HandOff of this connection: the session has it no more unless that is refused.
     Leaves(u64),
     /// CloseListener of this listener.
     Unlistens(u64),
@@ -29,7 +29,9 @@ impl Waiting {
             Request::Close { connection, .. } | Request::Abort { connection } => {
                 Waiting::Ends(*connection)
             }
-            Request::IntoSocket { connection } => Waiting::Leaves(*connection),
+            Request::IntoSocket { connection } | Request::HandOff { connection, .. } => {
+                Waiting::Leaves(*connection)
+            }
             Request::CloseListener { listener } => Waiting::Unlistens(*listener),
             _ => Waiting::Other,
         }
@@ -77,7 +79,7 @@ impl Holdings {
                 self.connections.remove(&connection);
             }
             Waiting::Leaves(connection) => {
-                if *reply == Reply::Stream {
+                if matches!(reply, Reply::Stream | Reply::HandedOff { .. }) {
                     self.connections.remove(&connection);
                 }
             }

@@ -57,6 +57,18 @@ impl<W: Spawner> ControlLoop<W> {
                 self.counts.busy_since_memory_check = true;
                 self.reply_later_with(session, request_id, reply, descriptor);
             }
+            Report::HandedOff {
+                session,
+                request_id,
+                endpoint,
+                uid,
+            } => self.on_handed_off(now, session, request_id, endpoint, uid),
+            Report::HandoffAdopted {
+                session,
+                request_id,
+                endpoint,
+                reply,
+            } => self.on_handoff_adopted(session, request_id, endpoint, reply),
             Report::Inspected { ticket, what } => self.on_inspected(now, ticket, what),
             Report::Violation { session, what } => self.on_violation(session, what),
             Report::BellClosed { session } => self.on_bell_closed(session),

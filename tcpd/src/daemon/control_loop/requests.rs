@@ -77,7 +77,7 @@ impl<W: Spawner> ControlLoop<W> {
         let limits = &self.config.limits;
         let (rule, most, has): (_, _, fn(Count) -> u32) = match request {
             _ if uid == 0 => return Ok(()),
-            Request::Connect(_) | Request::Accept { .. } => {
+            Request::Connect(_) | Request::Accept { .. } | Request::AdoptHandoff { .. } => {
                 ("connections_per_uid", limits.connections_per_uid, |count| {
                     count.connections
                 })
@@ -157,10 +157,9 @@ impl<W: Spawner> ControlLoop<W> {
                 let reply = self.drain(now, grace);
                 self.reply(id, number, reply)
             }
-            Request::AdoptHandoff { .. }
-            | Request::ErrorStream
-            | Request::HandOff { .. }
-            | Request::Users { .. } => {
+            Request::AdoptHandoff { token } => self.adopt_handoff(now, id, number, token),
+            Request::HandOff { .. } => self.hand_off(id, number, request),
+            Request::ErrorStream | Request::Users { .. } => {
                 let reply = Reply::error(ErrorCode::Unsupported, "this daemon cannot do that");
                 self.reply(id, number, reply)
             }
@@ -182,7 +181,7 @@ impl<W: Spawner> ControlLoop<W> {
     }
 
     /// The stack thread answers this one.
-    fn hand_over(&mut self, id: SessionId, number: u32, request: Request) {
+    pub(super) fn hand_over(&mut self, id: SessionId, number: u32, request: Request) {
         self.wait_for_answer(id, number, Waiting::of(&request));
         self.order(Order::Request {
             session: id,
@@ -270,6 +269,7 @@ impl<W: Spawner> ControlLoop<W> {
         reply: Reply,
         descriptor: Option<OwnedFd>,
     ) {
+        self.handoffs.answered(id, number);
         let mut left = None;
         self.clients.change_holdings(id, |client| {
             if let Some(waiting) = client.waiting.remove(&number) {

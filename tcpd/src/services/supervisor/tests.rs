@@ -77,6 +77,7 @@ struct Fixture {
     now: Instant,
     backlog: [u64; 2],
     next_connection: ConnectionId,
+    failed: FailedAttempts,
 }
 
 impl Fixture {
@@ -104,6 +105,7 @@ impl Fixture {
             now: Instant::from_secs(100),
             backlog: [0; 2],
             next_connection: 1000,
+            failed: FailedAttempts::default(),
         }
     }
 
@@ -163,8 +165,13 @@ impl Fixture {
     /// The worker of the last order starts and adopts.
     fn adopt(&mut self, order: usize, pid: i32) -> Result<Adopted, Refusal> {
         let token = self.ordered()[order].token;
+        self.hello(token.0, OWN_UID, pid)
+    }
+
+    fn hello(&mut self, token: [u8; 16], uid: u32, pid: i32) -> Result<Adopted, Refusal> {
+        let failed = &mut self.failed;
         self.supervisor
-            .hello_with_token(self.now, token.0, OWN_UID, pid)
+            .hello_with_token(self.now, token, uid, pid, failed)
     }
 
     fn row(&self, service: usize) -> ServiceRow {

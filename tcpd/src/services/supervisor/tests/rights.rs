@@ -1,4 +1,3 @@
-use super::super::tokens::{FAILURE_WINDOW, MAX_FAILURES};
 use super::*;
 
 #[test]
@@ -7,7 +6,7 @@ fn a_token_is_good_once() {
     t.arrive(0, 1);
     t.adopt(0, 5).expect("good");
     assert_eq!(t.adopt(0, 5), Err(Refusal::Unknown));
-    assert_eq!(t.supervisor.refused_tokens(), 1);
+    assert_eq!((t.failed.total(), t.supervisor.tokens()), (1, 0));
 }
 
 #[test]
@@ -15,10 +14,7 @@ fn a_token_in_the_hands_of_another_user_is_good_for_nobody() {
     let mut t = Fixture::new();
     t.arrive(0, 1);
     let token = t.ordered()[0].token.0;
-    assert_eq!(
-        t.supervisor.hello_with_token(t.now, token, OWN_UID + 1, 5),
-        Err(Refusal::WrongUser)
-    );
+    assert_eq!(t.hello(token, OWN_UID + 1, 5), Err(Refusal::WrongUser));
     assert_eq!(t.adopt(0, 5), Err(Refusal::Unknown));
     t.pass(TOKEN_LIFE);
     assert_eq!(t.daemon.aborted, [1000]);
@@ -31,40 +27,6 @@ fn tokens_differ_and_do_not_show_themselves() {
     let tokens = [t.ordered()[0].token, t.ordered()[1].token];
     assert!(tokens[0] != tokens[1]);
     assert_eq!(format!("{:?}", tokens[0]), "Token(…)");
-}
-
-#[test]
-fn a_user_that_guesses_is_not_listened_to_for_a_while() {
-    let mut t = Fixture::new();
-    t.arrive(0, 2);
-    for _ in 0..MAX_FAILURES {
-        assert_eq!(
-            t.supervisor.hello_with_token(t.now, [0; 16], 1234, 9),
-            Err(Refusal::Unknown)
-        );
-    }
-    assert_eq!(
-        t.supervisor.hello_with_token(t.now, [0; 16], 1234, 9),
-        Err(Refusal::TooManyFailures)
-    );
-    t.adopt(0, 5).expect("another user is not concerned");
-    t.now += FAILURE_WINDOW;
-    assert_eq!(
-        t.supervisor.hello_with_token(t.now, [0; 16], 1234, 9),
-        Err(Refusal::Unknown)
-    );
-}
-
-#[test]
-fn the_memory_for_failures_is_bounded() {
-    let mut t = Fixture::new();
-    for uid in 0..5000 {
-        assert_eq!(
-            t.supervisor.hello_with_token(t.now, [1; 16], uid, 9),
-            Err(Refusal::Unknown)
-        );
-    }
-    assert_eq!(t.supervisor.refused_tokens(), 5000);
 }
 
 #[test]
