@@ -126,9 +126,14 @@ fn a_server_that_polls_goes_on_with_the_next_daemon() {
     });
 }
 
-/// What poll says within `ms`: readable, writable.
+/// What poll says when it is writable, or after `ms`: readable, writable. (What has failed is readable first.)
 fn polled(fd: &impl AsFd, ms: i64) -> (bool, bool) {
-    let mut fds = [PollFd::new(fd, PollFlags::IN | PollFlags::OUT)];
+    polled_for(fd, PollFlags::OUT, ms);
+    polled_for(fd, PollFlags::IN | PollFlags::OUT, 0)
+}
+
+fn polled_for(fd: &impl AsFd, want: PollFlags, ms: i64) -> (bool, bool) {
+    let mut fds = [PollFd::new(fd, want)];
     let limit = Timespec {
         tv_sec: ms / 1000,
         tv_nsec: ms % 1000 * 1_000_000,
