@@ -44,9 +44,12 @@ impl ControlSocket {
     /// Takes over systemd's socket, or makes the configured one. To be called while there is one thread: it sets the
     /// process's umask for a moment.
     pub fn open(control: &Control) -> Result<Self, Failure> {
-        let activated = notify::activated_socket().map_err(|error| match error.kind() {
-            ErrorKind::InvalidInput => Failure::new(Exit::Configuration, error.to_string()),
-            _ => Failure::system("the control socket from systemd", &error),
+        let activated = notify::activated_socket().map_err(|error| {
+            let exit = match error.kind() {
+                ErrorKind::InvalidInput => Exit::Configuration,
+                _ => Exit::System,
+            };
+            Failure::new(exit, format!("the control socket from systemd: {error}"))
         })?;
         match activated {
             Some(descriptor) => Self::take_over(descriptor),

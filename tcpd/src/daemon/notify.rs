@@ -54,7 +54,7 @@ pub fn activated_socket() -> io::Result<Option<OwnedFd>> {
         (None, _) => Ok(None),
         (Some(_), Some(_)) => Err(io::Error::new(
             io::ErrorKind::InvalidInput,
-            "systemd handed over more than one socket; tcpd.socket must have one ListenSequentialPacket=",
+            "there is more than one; tcpd.socket must have one ListenSequentialPacket=",
         )),
         (Some(descriptor), None) => {
             use std::sync::atomic::{AtomicBool, Ordering};
