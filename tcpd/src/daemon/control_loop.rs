@@ -293,6 +293,7 @@ impl<W: Spawner> ControlLoop<W> {
         let stop = self.stop.as_ref().map(|stop| stop.patience_ends);
         let all = [
             self.clients.next_hello_deadline(),
+            self.clients.next_bell_deadline(),
             self.services.next_deadline(),
             self.handoffs.next_deadline(),
             self.memory_check,
@@ -317,6 +318,7 @@ impl<W: Spawner> ControlLoop<W> {
                 End::because(EndedBy::HelloTimeout, "Hello did not come in time"),
             );
         }
+        self.clients.on_bell_deadline(now);
         if self.services.next_deadline().is_some_and(|at| at <= now) {
             self.on_services_deadline(now);
         }

@@ -40,7 +40,7 @@ pub(super) struct Client {
     pub(super) has_arena: bool,
     /// Its connector has ended: what it said before still counts, then it is over.
     pub(super) connector_gone: bool,
-    /// It has closed its bell: likewise.
+    /// It has closed its bell, and nothing else for [`BELL_GRACE`]: likewise.
     pub(super) bell_closed: bool,
     /// Messages taken since its connector is gone.
     since_gone: u32,
@@ -122,6 +122,9 @@ const ONE_CONNECTION: Count = Count {
     listeners: 0,
 };
 
+/// A client that closes its bell has so long to close its socket too; then that is why its session ends.
+const BELL_GRACE: Duration = Duration::from_millis(100);
+
 /// Sessions by their number.
 #[derive(Debug)]
 pub(super) struct Clients {
@@ -130,6 +133,8 @@ pub(super) struct Clients {
     ready: VecDeque<SessionId>,
     /// Of those that have not said Hello, the oldest first.
     hello_deadlines: VecDeque<(Instant, SessionId)>,
+    /// Of those whose bell is closed, the oldest first.
+    bell_deadlines: VecDeque<(Instant, SessionId)>,
     per_uid: HashMap<u32, u32>,
     /// By user.
     holdings: HashMap<u32, Count>,
@@ -147,6 +152,7 @@ impl Clients {
             clients: HashMap::new(),
             ready: VecDeque::new(),
             hello_deadlines: VecDeque::new(),
+            bell_deadlines: VecDeque::new(),
             per_uid: HashMap::new(),
             holdings: HashMap::new(),
             sockets: Sockets::default(),
@@ -288,6 +294,29 @@ impl Clients {
             self.hello_deadlines.pop_front();
             id
         })
+    }
+
+    /// The client has closed its bell.
+    pub(super) fn bell_closed(&mut self, now: Instant, id: SessionId) {
+        self.bell_deadlines.push_back((now + BELL_GRACE, id));
+    }
+
+    /// When the next client with a closed bell has had its grace.
+    pub(super) fn next_bell_deadline(&self) -> Option<Instant> {
+        self.bell_deadlines.front().map(|(at, _)| *at)
+    }
+
+    /// Those that have had their grace are looked at once more, and then it is over.
+    pub(super) fn on_bell_deadline(&mut self, now: Instant) {
+        while let Some(&(at, id)) = self.bell_deadlines.front() {
+            match self.clients.get_mut(&id) {
+                Some(_) if at > now => return,
+                Some(client) => client.bell_closed = true,
+                None => {}
+            }
+            self.bell_deadlines.pop_front();
+            self.mark_ready(id);
+        }
     }
 
     /// What all sessions of a user have, and are about to have.

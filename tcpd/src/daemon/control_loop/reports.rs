@@ -71,7 +71,7 @@ impl<W: Spawner> ControlLoop<W> {
             } => self.on_handoff_adopted(session, request_id, endpoint, reply),
             Report::Inspected { ticket, what } => self.on_inspected(now, ticket, what),
             Report::Violation { session, what } => self.on_violation(session, what),
-            Report::BellClosed { session } => self.on_bell_closed(session),
+            Report::BellClosed { session } => self.on_bell_closed(now, session),
             Report::SocketClosed { connection } => self.clients.socket_closed(connection),
             Report::SessionReleased { session } => {
                 self.memory.remove(session);
@@ -92,12 +92,9 @@ impl<W: Spawner> ControlLoop<W> {
         }
     }
 
-    /// What the client said before it still counts, its goodbye above all.
-    fn on_bell_closed(&mut self, session: SessionId) {
-        if let Some(client) = self.clients.get_mut(session) {
-            client.bell_closed = true;
-            self.clients.mark_ready(session);
-        }
+    /// What the client said before it still counts, its goodbye above all; and a process that was killed closes its socket next.
+    fn on_bell_closed(&mut self, now: Instant, session: SessionId) {
+        self.clients.bell_closed(now, session);
     }
 
     fn on_violation(&mut self, session: SessionId, what: &'static str) {

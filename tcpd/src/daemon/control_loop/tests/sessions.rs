@@ -35,6 +35,30 @@ fn a_client_gets_an_arena_and_the_stack_thread_hears_of_it() {
     assert_eq!((session, t.ended(EndedBy::Client)), (welcome.session, 1));
 }
 
+/// SIGKILL closes descriptors one after the other, and the bell may be the first.
+#[test]
+fn who_closes_bell_and_socket_has_ended_by_itself_and_who_closes_the_bell_alone_has_not() {
+    let mut t = Fixture::new();
+    let (killed, liar) = (t.client(0, true), t.client(0, true));
+    let sessions = [t.order(), t.order()].map(|order| match order {
+        Order::SessionOpened { session, .. } => session,
+        other => panic!("{other:?}"),
+    });
+    let in_time = clock::now() + Duration::from_secs(3600);
+    t.control.clients.bell_closed(in_time, sessions[0]);
+    t.answer(&killed, 2, &Request::Ping);
+    drop(killed);
+    t.order();
+    let ends = |t: &Fixture| [EndedBy::Client, EndedBy::BellClosed].map(|by| t.ended(by));
+    assert_eq!(ends(&t), [1, 0]);
+    t.report(Report::BellClosed {
+        session: sessions[1],
+    });
+    t.order();
+    assert_eq!(ends(&t), [1, 1]);
+    drop(liar);
+}
+
 #[test]
 fn a_session_that_only_looks_gets_no_arena_and_no_connection() {
     let mut t = Fixture::new();
