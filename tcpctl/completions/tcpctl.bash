@@ -53,13 +53,17 @@ _tcpctl() {
 
     case "${cmd}" in
         tcpctl)
-            opts="-h -V --socket --help --version list ls show stats services close reset reload drain ping"
+            opts="-h -V --socket --wait --help --version list ls show stats services close reset reload drain ping"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --wait)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -71,13 +75,17 @@ _tcpctl() {
             return 0
             ;;
         tcpctl__subcmd__close)
-            opts="-h --socket --help"
+            opts="-h --socket --wait --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --wait)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -89,7 +97,7 @@ _tcpctl() {
             return 0
             ;;
         tcpctl__subcmd__drain)
-            opts="-h --grace --no-wait --socket --help"
+            opts="-h --grace --no-wait --socket --wait --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -103,6 +111,10 @@ _tcpctl() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --wait)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -111,7 +123,7 @@ _tcpctl() {
             return 0
             ;;
         tcpctl__subcmd__list)
-            opts="-s -p -4 -6 -l -a -H -h --state --port --address --ipv4 --ipv6 --listening --all --no-header --json --socket --help"
+            opts="-s -p -4 -6 -l -a -H -h --state --port --address --ipv4 --ipv6 --listening --all --no-header --json --socket --wait --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -141,6 +153,10 @@ _tcpctl() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --wait)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -149,13 +165,17 @@ _tcpctl() {
             return 0
             ;;
         tcpctl__subcmd__ping)
-            opts="-h --json --socket --help"
+            opts="-h --json --socket --wait --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --wait)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -167,13 +187,17 @@ _tcpctl() {
             return 0
             ;;
         tcpctl__subcmd__reload)
-            opts="-h --json --socket --help"
+            opts="-h --json --socket --wait --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --wait)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -185,13 +209,17 @@ _tcpctl() {
             return 0
             ;;
         tcpctl__subcmd__reset)
-            opts="-h --socket --help"
+            opts="-h --socket --wait --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --wait)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -203,13 +231,17 @@ _tcpctl() {
             return 0
             ;;
         tcpctl__subcmd__services)
-            opts="-w -H -h --workers --no-header --json --socket --help"
+            opts="-w -H -h --workers --no-header --json --socket --wait --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --wait)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -221,13 +253,17 @@ _tcpctl() {
             return 0
             ;;
         tcpctl__subcmd__show)
-            opts="-h --json --socket --help"
+            opts="-h --json --socket --wait --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --wait)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -239,13 +275,17 @@ _tcpctl() {
             return 0
             ;;
         tcpctl__subcmd__stats)
-            opts="-a -H -h --all --no-header --json --socket --help"
+            opts="-a -H -h --all --no-header --json --socket --wait --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --wait)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

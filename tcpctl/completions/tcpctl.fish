@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_tcpctl_global_optspecs
-    string join \n socket= h/help V/version
+    string join \n socket= wait= h/help V/version
 end
 
 function __fish_tcpctl_needs_command
@@ -25,6 +25,7 @@ function __fish_tcpctl_using_subcommand
 end
 
 complete -c tcpctl -n "__fish_tcpctl_needs_command" -l socket -d 'The daemon\'s control socket [default: $TCPD_SOCKET, else /run/tcpd/tcpd.sock]' -r -F
+complete -c tcpctl -n "__fish_tcpctl_needs_command" -l wait -d 'Wait up to so many seconds for a daemon that is not there yet [default: $TCPD_WAIT, else 0]' -r
 complete -c tcpctl -n "__fish_tcpctl_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c tcpctl -n "__fish_tcpctl_needs_command" -s V -l version -d 'Print version'
 complete -c tcpctl -n "__fish_tcpctl_needs_command" -f -a "list" -d 'List connections: state, queues, addresses, owner, and the timer each one waits for'
@@ -41,6 +42,7 @@ complete -c tcpctl -n "__fish_tcpctl_using_subcommand list" -s s -l state -d 'On
 complete -c tcpctl -n "__fish_tcpctl_using_subcommand list" -s p -l port -d 'Only this port, on either side; may be repeated' -r
 complete -c tcpctl -n "__fish_tcpctl_using_subcommand list" -l address -d 'Only this address or network, on either side, as in 198.18.0.1 or fd00::/8; may be repeated' -r
 complete -c tcpctl -n "__fish_tcpctl_using_subcommand list" -l socket -d 'The daemon\'s control socket [default: $TCPD_SOCKET, else /run/tcpd/tcpd.sock]' -r -F
+complete -c tcpctl -n "__fish_tcpctl_using_subcommand list" -l wait -d 'Wait up to so many seconds for a daemon that is not there yet [default: $TCPD_WAIT, else 0]' -r
 complete -c tcpctl -n "__fish_tcpctl_using_subcommand list" -s 4 -l ipv4 -d 'Only IPv4'
 complete -c tcpctl -n "__fish_tcpctl_using_subcommand list" -s 6 -l ipv6 -d 'Only IPv6'
 complete -c tcpctl -n "__fish_tcpctl_using_subcommand list" -s l -l listening -d 'Only listeners'
@@ -52,6 +54,7 @@ complete -c tcpctl -n "__fish_tcpctl_using_subcommand ls" -s s -l state -d 'Only
 complete -c tcpctl -n "__fish_tcpctl_using_subcommand ls" -s p -l port -d 'Only this port, on either side; may be repeated' -r
 complete -c tcpctl -n "__fish_tcpctl_using_subcommand ls" -l address -d 'Only this address or network, on either side, as in 198.18.0.1 or fd00::/8; may be repeated' -r
 complete -c tcpctl -n "__fish_tcpctl_using_subcommand ls" -l socket -d 'The daemon\'s control socket [default: $TCPD_SOCKET, else /run/tcpd/tcpd.sock]' -r -F
+complete -c tcpctl -n "__fish_tcpctl_using_subcommand ls" -l wait -d 'Wait up to so many seconds for a daemon that is not there yet [default: $TCPD_WAIT, else 0]' -r
 complete -c tcpctl -n "__fish_tcpctl_using_subcommand ls" -s 4 -l ipv4 -d 'Only IPv4'
 complete -c tcpctl -n "__fish_tcpctl_using_subcommand ls" -s 6 -l ipv6 -d 'Only IPv6'
 complete -c tcpctl -n "__fish_tcpctl_using_subcommand ls" -s l -l listening -d 'Only listeners'
@@ -60,29 +63,37 @@ complete -c tcpctl -n "__fish_tcpctl_using_subcommand ls" -s H -l no-header -d '
 complete -c tcpctl -n "__fish_tcpctl_using_subcommand ls" -l json -d 'One JSON object a line instead of a table'
 complete -c tcpctl -n "__fish_tcpctl_using_subcommand ls" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c tcpctl -n "__fish_tcpctl_using_subcommand show" -l socket -d 'The daemon\'s control socket [default: $TCPD_SOCKET, else /run/tcpd/tcpd.sock]' -r -F
+complete -c tcpctl -n "__fish_tcpctl_using_subcommand show" -l wait -d 'Wait up to so many seconds for a daemon that is not there yet [default: $TCPD_WAIT, else 0]' -r
 complete -c tcpctl -n "__fish_tcpctl_using_subcommand show" -l json -d 'One JSON object instead of text'
 complete -c tcpctl -n "__fish_tcpctl_using_subcommand show" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c tcpctl -n "__fish_tcpctl_using_subcommand stats" -l socket -d 'The daemon\'s control socket [default: $TCPD_SOCKET, else /run/tcpd/tcpd.sock]' -r -F
+complete -c tcpctl -n "__fish_tcpctl_using_subcommand stats" -l wait -d 'Wait up to so many seconds for a daemon that is not there yet [default: $TCPD_WAIT, else 0]' -r
 complete -c tcpctl -n "__fish_tcpctl_using_subcommand stats" -s a -l all -d 'Counters that are zero too'
 complete -c tcpctl -n "__fish_tcpctl_using_subcommand stats" -s H -l no-header -d 'Leave out the line with the names of the columns'
 complete -c tcpctl -n "__fish_tcpctl_using_subcommand stats" -l json -d 'One JSON object a line instead of a table'
 complete -c tcpctl -n "__fish_tcpctl_using_subcommand stats" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c tcpctl -n "__fish_tcpctl_using_subcommand services" -l socket -d 'The daemon\'s control socket [default: $TCPD_SOCKET, else /run/tcpd/tcpd.sock]' -r -F
+complete -c tcpctl -n "__fish_tcpctl_using_subcommand services" -l wait -d 'Wait up to so many seconds for a daemon that is not there yet [default: $TCPD_WAIT, else 0]' -r
 complete -c tcpctl -n "__fish_tcpctl_using_subcommand services" -s w -l workers -d 'The worker processes too, with the connection each one holds'
 complete -c tcpctl -n "__fish_tcpctl_using_subcommand services" -s H -l no-header -d 'Leave out the line with the names of the columns'
 complete -c tcpctl -n "__fish_tcpctl_using_subcommand services" -l json -d 'One JSON object a line instead of a table'
 complete -c tcpctl -n "__fish_tcpctl_using_subcommand services" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c tcpctl -n "__fish_tcpctl_using_subcommand close" -l socket -d 'The daemon\'s control socket [default: $TCPD_SOCKET, else /run/tcpd/tcpd.sock]' -r -F
+complete -c tcpctl -n "__fish_tcpctl_using_subcommand close" -l wait -d 'Wait up to so many seconds for a daemon that is not there yet [default: $TCPD_WAIT, else 0]' -r
 complete -c tcpctl -n "__fish_tcpctl_using_subcommand close" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c tcpctl -n "__fish_tcpctl_using_subcommand reset" -l socket -d 'The daemon\'s control socket [default: $TCPD_SOCKET, else /run/tcpd/tcpd.sock]' -r -F
+complete -c tcpctl -n "__fish_tcpctl_using_subcommand reset" -l wait -d 'Wait up to so many seconds for a daemon that is not there yet [default: $TCPD_WAIT, else 0]' -r
 complete -c tcpctl -n "__fish_tcpctl_using_subcommand reset" -s h -l help -d 'Print help'
 complete -c tcpctl -n "__fish_tcpctl_using_subcommand reload" -l socket -d 'The daemon\'s control socket [default: $TCPD_SOCKET, else /run/tcpd/tcpd.sock]' -r -F
+complete -c tcpctl -n "__fish_tcpctl_using_subcommand reload" -l wait -d 'Wait up to so many seconds for a daemon that is not there yet [default: $TCPD_WAIT, else 0]' -r
 complete -c tcpctl -n "__fish_tcpctl_using_subcommand reload" -l json -d 'One JSON object instead of text'
 complete -c tcpctl -n "__fish_tcpctl_using_subcommand reload" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c tcpctl -n "__fish_tcpctl_using_subcommand drain" -l grace -d 'How many seconds connections have to end; without it the configured `shutdown_grace`' -r
 complete -c tcpctl -n "__fish_tcpctl_using_subcommand drain" -l socket -d 'The daemon\'s control socket [default: $TCPD_SOCKET, else /run/tcpd/tcpd.sock]' -r -F
+complete -c tcpctl -n "__fish_tcpctl_using_subcommand drain" -l wait -d 'Wait up to so many seconds for a daemon that is not there yet [default: $TCPD_WAIT, else 0]' -r
 complete -c tcpctl -n "__fish_tcpctl_using_subcommand drain" -l no-wait -d 'Do not wait for the daemon\'s end'
 complete -c tcpctl -n "__fish_tcpctl_using_subcommand drain" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c tcpctl -n "__fish_tcpctl_using_subcommand ping" -l socket -d 'The daemon\'s control socket [default: $TCPD_SOCKET, else /run/tcpd/tcpd.sock]' -r -F
+complete -c tcpctl -n "__fish_tcpctl_using_subcommand ping" -l wait -d 'Wait up to so many seconds for a daemon that is not there yet [default: $TCPD_WAIT, else 0]' -r
 complete -c tcpctl -n "__fish_tcpctl_using_subcommand ping" -l json -d 'One JSON object instead of a line of text'
 complete -c tcpctl -n "__fish_tcpctl_using_subcommand ping" -s h -l help -d 'Print help'
