@@ -18,8 +18,8 @@ use tcpd_core::random::Generator;
 
 use self::inventory::Inventory;
 use self::kernel::Kernel;
-use self::peers::{PORTS, Peers};
-use self::victims::{COMMAND, Clients, Killed, Operators, Spawners, Workers};
+use self::peers::Peers;
+use self::victims::{Clients, Killed, Operators, Spawners, Workers};
 use crate::common::client_process::role;
 use crate::common::daemon::Daemon;
 use crate::common::deadline::wait_for;
@@ -51,7 +51,8 @@ fn five_hundred_kills_under_load_leave_nothing_and_disturb_nobody() {
         println!("TCPD_SEED={seed} TCPD_KILLS={kills}");
         // Workers whose spawner is killed become ours, and not init's: we see them all, and reap them.
         set_child_subreaper(Some(getpid())).expect("become a subreaper");
-        let daemon = Daemon::start_with(&services(), &[MSL]);
+        let config = service("echo", 7) + &service("discard", 9);
+        let daemon = Daemon::start_with(&config, &[MSL]);
         let neighbour = Neighbour::start(&daemon);
         let bystander = TcpStream::connect(ours(7)).expect("connect");
         patient(&bystander);
@@ -71,7 +72,7 @@ fn five_hundred_kills_under_load_leave_nothing_and_disturb_nobody() {
             clients: Clients::start(&daemon, kernel.address(), &mut random),
             operators: Operators::new(&daemon),
         };
-        let mut killed = [0; 5];
+        let mut killed = [0; 4];
         for number in 1..=kills {
             // The moment is the test.
             thread::sleep(Duration::from_micros(random.below(PAUSE_US)));
@@ -80,9 +81,9 @@ fn five_hundred_kills_under_load_leave_nothing_and_disturb_nobody() {
                 neighbour.moves_on();
             }
         }
-        let [workers, commands, spawners, clients, operators] = killed;
+        let [workers, spawners, clients, operators] = killed;
         println!(
-            "killed: {workers} workers, {commands} commands, {spawners} spawners, {clients} clients, {operators} tcpctl"
+            "killed: {workers} workers, {spawners} spawners, {clients} clients, {operators} tcpctl"
         );
         scene.clients.end();
         let served = peers.finish();
@@ -96,22 +97,8 @@ fn five_hundred_kills_under_load_leave_nothing_and_disturb_nobody() {
     });
 }
 
-/// All of them give back what they get: tcpd itself and a command, each forked when it is needed and kept ready before.
-fn services() -> String {
-    let service = |(name, port, handler, idle)| {
-        format!("[[service]]\nname = \"{name}\"\nport = {port}\n{handler}\nidle_workers = {idle}\n")
-    };
-    let command = format!("exec = [\"{COMMAND}\"]");
-    let echo = "handler = \"echo\"".to_owned();
-    let names = [
-        ("echo", echo.clone(), 0),
-        ("ready-echo", echo, 3),
-        ("cat", command.clone(), 0),
-        ("ready-cat", command, 3),
-    ];
-    let all = PORTS.into_iter().zip(names);
-    all.map(|(port, (name, handler, idle))| service((name, port, handler, idle)))
-        .collect()
+fn service(name: &str, port: u16) -> String {
+    format!("[[service]]\nname = \"{name}\"\nport = {port}\nhandler = \"{name}\"\n")
 }
 
 /// Nobody lied, nobody was ended by the daemon, and it complained of nothing.
