@@ -43,6 +43,7 @@ use crate::device::tun::{Tun, TunOptions};
 use crate::exit_code::{Exit, Failure};
 use crate::services::spawner_handle::SpawnerHandle;
 use crate::services::spawner_handle::launch::Launcher;
+use crate::services::spawner_handle::thread::LaunchThread;
 use crate::services::supervisor::Supervisor;
 use crate::system::{clock, entropy, private_directory};
 
@@ -54,6 +55,9 @@ pub struct Prepared {
     socket: ControlSocket,
     device: Tun,
     started: Instant,
+    /// The one thread with the rights to switch users, where a service has one.
+    launches: LaunchThread,
+    may_switch_users: bool,
 }
 
 /// Opens what needs rights, and gives them up. Must be called from the only thread of the process.
@@ -64,11 +68,21 @@ pub fn prepare(config: Config, source: Source) -> Result<Prepared, Failure> {
     let started = clock::now();
     let rights = |error: io::Error| Failure::system("cannot give up rights", &error);
     privileges::harden().map_err(rights)?;
-    privileges::keep_what_start_needs().map_err(rights)?;
+    let with_user = configured_services::first_with_user(&config);
+    privileges::keep_what_start_needs(with_user.is_some()).map_err(rights)?;
+    check_users(with_user)?;
     let socket = ControlSocket::open(&config.control)?;
     let device = open_device(&config)?;
+    let may_switch_users = configured_services::first_with_user(&config).is_some();
+    let launches = LaunchThread::start(move || match may_switch_users {
+        true => privileges::keep_for_spawner(),
+        false => privileges::give_up_all(),
+    })
+    .map_err(rights)?;
     privileges::give_up_all().map_err(rights)?;
     Ok(Prepared {
+        launches,
+        may_switch_users,
         config,
         source,
         socket,
@@ -111,6 +125,8 @@ impl Prepared {
             socket,
             device,
             started,
+            launches,
+            may_switch_users,
         } = self;
         if socket.replaced_a_stale_one() {
             let path = config.control.socket.display();
@@ -125,8 +141,8 @@ impl Prepared {
         stack.quiet_time = quiet_time;
         let bridge = stack_config::bridge_config(&config);
         let stack = start_stack_thread((stack, secret), bridge, Box::new(device), links.for_stack)?;
-        let spawner = start_spawner(&private)?;
-        let services = configured_services::enabled(&config.services);
+        let spawner = start_spawner(&private, launches, may_switch_users)?;
+        let services = configured_services::enabled(&config.services, &config);
         let uid = rustix::process::geteuid().as_raw();
         let supervisor = Supervisor::new(services, spawner, config.control.socket.clone(), uid);
         let (orders, reports) = links.for_control;
@@ -140,6 +156,7 @@ impl Prepared {
             interface,
             offload,
             started,
+            may_switch_users,
         };
         let reset = ControlLoop::new(setup, supervisor)?.run()?;
         if stack.join().is_err() {
@@ -232,7 +249,11 @@ fn start_stack_thread(
 }
 
 /// The spawner meets us in the private directory.
-fn start_spawner(private: &Path) -> Result<SpawnerHandle, Failure> {
+fn start_spawner(
+    private: &Path,
+    thread: LaunchThread,
+    users: bool,
+) -> Result<SpawnerHandle, Failure> {
     let failed = |error: io::Error| {
         Failure::system(
             format!("cannot start the spawner ({})", private.display()),
@@ -240,5 +261,20 @@ fn start_spawner(private: &Path) -> Result<SpawnerHandle, Failure> {
         )
     };
     let launcher = Launcher::this_program(private).map_err(failed)?;
-    SpawnerHandle::start(launcher).map_err(failed)
+    SpawnerHandle::start_on(thread, launcher.for_users(users)).map_err(failed)
+}
+
+/// A service with a user takes rights that the daemon must have been started with.
+fn check_users(with_user: Option<String>) -> Result<(), Failure> {
+    let rights = |error: io::Error| Failure::system("cannot look at rights", &error);
+    match with_user {
+        Some(key) if !privileges::may_switch_users().map_err(rights)? => Err(Failure::new(
+            Exit::Configuration,
+            format!(
+                "{key}: tcpd may not switch users; allowed: no user, or tcpd started with CAP_SETUID, CAP_SETGID and CAP_KILL \
+                 (systemd: the drop-in tcpd.service.d/users.conf)"
+            ),
+        )),
+        Some(_) | None => Ok(()),
+    }
 }

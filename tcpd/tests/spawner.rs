@@ -7,6 +7,8 @@
 mod confinement;
 #[path = "spawner/crew.rs"]
 mod crew;
+#[path = "common/deadline.rs"]
+mod deadline;
 #[path = "spawner/failures.rs"]
 mod failures;
 #[path = "spawner/serving.rs"]
@@ -29,6 +31,9 @@ const TESTS: &[(&str, fn())] = tests![
     serving::http_serves_files_while_confined,
     serving::a_burst_beyond_the_credits_leaves_nothing_behind,
     serving::ps_shows_what_each_process_is_for,
+    serving::a_worker_waits_for_its_connection,
+    serving::workers_that_wait_end_with_their_spawner,
+    serving::a_worker_has_its_priority_and_its_time,
     confinement::the_spawner_has_no_rights_and_nothing_of_the_daemon,
     confinement::a_worker_has_no_rights_and_only_its_own_descriptors,
     confinement::a_worker_that_opens_a_file_is_killed,

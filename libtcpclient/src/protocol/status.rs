@@ -254,18 +254,30 @@ pub struct ServiceRow {
     pub addresses: Vec<IpAddr>,
     /// Where it listens.
     pub port: u16,
-    /// `echo`, `http`, a command, …
+    /// `echo`, `http`, the program of a command, …
     pub handler: String,
-    /// Workers alive.
+    /// Workers that have a connection, or are about to.
     pub workers: u32,
     /// How many may be.
     pub max_workers: u32,
+    /// Workers that wait for a connection.
+    #[serde(default)]
+    pub idle: u32,
     /// Connections waiting in the backlog for a worker.
     pub waiting: u32,
     /// Workers started since the daemon started.
     pub started: u64,
     /// Workers that could not be started.
     pub failed: u64,
+    /// Connections reset because their source had `max_per_source` already.
+    #[serde(default)]
+    pub refused_per_source: u64,
+    /// Workers whose command could not be executed.
+    #[serde(default)]
+    pub not_executed: u64,
+    /// Workers killed after `wall_time`.
+    #[serde(default)]
+    pub out_of_time: u64,
     /// How they ended.
     pub exits: Exits,
     /// What they used.

@@ -364,9 +364,13 @@ pub(crate) fn services() -> Vec<ServiceRow> {
             handler: "echo".to_owned(),
             workers: 2,
             max_workers: 2,
+            idle: 0,
             waiting: 5,
             started: 1_204,
             failed: 0,
+            refused_per_source: 0,
+            not_executed: 0,
+            out_of_time: 1,
             exits: Exits {
                 by_status: BTreeMap::from([(0, 1_198), (3, 1)]),
                 by_signal: BTreeMap::from([(9, 2), (35, 1)]),
@@ -389,9 +393,13 @@ pub(crate) fn services() -> Vec<ServiceRow> {
             handler: "http /srv/www".to_owned(),
             workers: 0,
             max_workers: 256,
+            idle: 8,
             waiting: 0,
             started: 0,
             failed: 1,
+            refused_per_source: 12,
+            not_executed: 3,
+            out_of_time: 0,
             exits: Exits {
                 unknown: 1,
                 ..Exits::default()

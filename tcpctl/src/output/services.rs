@@ -1,6 +1,6 @@
 //! Services and their workers as a table.
 
-use libtcpclient::protocol::status::{ConnectionRow, Exits, OwnerKind, ServiceRow};
+use libtcpclient::protocol::status::{ConnectionRow, OwnerKind, ServiceRow};
 
 use super::human::{bytes, count, duration, harmless};
 use super::table::{Column, Table};
@@ -8,12 +8,14 @@ use super::table::{Column, Table};
 #[cfg(test)]
 mod tests;
 
-const COLUMNS: [Column; 9] = [
+const COLUMNS: [Column; 11] = [
     Column::new("Service"),
     Column::new("Handler").shrinks_to(8).leaves(5),
     Column::new("Listens on").shrinks_to(12).leaves(4),
     Column::new("Workers").right(),
+    Column::new("Idle").right().leaves(3),
     Column::new("Waiting").right(),
+    Column::new("Refused").right().leaves(3),
     Column::new("Started").right(),
     Column::new("Exits").shrinks_to(10).leaves(3),
     Column::new("CPU user+sys").leaves(2),
@@ -38,9 +40,11 @@ pub fn table(rows: &[ServiceRow]) -> Table {
             harmless(&row.handler),
             listens_on(row),
             format!("{}/{}", row.workers, row.max_workers),
+            count(row.idle.into()),
             count(row.waiting.into()),
+            count(row.refused_per_source),
             started(row),
-            exits(&row.exits),
+            exits(row),
             format!(
                 "{} + {}",
                 duration(row.usage.user_us),
@@ -100,22 +104,32 @@ fn listens_on(row: &ServiceRow) -> String {
 
 /// Those that could not be started stand beside those that were.
 fn started(row: &ServiceRow) -> String {
-    match row.failed {
-        0 => count(row.started),
-        failed => format!("{} ({} failed)", count(row.started), count(failed)),
+    let besides = [(row.failed, "failed"), (row.not_executed, "not executed")];
+    let besides: Vec<String> = besides
+        .iter()
+        .filter(|(times, _)| *times > 0)
+        .map(|(times, what)| format!("{} {what}", count(*times)))
+        .collect();
+    match besides.is_empty() {
+        true => count(row.started),
+        false => format!("{} ({})", count(row.started), besides.join(", ")),
     }
 }
 
-/// `12 ok, 1 status 1, 2 SIGKILL, 1 unknown`; `-` while none ended.
-fn exits(exits: &Exits) -> String {
+/// `12 ok, 1 status 1, 2 SIGKILL (1 out of time), 1 unknown`; `-` while none ended.
+fn exits(row: &ServiceRow) -> String {
+    let exits = &row.exits;
     let statuses = exits.by_status.iter().map(|(status, times)| match status {
         0 => format!("{} ok", count(*times)),
         status => format!("{} status {status}", count(*times)),
     });
-    let signals = exits
-        .by_signal
-        .iter()
-        .map(|(signal, times)| format!("{} {}", count(*times), signal_name(*signal)));
+    let signals = exits.by_signal.iter().map(|(signal, times)| {
+        let overdue = match (*signal, row.out_of_time) {
+            (9, 1..) => format!(" ({} out of time)", count(row.out_of_time)),
+            _ => String::new(),
+        };
+        format!("{} {}{overdue}", count(*times), signal_name(*signal))
+    });
     let unknown = (exits.unknown > 0).then(|| format!("{} unknown", count(exits.unknown)));
     let parts: Vec<String> = statuses.chain(signals).chain(unknown).collect();
     match parts.is_empty() {

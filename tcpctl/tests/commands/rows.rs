@@ -173,9 +173,13 @@ pub(crate) fn service(name: &str, port: u16) -> ServiceRow {
         handler: name.to_owned(),
         workers: 1,
         max_workers: 4,
+        idle: 0,
         waiting: 3,
         started: 7,
         failed: 0,
+        refused_per_source: 0,
+        not_executed: 0,
+        out_of_time: 0,
         exits: Exits::default(),
         usage: Usage::default(),
     }

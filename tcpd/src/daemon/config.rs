@@ -2,15 +2,18 @@
 //!
 //! In order: the file goes through a strict pass (`strict`, against the one table of keys in `schema`), the environment and
 //! the flags through the same table; then the `config` crate lays the layers over each other (`layers`): built-in
-//! defaults (etc/tcpd.toml), file, environment, flags; then checks between keys (`cross`). Every problem found is one
+//! defaults (etc/tcpd.toml), file, environment, flags; then checks between keys (`cross`) and, where the configuration is to be used,
+//! against what this machine has (`machine`). Every problem found is one
 //! message with place, key, value and what is allowed ([`ConfigError`]).
 
 mod change;
 mod cross;
 mod defaults;
 mod layers;
+mod machine;
 mod problem;
 mod schema;
+mod service;
 mod source;
 mod strict;
 mod units;
@@ -27,6 +30,7 @@ use serde::{Deserialize, Serialize};
 pub use change::Change;
 pub use problem::{ConfigError, Place, Problem};
 pub(crate) use schema::{Kind, keys_of};
+pub use service::{Handler, Service};
 pub use source::Source;
 pub use units::{format_duration, format_size, parse_duration, parse_size};
 
@@ -35,9 +39,6 @@ pub const DEFAULT_PATH: &str = "/etc/tcpd/tcpd.toml";
 
 /// etc/tcpd.toml: every key, its default and a comment.
 pub const DEFAULTS: &str = include_str!("../../../etc/tcpd.toml");
-
-/// The words of [`Handler`] in the file.
-const HANDLERS: &[&str] = &["echo", "discard", "daytime", "time", "chargen", "http"];
 
 /// Everything that can be configured. etc/tcpd.toml explains each key.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
@@ -279,61 +280,6 @@ pub enum Rotation {
     Never,
 }
 
-/// An entry of `[[service]]`.
-#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct Service {
-    /// Unique name: letters, digits, `-` and `_`.
-    pub name: String,
-    /// Port, from 1.
-    pub port: u16,
-    /// What the workers do.
-    pub handler: Handler,
-    /// tcpd's addresses it listens on; empty: all.
-    #[serde(default)]
-    pub addresses: Vec<IpAddr>,
-    /// What [`Handler::Http`] serves; `Some` for every service that is http.
-    #[serde(default)]
-    pub directory: Option<PathBuf>,
-    /// Workers at once, from 1.
-    #[serde(default = "default_max_workers")]
-    pub max_workers: u32,
-    /// Accepted connections that wait for a worker.
-    #[serde(default = "default_backlog")]
-    pub backlog: u32,
-    /// For how long no data may move on a connection; zero: for ever.
-    #[serde(default, deserialize_with = "units::duration")]
-    pub idle_timeout: Duration,
-    /// Whether it is there at all.
-    #[serde(default = "default_enabled")]
-    pub enabled: bool,
-}
-
-/// What the worker of a service does with its connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Handler {
-    /// RFC 862.
-    Echo,
-    /// RFC 863.
-    Discard,
-    /// RFC 867.
-    Daytime,
-    /// RFC 868.
-    Time,
-    /// RFC 864.
-    Chargen,
-    /// A static directory over HTTP/1.1.
-    Http,
-}
-
-impl Handler {
-    /// The word in the file.
-    pub fn name(self) -> &'static str {
-        HANDLERS[self as usize]
-    }
-}
-
 /// A range of ports, both ends included; the first is at least 1 and not above the last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct PortRange {
@@ -356,35 +302,6 @@ fn port_range<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<PortR
     let text = String::deserialize(deserializer)?;
     PortRange::parse(&text)
         .ok_or_else(|| serde::de::Error::custom(format!("{text:?} is not a range of ports")))
-}
-
-fn default_max_workers() -> u32 {
-    64
-}
-
-fn default_backlog() -> u32 {
-    128
-}
-
-fn default_enabled() -> bool {
-    true
-}
-
-impl Service {
-    /// A service with the defaults of the keys that may be left out.
-    pub fn new(name: &str, port: u16, handler: Handler) -> Self {
-        Self {
-            name: name.to_owned(),
-            port,
-            handler,
-            addresses: Vec::new(),
-            directory: None,
-            max_workers: default_max_workers(),
-            backlog: default_backlog(),
-            idle_timeout: Duration::ZERO,
-            enabled: default_enabled(),
-        }
-    }
 }
 
 impl Config {

@@ -1,39 +1,94 @@
 //! Services as the configuration says them, in the form that the supervisor takes.
 
-use super::config::{self, Handler};
+use std::path::PathBuf;
+
+use super::config::{self, Config, Handler, LogTarget};
 use crate::services;
 use crate::services::builtin;
+use crate::services::work::{Command, Terms, Work};
+use crate::system::private_directory;
 
-/// The services that are enabled, in the file's order; their indices are places in this list.
-pub fn enabled(services: &[config::Service]) -> Vec<services::Service> {
+/// Those of these services that are enabled, in the file's order; `config` is what they are part of.
+pub fn enabled(services: &[config::Service], config: &Config) -> Vec<services::Service> {
+    let guarded = guarded(config);
     services
         .iter()
         .filter(|service| service.enabled)
-        .filter_map(service)
+        .filter_map(|entry| service(entry, &guarded))
+        .collect()
+}
+
+/// The key of the first enabled service with a user of its own, which takes rights to switch to.
+pub fn first_with_user(config: &Config) -> Option<String> {
+    let mut enabled = config.services.iter().filter(|service| service.enabled);
+    let found = enabled.find(|service| service.user.is_some())?;
+    Some(format!("service.{}.user", found.name))
+}
+
+/// The daemon's own directories, which no command with the daemon's user may reach.
+fn guarded(config: &Config) -> Vec<PathBuf> {
+    let files = config.log.to == LogTarget::Files;
+    let logs = files.then(|| config.log.directory.clone());
+    let all = [private_directory::beside(&config.control.socket)].into_iter();
+    // One that is not there yet has no links in it.
+    all.chain(logs)
+        .map(|path| path.canonicalize().unwrap_or(path))
         .collect()
 }
 
 /// `None` for `http` without a directory, which the configuration does not let through.
-fn service(service: &config::Service) -> Option<services::Service> {
-    let handler = match service.handler {
-        Handler::Echo => builtin::Handler::Echo,
-        Handler::Discard => builtin::Handler::Discard,
-        Handler::Daytime => builtin::Handler::Daytime,
-        Handler::Time => builtin::Handler::Time,
-        Handler::Chargen => builtin::Handler::Chargen,
-        Handler::Http => builtin::Handler::Http {
+fn service(service: &config::Service, guarded: &[PathBuf]) -> Option<services::Service> {
+    let work = match service.handler {
+        Handler::Echo => builtin::Handler::Echo.into(),
+        Handler::Discard => builtin::Handler::Discard.into(),
+        Handler::Daytime => builtin::Handler::Daytime.into(),
+        Handler::Time => builtin::Handler::Time.into(),
+        Handler::Chargen => builtin::Handler::Chargen.into(),
+        Handler::Http => Work::Builtin(builtin::Handler::Http {
             directory: service.directory.clone()?,
-        },
+        }),
+        Handler::Exec => Work::Exec(command(service, guarded)),
     };
     Some(services::Service {
-        name: service.name.clone(),
         addresses: service.addresses.clone(),
-        port: service.port,
-        handler,
+        terms: Terms {
+            account: service.account.clone(),
+            nice: service.nice,
+            cpu_time: service.cpu_time,
+        },
         max_workers: service.max_workers,
+        max_per_source: service.max_per_source,
+        idle_workers: service.idle_workers,
         backlog: service.backlog,
         idle_timeout: service.idle_timeout,
+        wall_time: service.wall_time,
+        ..services::Service::new(&service.name, service.port, work)
     })
+}
+
+fn command(service: &config::Service, guarded: &[PathBuf]) -> Command {
+    let own = rustix::process::geteuid().as_raw();
+    let account = service.account.as_ref();
+    let is_daemon = account.is_none_or(|account| account.uid == own);
+    let directory = service.directory.clone();
+    Command {
+        words: service.exec.clone(),
+        environment: service.environment.clone(),
+        directory: directory.unwrap_or_else(|| PathBuf::from("/")),
+        readable: service.readable.clone(),
+        writable: service.writable.clone(),
+        guarded: if is_daemon {
+            guarded.to_vec()
+        } else {
+            Vec::new()
+        },
+        network: service.network,
+        sessions: service.sessions,
+        limit_memory: service.limit_memory,
+        limit_files: service.limit_files.into(),
+        limit_processes: service.limit_processes.into(),
+        limit_file_size: service.limit_file_size,
+    }
 }
 
 #[cfg(test)]
@@ -46,10 +101,11 @@ mod tests {
         www.directory = Some("/srv/www".into());
         let mut off = config::Service::new("off", 9, Handler::Discard);
         off.enabled = false;
-        let found = enabled(&[off, config::Service::new("echo", 7, Handler::Echo), www]);
+        let services = [off, config::Service::new("echo", 7, Handler::Echo), www];
+        let found = enabled(&services, &Config::default());
         let names: Vec<_> = found
             .iter()
-            .map(|service| (service.name.as_str(), service.handler.name()))
+            .map(|service| (service.name.as_str(), service.work.name()))
             .collect();
         assert_eq!(names, [("echo", "echo"), ("www", "http")]);
     }
@@ -66,7 +122,31 @@ mod tests {
         ] {
             let mut configured = config::Service::new("x", 1, handler);
             configured.directory = Some("/srv".into());
-            assert_eq!(enabled(&[configured])[0].handler.name(), handler.name());
+            let found = enabled(&[configured], &Config::default());
+            assert_eq!(found[0].work.name(), handler.name());
         }
+    }
+
+    #[test]
+    fn a_command_with_the_daemons_user_is_kept_from_its_directories() {
+        let mut own = config::Service::new("own", 1, Handler::Exec);
+        own.exec = vec!["/bin/cat".to_owned()];
+        let mut other = config::Service::new("other", 2, Handler::Exec);
+        other.exec = own.exec.clone();
+        let account = crate::system::accounts::account("root", None).expect("root");
+        other.account = Some(crate::system::accounts::Account {
+            uid: rustix::process::geteuid().as_raw() + 1,
+            ..account
+        });
+        let mut config = Config::default();
+        config.log.to = LogTarget::Files;
+        let found = enabled(&[own, other], &config);
+        let guarded = |place: usize| match &found[place].work {
+            Work::Exec(command) => command.guarded.clone(),
+            Work::Builtin(_) => panic!("a command"),
+        };
+        let expected = [PathBuf::from("/run/tcpd/private"), "/var/log/tcpd".into()];
+        assert_eq!(guarded(0), expected);
+        assert_eq!(guarded(1), Vec::<PathBuf>::new());
     }
 }

@@ -7,7 +7,7 @@
 //! 3. new clients, a bounded batch;
 //! 4. messages of sessions, at most `limits.messages_per_turn` of each, in turn;
 //! 5. reports of the stack thread, and tables it has sent, a bounded number of rows;
-//! 6. news of the spawner;
+//! 6. news of the spawner, and what commands say on standard error;
 //! 7. what is due by now;
 //! 8. the orders of this turn wake the stack thread, once.
 //!
@@ -17,6 +17,7 @@ mod answers;
 mod clients;
 mod counts;
 mod handoffs;
+mod error_streams;
 mod hello;
 mod holdings;
 mod inspection;
@@ -45,6 +46,7 @@ use tcpd_core::time::Instant;
 use self::clients::{Clients, End};
 use self::counts::Counts;
 use self::handoffs::Handoffs;
+use self::error_streams::ErrorStreams;
 use self::reload::Reload;
 pub use self::services::Spawner;
 use self::stop::Stop;
@@ -94,6 +96,8 @@ pub struct Setup {
     pub offload: bool,
     /// When the daemon started.
     pub started: Instant,
+    /// Whether workers can have another user than the daemon.
+    pub may_switch_users: bool,
 }
 
 /// The control thread's state.
@@ -126,6 +130,9 @@ pub struct ControlLoop<W> {
     handoffs: Handoffs,
     /// Of workers and of those who adopt what was handed off.
     failed_tokens: FailedAttempts,
+    error_streams: ErrorStreams,
+    /// Whether workers can have another user than the daemon.
+    may_switch_users: bool,
     /// Services' listeners that were ordered and not yet reported.
     listeners_awaited: usize,
     /// Readiness was announced.
@@ -203,6 +210,8 @@ impl<W: Spawner> ControlLoop<W> {
             services,
             handoffs: Handoffs::default(),
             failed_tokens: FailedAttempts::default(),
+            error_streams: ErrorStreams::default(),
+            may_switch_users: setup.may_switch_users,
             listeners_awaited: 0,
             ready: false,
             counts: Counts::default(),
@@ -219,6 +228,7 @@ impl<W: Spawner> ControlLoop<W> {
     pub fn run(mut self) -> Result<u64, Failure> {
         let now = clock::now();
         self.open_services();
+        self.services.start(now);
         self.watchdog = notify::watchdog_interval().map(|interval| (interval, now));
         self.say_ready();
         let mut events = Events::with_capacity(1024);
@@ -249,6 +259,9 @@ impl<W: Spawner> ControlLoop<W> {
                 SIGNALS => self.on_signals(now),
                 REPORTS => self.reports.wake(),
                 SPAWNER => spawner = true,
+                Token(token) if token >= error_streams::FIRST => {
+                    self.error_streams.on_event(token);
+                }
                 Token(token) => {
                     self.on_session_event(now, token - FIRST_SESSION, event.is_writable())
                 }
@@ -261,6 +274,7 @@ impl<W: Spawner> ControlLoop<W> {
         if spawner {
             self.on_spawner(now);
         }
+        self.hear_errors(now);
         stopped = self.on_deadlines(now)?.or(stopped);
         self.orders.flush();
         Ok(stopped)
@@ -270,7 +284,8 @@ impl<W: Spawner> ControlLoop<W> {
         let at_once = self.accepting
             || self.more_reports
             || self.clients.any_ready()
-            || self.inspections.any_seen();
+            || self.inspections.any_seen()
+            || self.error_streams.any_ready();
         let timeout = if at_once {
             Some(Duration::ZERO)
         } else {
@@ -296,6 +311,7 @@ impl<W: Spawner> ControlLoop<W> {
             self.clients.next_bell_deadline(),
             self.services.next_deadline(),
             self.handoffs.next_deadline(),
+            self.error_streams.next_deadline(),
             self.memory_check,
             watchdog,
             stop,

@@ -2,7 +2,7 @@
 //!
 //! Both ends are the same build of the same program and trust each other. Every [`Order`] but [`Order::Stop`] has
 //! exactly one [`Report`] as its answer, and tcpd leaves no more than [`CREDITS`] of each kind unanswered. So the two
-//! sockets never hold more than `2 * CREDITS` small messages, which they have room for, and `send` never blocks.
+//! sockets never hold more than `4 * CREDITS` small messages, which they have room for, and `send` never blocks.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -12,15 +12,18 @@ use std::time::Duration;
 use ipc_channel::ipc::{IpcReceiver, IpcSender};
 use serde::{Deserialize, Serialize};
 
-use super::builtin::Handler;
+use super::work::{Terms, Work};
 
-/// Orders of a kind (to spawn, to reap) that may be under way at once.
+/// Orders of a kind (to spawn, to assign, to reap, to kill) that may be under way at once.
 pub const CREDITS: usize = 32;
 
 /// Environment variable with the name of the socket on which tcpd waits for its spawner.
 pub const LINK_VARIABLE: &str = "TCPD_SPAWNER_LINK";
 /// Environment variable with the nonce that the spawner must repeat, in hexadecimal.
 pub const NONCE_VARIABLE: &str = "TCPD_SPAWNER_NONCE";
+
+/// Environment variable that lets the spawner keep the rights to switch users.
+pub const USERS_VARIABLE: &str = "TCPD_SPAWNER_USERS";
 
 /// One worker to be, or one that is: chosen by tcpd, never used twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -77,10 +80,24 @@ pub struct Hello {
 pub enum Order {
     /// Fork a worker. Answer: [`Report::Started`] or [`Report::NotStarted`].
     Spawn(Assignment),
+    /// Give a worker that waits its connection. Answer: [`Report::Assigned`].
+    Assign {
+        /// Whose order this is.
+        job: JobId,
+        /// From [`Report::Started`].
+        pid: i32,
+        /// The connection.
+        ticket: Ticket,
+    },
     /// Take the end of a worker that is known to have ended. Answer: [`Report::Ended`].
     Reap {
         /// From [`Report::Started`].
         pid: i32,
+    },
+    /// Kill workers that tcpd may not kill itself, because they have another user. Answer: [`Report::Killed`].
+    Kill {
+        /// Process and, so that no other process of that number is meant, what its pidfd is in the file system of pidfds.
+        workers: Vec<(i32, u64)>,
     },
     /// End. Workers go on.
     Stop,
@@ -94,12 +111,21 @@ pub struct Assignment {
     /// The service's name, as `ps` shows it.
     pub service: String,
     /// What to do with the connection.
-    pub handler: Handler,
-    /// The right to adopt the connection.
-    pub token: Token,
+    pub work: Work,
+    /// As whom.
+    pub terms: Terms,
     /// The daemon's socket.
     pub socket: PathBuf,
-    /// The other end of the connection.
+    /// The connection; `None`: to be ready for one, and to wait for it.
+    pub ticket: Option<Ticket>,
+}
+
+/// A connection that waits for its worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ticket {
+    /// The right to adopt it.
+    pub token: Token,
+    /// The other end of it.
     pub peer: SocketAddr,
     /// tcpd's end of it.
     pub local: SocketAddr,
@@ -122,6 +148,15 @@ pub enum Report {
         /// What fork said.
         error: String,
     },
+    /// The worker has its connection; or it is not there any more and has taken nothing.
+    Assigned {
+        /// From the order.
+        job: JobId,
+        /// Whether it has.
+        given: bool,
+    },
+    /// Those that were still there are killed.
+    Killed,
     /// The worker is reaped.
     Ended {
         /// From the order.
@@ -148,6 +183,8 @@ pub struct End {
     pub major_faults: u64,
     /// Voluntary and involuntary.
     pub context_switches: u64,
+    /// Why its command could not be executed (errno), if it could not.
+    pub not_executed: Option<i32>,
 }
 
 /// Why a process is no more.

@@ -2,7 +2,7 @@
 //! starts it again when it dies.
 //!
 //! All of it is driven by the control thread and never blocks it:
-//! 1. A thread of its own ([`launch`]) starts the process and then receives its reports, because ipc-channel can
+//! 1. A [`thread`] of its own starts the process ([`launch`]) and then receives its reports, because ipc-channel can
 //!    only be waited for by blocking. It hands them over by channel and wakes.
 //! 2. A worker's pidfd says that it has ended. Then the spawner is ordered to reap it, which gives status and usage.
 //! 3. Everything that wakes (reports, pidfds) sits in one epoll set, so that the control loop watches a single
@@ -12,21 +12,23 @@ use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver};
-use std::thread::JoinHandle;
+use std::sync::mpsc::TryRecvError;
 use std::time::Duration;
 
 use ipc_channel::ipc::IpcSender;
-use mio::unix::SourceFd;
-use mio::{Events, Interest, Poll, Token as PollToken, Waker};
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use mio::{Events, Poll, Token as PollToken, Waker};
 use tcpd_core::time::Instant;
 
-use super::link::{Assignment, CREDITS, End, JobId, Order, Report};
+use super::link::{Assignment, CREDITS, JobId, Order, Report, Ticket};
+use super::workforce::{Event, Workforce};
 
 pub mod launch;
+pub mod thread;
+mod workers;
 
 use self::launch::{Launcher, Said};
+use self::thread::LaunchThread;
+use self::workers::Worker;
 
 /// A spawner that leaves an order unanswered for so long is killed and started again.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -39,61 +41,12 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
 const WAKER: PollToken = PollToken(usize::MAX);
 
-/// What there is to know about workers and their spawner.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Event {
-    /// Workers can be ordered (again).
-    Ready,
-    /// The spawner is gone. Orders not yet answered are lost; whether they were carried out is not known. Workers go on.
-    Lost {
-        /// In words, for the log.
-        reason: String,
-    },
-    /// The worker of this job runs.
-    Started {
-        /// Whose.
-        job: JobId,
-        /// The process.
-        pid: i32,
-    },
-    /// The worker of this job could not be forked.
-    NotStarted {
-        /// Whose.
-        job: JobId,
-        /// In words.
-        error: String,
-    },
-    /// The worker of this job has ended.
-    Ended {
-        /// Whose.
-        job: JobId,
-        /// `None` when its spawner died before it could say.
-        end: Option<End>,
-    },
-}
-
-/// What the supervisor needs of those who make workers.
-pub trait Workforce {
-    /// How many more orders to spawn may be given now.
-    fn room(&self) -> usize;
-    /// Orders a worker. Only within [`Workforce::room`].
-    fn spawn(&mut self, now: Instant, assignment: Assignment);
-    /// Watches a worker whose start was never reported, because its spawner died meanwhile.
-    fn watch(&mut self, job: JobId, pid: i32);
-    /// Kills a worker (SIGKILL). One that has ended already is left alone.
-    fn kill(&mut self, job: JobId);
-    /// What has happened since, oldest first; `None` when that was all.
-    fn poll_event(&mut self, now: Instant) -> Option<Event>;
-    /// When [`Workforce::on_deadline`] wants to be called.
-    fn next_deadline(&self) -> Option<Instant>;
-    /// Does what is due.
-    fn on_deadline(&mut self, now: Instant);
-}
-
 /// The spawner as tcpd has it.
 #[derive(Debug)]
 pub struct SpawnerHandle {
     launcher: Arc<Launcher>,
+    /// Taken when it ends.
+    thread: Option<LaunchThread>,
     poll: Poll,
     waker: Arc<Waker>,
     state: State,
@@ -103,27 +56,19 @@ pub struct SpawnerHandle {
     workers: HashMap<JobId, Worker>,
     /// Workers that have ended and wait for a credit to be reaped.
     to_reap: VecDeque<JobId>,
+    /// Workers of other users that wait for a credit to be killed.
+    to_kill: Vec<JobId>,
     events: VecDeque<Event>,
 }
 
 #[derive(Debug)]
 enum State {
-    /// Its thread is starting it, or telling why not.
-    Starting(LinkThread),
+    /// The thread is starting it, or telling why not.
+    Starting,
     /// It answers.
-    Up {
-        thread: LinkThread,
-        spawner: Spawner,
-        since: Instant,
-    },
+    Up { spawner: Spawner, since: Instant },
     /// It is dead and will be started at this time.
     Down { again: Instant },
-}
-
-#[derive(Debug)]
-struct LinkThread {
-    said: Receiver<Said>,
-    thread: JoinHandle<()>,
 }
 
 #[derive(Debug)]
@@ -131,43 +76,45 @@ struct Spawner {
     orders: IpcSender<Order>,
     pid: u32,
     pidfd: OwnedFd,
-    /// Orders to spawn that are not answered.
+    /// Orders to spawn, to assign and to kill that are not answered.
     spawning: usize,
+    assigning: usize,
+    killing: usize,
     /// Those ordered reaped, oldest first. They are answered in order.
     reaping: VecDeque<JobId>,
     /// When the orders not yet answered were given, oldest first. They are answered in order.
     unanswered: VecDeque<Instant>,
 }
 
-#[derive(Debug)]
-struct Worker {
-    pid: i32,
-    pidfd: OwnedFd,
-    /// Whether the spawner that runs now is its parent.
-    ours: bool,
-    /// Its end was noticed. A pidfd wakes once more when its process is reaped, which says nothing new.
-    ended: bool,
-}
-
 impl SpawnerHandle {
-    /// Starts a spawner; [`Event::Ready`] follows.
+    /// Starts a spawner with the rights that this thread has; [`Event::Ready`] follows.
     ///
     /// # Errors
     /// When the operating system has no descriptor or thread for us.
     pub fn start(launcher: Launcher) -> io::Result<Self> {
+        Self::start_on(LaunchThread::start(|| Ok(()))?, launcher)
+    }
+
+    /// The same with the rights that `thread` has.
+    ///
+    /// # Errors
+    /// When the operating system has no descriptor for us, or the thread has ended.
+    pub fn start_on(thread: LaunchThread, launcher: Launcher) -> io::Result<Self> {
         let poll = Poll::new()?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
         let launcher = Arc::new(launcher);
-        let state = State::Starting(link_thread(&launcher, &waker)?);
+        thread.launch(&launcher, &waker)?;
         Ok(Self {
             launcher,
+            thread: Some(thread),
             poll,
             waker,
-            state,
+            state: State::Starting,
             pause: FIRST_PAUSE,
             restarts: 0,
             workers: HashMap::new(),
             to_reap: VecDeque::new(),
+            to_kill: Vec::new(),
             events: VecDeque::new(),
         })
     }
@@ -177,7 +124,7 @@ impl SpawnerHandle {
     pub fn pid(&self) -> Option<u32> {
         match &self.state {
             State::Up { spawner, .. } => Some(spawner.pid),
-            State::Starting(_) | State::Down { .. } => None,
+            State::Starting | State::Down { .. } => None,
         }
     }
 
@@ -213,40 +160,34 @@ impl SpawnerHandle {
 
     /// Takes what the link's thread has said.
     fn hear(&mut self, now: Instant) {
-        loop {
-            let thread = match &self.state {
-                State::Starting(thread) | State::Up { thread, .. } => thread,
-                State::Down { .. } => return,
-            };
-            match thread.said.try_recv() {
+        while let Some(thread) = &self.thread {
+            match thread.said() {
                 Ok(Said::Up { orders, pid, pidfd }) => self.up(now, orders, pid, pidfd),
                 Ok(Said::Report(report)) => self.reported(now, report),
                 Ok(Said::Down { reason }) => self.down(now, reason),
-                Err(mpsc::TryRecvError::Empty) => return,
-                Err(mpsc::TryRecvError::Disconnected) => {
-                    self.down(now, "its thread is gone".to_owned())
+                Err(TryRecvError::Empty) => return,
+                Err(TryRecvError::Disconnected) => {
+                    self.thread = None;
+                    self.down(now, "its thread is gone".to_owned());
                 }
             }
         }
     }
 
     fn up(&mut self, now: Instant, orders: IpcSender<Order>, pid: u32, pidfd: OwnedFd) {
-        let (reaping, unanswered) = (VecDeque::new(), VecDeque::new());
         let spawner = Spawner {
             orders,
             pid,
             pidfd,
             spawning: 0,
-            reaping,
-            unanswered,
+            assigning: 0,
+            killing: 0,
+            reaping: VecDeque::new(),
+            unanswered: VecDeque::new(),
         };
-        self.state = match std::mem::replace(&mut self.state, State::Down { again: now }) {
-            State::Starting(thread) | State::Up { thread, .. } => State::Up {
-                thread,
-                spawner,
-                since: now,
-            },
-            down @ State::Down { .. } => down,
+        self.state = State::Up {
+            spawner,
+            since: now,
         };
         self.events.push_back(Event::Ready);
     }
@@ -254,7 +195,7 @@ impl SpawnerHandle {
     fn down(&mut self, now: Instant, reason: String) {
         let lived = match &self.state {
             State::Up { since, .. } => now.duration_since(*since),
-            State::Starting(_) | State::Down { .. } => Duration::ZERO,
+            State::Starting | State::Down { .. } => Duration::ZERO,
         };
         let pause = if lived >= STABLE {
             self.pause = FIRST_PAUSE;
@@ -269,18 +210,8 @@ impl SpawnerHandle {
         for worker in self.workers.values_mut() {
             worker.ours = false;
         }
-        // Those that have ended already are reaped by init; nobody will tell how they ended.
-        let ended: Vec<JobId> = self
-            .workers
-            .iter()
-            .filter(|(_, worker)| has_ended(worker))
-            .map(|(&job, _)| job)
-            .collect();
         self.to_reap.clear();
-        for job in ended {
-            self.forget(job);
-            self.events.push_back(Event::Ended { job, end: None });
-        }
+        self.forget_ended();
     }
 
     fn reported(&mut self, now: Instant, report: Report) {
@@ -298,6 +229,14 @@ impl SpawnerHandle {
                 spawner.spawning = spawner.spawning.saturating_sub(1);
                 self.events.push_back(Event::NotStarted { job, error });
             }
+            Report::Assigned { job, given } => {
+                spawner.assigning = spawner.assigning.saturating_sub(1);
+                self.events.push_back(Event::Assigned { job, given });
+            }
+            Report::Killed => {
+                spawner.killing = spawner.killing.saturating_sub(1);
+                self.kill_by_spawner(now);
+            }
             Report::Ended { end, .. } => {
                 if let Some(job) = spawner.reaping.pop_front() {
                     self.forget(job);
@@ -306,96 +245,6 @@ impl SpawnerHandle {
             }
         }
         self.reap(now);
-    }
-
-    fn watch_child(&mut self, job: JobId, pid: i32, ours: bool) {
-        let watched = self.open(job, pid);
-        // The spawner keeps the id of a child that it has not reaped; but if it has died since, the id may be another's.
-        let sure = match &self.state {
-            State::Up { spawner, .. } => ours && launch::is_alive(&spawner.pidfd),
-            State::Starting(_) | State::Down { .. } => false,
-        };
-        match watched {
-            Ok(pidfd) if sure || !ours => {
-                self.workers.insert(
-                    job,
-                    Worker {
-                        pid,
-                        pidfd,
-                        ours,
-                        ended: false,
-                    },
-                );
-            }
-            Ok(pidfd) => {
-                self.deregister(&pidfd);
-                self.events.push_back(Event::Ended { job, end: None });
-            }
-            Err(error) => {
-                tracing::warn!(%error, pid, "cannot watch a worker");
-                self.events.push_back(Event::Ended { job, end: None });
-            }
-        }
-    }
-
-    /// A pidfd that names its job when the process ends.
-    fn open(&self, job: JobId, pid: i32) -> io::Result<OwnedFd> {
-        let pid = Pid::from_raw(pid).ok_or(io::ErrorKind::InvalidInput)?;
-        let token = PollToken(usize::try_from(job.0).map_err(|_| io::ErrorKind::InvalidInput)?);
-        let pidfd = pidfd_open(pid, PidfdFlags::NONBLOCK)?;
-        self.poll.registry().register(
-            &mut SourceFd(&pidfd.as_raw_fd()),
-            token,
-            Interest::READABLE,
-        )?;
-        Ok(pidfd)
-    }
-
-    /// The job's pidfd is readable: its process has ended.
-    fn worker_ended(&mut self, now: Instant, job: JobId) {
-        let Some(worker) = self.workers.get_mut(&job) else {
-            return;
-        };
-        if worker.ended {
-            return;
-        }
-        worker.ended = true;
-        if worker.ours {
-            self.to_reap.push_back(job);
-            self.reap(now);
-        } else {
-            self.forget(job);
-            self.events.push_back(Event::Ended { job, end: None });
-        }
-    }
-
-    /// Orders the ended workers reaped, as far as credits go.
-    fn reap(&mut self, now: Instant) {
-        while let State::Up { spawner, .. } = &mut self.state
-            && spawner.reaping.len() < CREDITS
-            && let Some(job) = self.to_reap.pop_front()
-        {
-            if let Some(worker) = self.workers.get(&job) {
-                spawner.reaping.push_back(job);
-                spawner.give(now, Order::Reap { pid: worker.pid });
-            }
-        }
-    }
-
-    fn forget(&mut self, job: JobId) {
-        if let Some(worker) = self.workers.remove(&job) {
-            self.deregister(&worker.pidfd);
-        }
-    }
-
-    fn deregister(&self, pidfd: &OwnedFd) {
-        if let Err(error) = self
-            .poll
-            .registry()
-            .deregister(&mut SourceFd(&pidfd.as_raw_fd()))
-        {
-            tracing::debug!(%error, "a pidfd was not watched");
-        }
     }
 }
 
@@ -413,7 +262,29 @@ impl Workforce for SpawnerHandle {
     fn room(&self) -> usize {
         match &self.state {
             State::Up { spawner, .. } => CREDITS.saturating_sub(spawner.spawning),
-            State::Starting(_) | State::Down { .. } => 0,
+            State::Starting | State::Down { .. } => 0,
+        }
+    }
+
+    fn room_to_assign(&self) -> usize {
+        match &self.state {
+            State::Up { spawner, .. } => CREDITS.saturating_sub(spawner.assigning),
+            State::Starting | State::Down { .. } => 0,
+        }
+    }
+
+    fn assign(&mut self, now: Instant, job: JobId, ticket: Ticket) {
+        let worker = self.workers.get(&job).filter(|worker| worker.ours);
+        match (&mut self.state, worker) {
+            (State::Up { spawner, .. }, Some(worker)) => {
+                let pid = worker.pid;
+                spawner.assigning += 1;
+                spawner.give(now, Order::Assign { job, pid, ticket });
+            }
+            (State::Up { .. } | State::Starting | State::Down { .. }, _) => {
+                let given = false;
+                self.events.push_back(Event::Assigned { job, given });
+            }
         }
     }
 
@@ -423,7 +294,7 @@ impl Workforce for SpawnerHandle {
                 spawner.spawning += 1;
                 spawner.give(now, Order::Spawn(assignment));
             }
-            State::Starting(_) | State::Down { .. } => {
+            State::Starting | State::Down { .. } => {
                 let error = "the spawner is not there".to_owned();
                 self.events.push_back(Event::NotStarted {
                     job: assignment.job,
@@ -437,11 +308,12 @@ impl Workforce for SpawnerHandle {
         self.watch_child(job, pid, false);
     }
 
-    fn kill(&mut self, job: JobId) {
+    fn kill(&mut self, now: Instant, job: JobId) {
         if let Some(worker) = self.workers.get(&job)
-            && let Err(error) = pidfd_send_signal(&worker.pidfd, Signal::KILL)
+            && !worker.kill()
         {
-            tracing::debug!(%error, pid = worker.pid, "cannot kill a worker");
+            self.to_kill.push(job);
+            self.kill_by_spawner(now);
         }
     }
 
@@ -454,7 +326,7 @@ impl Workforce for SpawnerHandle {
 
     fn next_deadline(&self) -> Option<Instant> {
         match &self.state {
-            State::Starting(_) => None, // The launch has its own deadline.
+            State::Starting => None, // The launch has its own deadline.
             State::Up { spawner, .. } => spawner.unanswered.front().map(|&since| since + PATIENCE),
             State::Down { again } => Some(*again),
         }
@@ -472,10 +344,11 @@ impl Workforce for SpawnerHandle {
                 launch::kill(&spawner.pidfd);
             }
             State::Down { again } if now >= *again => {
-                match link_thread(&self.launcher, &self.waker) {
-                    Ok(thread) => {
+                let thread = self.thread.as_ref().ok_or(io::ErrorKind::BrokenPipe.into());
+                match thread.and_then(|thread| thread.launch(&self.launcher, &self.waker)) {
+                    Ok(()) => {
                         self.restarts += 1;
-                        self.state = State::Starting(thread);
+                        self.state = State::Starting;
                     }
                     Err(error) => {
                         tracing::warn!(%error, "cannot start the spawner again");
@@ -485,7 +358,7 @@ impl Workforce for SpawnerHandle {
                     }
                 }
             }
-            State::Starting(_) | State::Up { .. } | State::Down { .. } => {}
+            State::Starting | State::Up { .. } | State::Down { .. } => {}
         }
     }
 }
@@ -500,49 +373,14 @@ impl AsRawFd for SpawnerHandle {
 impl Drop for SpawnerHandle {
     /// Ends the spawner and waits for it. Workers go on.
     fn drop(&mut self) {
-        match std::mem::replace(
-            &mut self.state,
-            State::Down {
-                again: Instant::ZERO,
-            },
-        ) {
-            State::Up {
-                thread,
-                mut spawner,
-                ..
-            } => {
-                spawner.give(Instant::ZERO, Order::Stop);
-                drop(spawner);
-                drop(thread.said);
-                let _ = thread.thread.join();
-            }
-            State::Starting(thread) => {
-                drop(thread.said);
-                let _ = thread.thread.join();
-            }
-            State::Down { .. } => {}
+        let again = Instant::ZERO;
+        if let State::Up { mut spawner, .. } =
+            std::mem::replace(&mut self.state, State::Down { again })
+        {
+            spawner.give(Instant::ZERO, Order::Stop);
+        }
+        if let Some(thread) = self.thread.take() {
+            thread.end();
         }
     }
-}
-
-fn has_ended(worker: &Worker) -> bool {
-    !launch::is_alive(&worker.pidfd)
-}
-
-/// The thread that starts a spawner and listens to it.
-fn link_thread(launcher: &Arc<Launcher>, waker: &Arc<Waker>) -> io::Result<LinkThread> {
-    let (say, said) = mpsc::channel();
-    let (launcher, waker) = (Arc::clone(launcher), Arc::clone(waker));
-    let thread = std::thread::Builder::new()
-        .name("spawner link".to_owned())
-        .spawn(move || {
-            launcher.run(|what| {
-                let heard = say.send(what).is_ok();
-                if let Err(error) = waker.wake() {
-                    tracing::error!(%error, "cannot wake the control thread");
-                }
-                heard
-            });
-        })?;
-    Ok(LinkThread { said, thread })
 }

@@ -1,36 +1,43 @@
 //! The supervisor: which connection gets a worker, and what became of each worker. It lives in the control thread.
 //!
 //! For every service it keeps the same short cycle:
-//! 1. [`Supervisor::incoming`]: connections wait in the backlog. If a worker may be made, one is asked for.
-//! 2. [`Supervisor::connection`]: here it is. A token is made and a worker ordered.
+//! 1. [`Supervisor::incoming`]: connections wait in the backlog. If a worker may be had, one is asked for.
+//! 2. [`Supervisor::connection`]: here it is. If its source has not too many, a token is made, and a worker that waits gets
+//!    it, or one is ordered.
 //! 3. [`Supervisor::hello_with_token`]: the worker has come for its connection.
 //! 4. The worker ends and is counted. Back to 1.
 //!
-//! What goes wrong has its place: a worker that ends or dawdles before step 3 costs its connection (reset); a
+//! Workers that wait for a connection are made beside that ([`prefork`]), as many as the service wants.
+//!
+//! What goes wrong has its place ([`endings`]): a worker that ends or dawdles before step 3 costs its connection (reset); a
 //! spawner that dies between 2 and 3 has its unanswered orders given again to the next; at `max_workers`, and
 //! while there is no spawner, connections stay in the stack's backlog.
 
-use std::collections::{HashMap, VecDeque};
-use std::net::{IpAddr, SocketAddr};
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, RawFd};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use libtcpclient::protocol::status::{Exits, ServiceRow, Usage};
+use libtcpclient::protocol::status::ServiceRow;
 use tcpd_core::time::Instant;
 
 use super::Service;
-use super::link::{Assignment, End, EndStatus, JobId, Token};
-use super::spawner_handle::{Event, Workforce};
+use super::link::{Assignment, JobId, Ticket, Token};
+use super::workforce::{Event, Workforce};
 pub use crate::tokens::Refusal;
 use crate::tokens::{FailedAttempts, Tokens};
 
 mod accounts;
+mod endings;
+mod entry;
+mod prefork;
+mod sources;
 
 #[cfg(test)]
 mod tests;
 
-use self::accounts::Accounts;
+use self::entry::Entry;
 
 /// A service, by the number it got when it was first configured; never used again.
 pub type ServiceIndex = u32;
@@ -49,6 +56,8 @@ pub trait Daemon {
     fn accept_next(&mut self, service: ServiceIndex);
     /// Reset a connection that no session has adopted.
     fn abort(&mut self, connection: ConnectionId);
+    /// Reset a connection, whoever holds it.
+    fn reset(&mut self, connection: ConnectionId);
 }
 
 /// What a token stood for.
@@ -60,6 +69,10 @@ pub struct Adopted {
     pub service: ServiceIndex,
     /// That service's name.
     pub name: String,
+    /// For which job.
+    pub job: JobId,
+    /// Whether what it becomes is a command.
+    pub command: bool,
 }
 
 /// See the module.
@@ -71,39 +84,14 @@ pub struct Supervisor<W> {
     /// Connections whose order got lost with a spawner, since when.
     lost: VecDeque<(Instant, Accepted)>,
     tokens: Tokens<JobId>,
+    /// When jobs have had their connection for as long as their service allows.
+    ends: BTreeSet<(Instant, JobId)>,
     next_job: u64,
     /// The daemon's socket, as workers are told.
     socket: PathBuf,
     /// The user that workers run as.
     uid: u32,
     accepting: bool,
-}
-
-#[derive(Debug)]
-struct Entry {
-    service: Service,
-    /// Connections wait in the backlog.
-    waiting: bool,
-    /// The daemon has been asked for one and has not answered.
-    asked: bool,
-    /// Workers alive or ordered, and connections that wait for a spawner.
-    busy: u32,
-    /// It is configured no more; its workers alive go on.
-    retired: bool,
-    accounts: Accounts,
-}
-
-impl Entry {
-    fn new(service: Service) -> Self {
-        Self {
-            service,
-            waiting: false,
-            asked: false,
-            busy: 0,
-            retired: false,
-            accounts: Accounts::default(),
-        }
-    }
 }
 
 /// A connection taken from the backlog.
@@ -117,20 +105,28 @@ struct Accepted {
 
 #[derive(Debug)]
 struct Job {
-    accepted: Accepted,
+    service: ServiceIndex,
+    /// What the worker is for; `None` while it waits.
+    accepted: Option<Accepted>,
     /// The worker, once its start was reported.
     pid: Option<i32>,
     state: JobState,
+    /// An entry of [`Supervisor::ends`].
+    ends: Option<Instant>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum JobState {
-    /// The worker has not come for the connection yet.
+    /// The worker waits for a connection, or is ordered to.
+    Idle,
+    /// The worker has not come for its connection yet.
     Ordered,
     /// The session of this process has the connection.
     Adopted { by: i32 },
     /// The connection is reset; the worker, if there is one, is killed.
     GivenUp,
+    /// The worker never had a connection, and will have none.
+    Dismissed,
 }
 
 impl<W: Workforce> Supervisor<W> {
@@ -142,11 +138,17 @@ impl<W: Workforce> Supervisor<W> {
             jobs: HashMap::new(),
             lost: VecDeque::new(),
             tokens: Tokens::default(),
+            ends: BTreeSet::new(),
             next_job: 0,
             socket,
             uid,
             accepting: true,
         }
+    }
+
+    /// Orders the first workers that wait. [`Supervisor::on_ready`] does that later.
+    pub fn start(&mut self, now: Instant) {
+        self.replenish(now);
     }
 
     /// The workforce, to look at.
@@ -180,14 +182,17 @@ impl<W: Workforce> Supervisor<W> {
     }
 
     /// A service is to be different from the next connection on.
-    pub fn change(&mut self, index: ServiceIndex, service: Service) {
+    pub fn change(&mut self, now: Instant, index: ServiceIndex, service: Service) {
+        // Those that wait are as the service was.
+        self.dismiss(now, index);
         if let Some(entry) = self.entry(index) {
             entry.service = service;
         }
     }
 
     /// A service is configured no more. Its workers alive go on, and so does one that is on its way.
-    pub fn retire(&mut self, index: ServiceIndex) {
+    pub fn retire(&mut self, now: Instant, index: ServiceIndex) {
+        self.dismiss(now, index);
         if let Some(entry) = self.entry(index) {
             entry.retired = true;
             entry.waiting = false;
@@ -217,17 +222,16 @@ impl<W: Workforce> Supervisor<W> {
             return;
         };
         entry.asked = false;
-        entry.busy += 1;
         let accepted = Accepted {
             service,
             connection,
             local,
             peer,
         };
-        if self.workforce.room() > 0 {
-            self.order(now, accepted, daemon);
+        if entry.take(peer.ip()) {
+            self.place(now, accepted, daemon);
         } else {
-            self.lost.push_back((now, accepted));
+            daemon.abort(connection);
         }
         self.pump(now, daemon);
     }
@@ -254,21 +258,16 @@ impl<W: Workforce> Supervisor<W> {
     ) -> Result<Adopted, Refusal> {
         let job_id = self.tokens.redeem(now, token, uid, failed)?;
         let job = self.jobs.get_mut(&job_id).ok_or(Refusal::Unknown)?;
+        let accepted = job.accepted.ok_or(Refusal::Unknown)?;
         job.state = JobState::Adopted { by: pid };
-        let Accepted {
-            service,
-            connection,
-            ..
-        } = job.accepted;
-        let name = self
-            .services
-            .get(service as usize)
-            .map(|entry| entry.service.name.clone())
-            .unwrap_or_default();
+        let entry = self.services.get(accepted.service as usize);
+        let service = &entry.ok_or(Refusal::Unknown)?.service;
         Ok(Adopted {
-            connection,
-            service,
-            name,
+            connection: accepted.connection,
+            service: accepted.service,
+            name: service.name.clone(),
+            job: job_id,
+            command: matches!(service.work, super::work::Work::Exec(_)),
         })
     }
 
@@ -286,6 +285,8 @@ impl<W: Workforce> Supervisor<W> {
         [
             self.tokens.next_deadline(),
             self.workforce.next_deadline(),
+            self.ends.first().map(|(at, _)| *at),
+            self.next_replenishment(),
             lost,
         ]
         .into_iter()
@@ -296,7 +297,17 @@ impl<W: Workforce> Supervisor<W> {
     /// Does what is due: tokens grow old, the spawner is started again.
     pub fn on_deadline(&mut self, now: Instant, daemon: &mut impl Daemon) {
         while let Some(job) = self.tokens.expire(now) {
-            self.give_up(job, "it did not come for its connection in time", daemon);
+            self.give_up(
+                now,
+                job,
+                "it did not come for its connection in time",
+                daemon,
+            );
+        }
+        while let Some(&(at, job)) = self.ends.first()
+            && at <= now
+        {
+            self.out_of_time(now, job, daemon);
         }
         while let Some(&(since, accepted)) = self.lost.front()
             && now >= since + LOST_PATIENCE
@@ -308,9 +319,12 @@ impl<W: Workforce> Supervisor<W> {
         self.on_ready(now, daemon);
     }
 
-    /// Accepts no more. Workers alive go on.
-    pub fn stop_accepting(&mut self) {
+    /// Accepts no more. Workers that have a connection go on.
+    pub fn stop_accepting(&mut self, now: Instant) {
         self.accepting = false;
+        for index in 0..self.next_index() {
+            self.dismiss(now, index);
+        }
     }
 
     /// Workers alive or ordered.
@@ -319,26 +333,30 @@ impl<W: Workforce> Supervisor<W> {
     }
 
     /// Kills every worker.
-    pub fn kill_all(&mut self) {
+    pub fn kill_all(&mut self, now: Instant) {
         for &job in self.jobs.keys() {
-            self.workforce.kill(job);
+            self.workforce.kill(now, job);
         }
     }
 
     /// Connections that have a worker: service and, when known, the worker's process.
     pub fn owners(&self) -> impl Iterator<Item = (ConnectionId, &str, Option<i32>)> {
         self.jobs.values().filter_map(|job| {
-            let name = &self
-                .services
-                .get(job.accepted.service as usize)?
-                .service
-                .name;
+            let name = &self.services.get(job.service as usize)?.service.name;
             let adopter = match job.state {
                 JobState::Adopted { by } => Some(by),
-                JobState::Ordered | JobState::GivenUp => None,
+                JobState::Idle | JobState::Ordered | JobState::GivenUp | JobState::Dismissed => {
+                    None
+                }
             };
-            Some((job.accepted.connection, name.as_str(), job.pid.or(adopter)))
+            let connection = job.accepted?.connection;
+            Some((connection, name.as_str(), job.pid.or(adopter)))
         })
+    }
+
+    /// Whether the job's worker has not ended yet.
+    pub fn has_job(&self, job: JobId) -> bool {
+        self.jobs.contains_key(&job)
     }
 
     /// One row a service, and one for each that still has workers; `waiting` says how many connections its backlog holds.
@@ -359,59 +377,120 @@ impl<W: Workforce> Supervisor<W> {
         self.services.get_mut(service as usize)
     }
 
-    /// Gives lost orders again and asks for new connections, as far as there are workers to be had.
+    /// Gives lost orders again, asks for new connections, and makes workers that wait, as far as there are any to be had.
     fn pump(&mut self, now: Instant, daemon: &mut impl Daemon) {
         while self.workforce.room() > 0
             && let Some((_, accepted)) = self.lost.pop_front()
         {
-            self.order(now, accepted, daemon);
+            self.place(now, accepted, daemon);
         }
         let asked = self.services.iter().filter(|entry| entry.asked).count();
         let mut room = self.workforce.room().saturating_sub(asked);
         for (index, entry) in (0..).zip(&mut self.services) {
-            let free = entry.busy < entry.service.max_workers;
-            if self.accepting && room > 0 && !entry.retired && entry.waiting && !entry.asked && free
-            {
+            if self.accepting && room > 0 && entry.wants_connection() {
                 entry.waiting = false;
                 entry.asked = true;
                 room -= 1;
                 daemon.accept_next(index);
             }
         }
+        self.replenish(now);
+    }
+
+    /// Gives a connection to a worker that waits, or orders one for it, or lets it wait for a spawner.
+    fn place(&mut self, now: Instant, accepted: Accepted, daemon: &mut impl Daemon) {
+        if self.workforce.room_to_assign() > 0
+            && let Some(job) = self.take_idle(accepted.service)
+        {
+            self.assign(now, job, accepted, daemon);
+        } else if self.workforce.room() > 0 {
+            self.order(now, accepted, daemon);
+        } else {
+            self.lost.push_back((now, accepted));
+        }
     }
 
     /// Orders a worker for a connection.
     fn order(&mut self, now: Instant, accepted: Accepted, daemon: &mut impl Daemon) {
-        let job = JobId(self.next_job);
-        let Some(entry) = self.services.get(accepted.service as usize) else {
-            return;
-        };
-        let token = match self.tokens.issue(now + TOKEN_LIFE, job, self.uid) {
+        let job = self.new_job(accepted.service, JobState::Ordered);
+        if let Some(ticket) = self.ticket(now, job, accepted, daemon)
+            && let Some(assignment) = self.assignment(job, Some(ticket))
+        {
+            self.workforce.spawn(now, assignment);
+        } else {
+            self.jobs.remove(&job);
+        }
+    }
+
+    /// Gives a connection to a worker that waits.
+    fn assign(&mut self, now: Instant, job: JobId, accepted: Accepted, daemon: &mut impl Daemon) {
+        if let Some(ticket) = self.ticket(now, job, accepted, daemon) {
+            self.workforce.assign(now, job, ticket);
+        } else {
+            self.dismiss_one(now, job);
+        }
+    }
+
+    /// The right to the connection, which is the job's from now on. Without one the connection is given up.
+    fn ticket(
+        &mut self,
+        now: Instant,
+        id: JobId,
+        accepted: Accepted,
+        daemon: &mut impl Daemon,
+    ) -> Option<Ticket> {
+        let (entry, job) = (
+            self.services.get(accepted.service as usize)?,
+            self.jobs.get_mut(&id)?,
+        );
+        let account = entry.service.terms.account.as_ref();
+        let uid = account.map_or(self.uid, |account| account.uid);
+        let token = match self.tokens.issue(now + TOKEN_LIFE, id, uid) {
             Ok(token) => Token(token),
             Err(error) => {
                 self.not_started(accepted, &error.to_string(), daemon);
-                return;
+                return None;
             }
         };
-        let assignment = Assignment {
-            job,
-            service: entry.service.name.clone(),
-            handler: entry.service.handler.clone(),
+        job.state = JobState::Ordered;
+        job.accepted = Some(accepted);
+        if !entry.service.wall_time.is_zero() {
+            let at = now + entry.service.wall_time;
+            job.ends = Some(at);
+            self.ends.insert((at, id));
+        }
+        Some(Ticket {
             token,
-            socket: self.socket.clone(),
             peer: accepted.peer,
             local: accepted.local,
-        };
+        })
+    }
+
+    fn new_job(&mut self, service: ServiceIndex, state: JobState) -> JobId {
+        let id = JobId(self.next_job);
         self.next_job += 1;
-        self.jobs.insert(
+        let job = Job {
+            service,
+            accepted: None,
+            pid: None,
+            state,
+            ends: None,
+        };
+        self.jobs.insert(id, job);
+        id
+    }
+
+    fn assignment(&self, job: JobId, ticket: Option<Ticket>) -> Option<Assignment> {
+        let service = self.jobs.get(&job)?.service;
+        let service = &self.services.get(service as usize)?.service;
+        Some(Assignment {
             job,
-            Job {
-                accepted,
-                pid: None,
-                state: JobState::Ordered,
-            },
-        );
-        self.workforce.spawn(now, assignment);
+            service: service.name.clone(),
+            work: service.work.clone(),
+            terms: service.terms.clone(),
+            socket: self.socket.clone(),
+            ticket,
+        })
     }
 
     fn worker_event(&mut self, now: Instant, event: Event, daemon: &mut impl Daemon) {
@@ -421,115 +500,51 @@ impl<W: Workforce> Supervisor<W> {
                 tracing::warn!(%reason, "the spawner is gone and will be started again");
                 self.spawner_lost(now);
             }
-            Event::Started { job, pid } => self.started(job, pid),
-            Event::NotStarted { job, error } => {
-                self.tokens.revoke(job);
-                if let Some(job) = self.jobs.remove(&job) {
-                    self.not_started(job.accepted, &error, daemon);
-                }
-            }
-            Event::Ended { job, end } => self.ended(job, end, daemon),
+            Event::Started { job, pid } => self.started(now, job, pid),
+            Event::NotStarted { job, error } => self.no_worker(now, job, &error, daemon),
+            Event::Assigned { job, given } => self.assigned(now, job, given, daemon),
+            Event::Ended { job, end } => self.ended(now, job, end, daemon),
         }
     }
 
-    fn started(&mut self, id: JobId, pid: i32) {
+    fn started(&mut self, now: Instant, id: JobId, pid: i32) {
         let Some(job) = self.jobs.get_mut(&id) else {
             return;
         };
         job.pid = Some(pid);
-        let (service, given_up) = (job.accepted.service, job.state == JobState::GivenUp);
-        if given_up {
-            self.workforce.kill(id);
-        }
-        if let Some(entry) = self.entry(service) {
-            entry.accounts.started();
-        }
-    }
-
-    /// There is no worker for this connection and none will come.
-    fn not_started(&mut self, accepted: Accepted, why: &str, daemon: &mut impl Daemon) {
-        daemon.abort(accepted.connection);
-        if let Some(entry) = self.entry(accepted.service) {
-            tracing::warn!(service = entry.service.name, peer = %accepted.peer, why, "no worker for a connection");
-            entry.busy = entry.busy.saturating_sub(1);
-            entry.accounts.failed();
-        }
-    }
-
-    fn ended(&mut self, id: JobId, end: Option<End>, daemon: &mut impl Daemon) {
-        self.tokens.revoke(id);
-        let Some(job) = self.jobs.remove(&id) else {
+        let (service, state) = (job.service, job.state);
+        let Some(entry) = self.services.get_mut(service as usize) else {
             return;
         };
-        if job.state == JobState::Ordered {
-            daemon.abort(job.accepted.connection);
-        }
-        let Some(entry) = self.entry(job.accepted.service) else {
-            return;
-        };
-        entry.busy = entry.busy.saturating_sub(1);
-        entry.accounts.ended(end);
-        let (service, pid) = (&entry.service.name, job.pid.unwrap_or_default());
-        match end.map(|end| end.status) {
-            Some(EndStatus::Exited(status @ (0 | 1))) => {
-                tracing::debug!(service, pid, status, "a worker has ended")
+        match state {
+            JobState::Idle => entry.ready(id),
+            JobState::Ordered | JobState::Adopted { .. } => entry.accounts.started(),
+            JobState::GivenUp => {
+                entry.accounts.started();
+                self.workforce.kill(now, id);
             }
-            Some(status) => tracing::warn!(service, pid, %status, "a worker has ended badly"),
-            None => tracing::info!(
-                service,
-                pid,
-                "a worker has ended; its spawner died before, so nobody knows how"
-            ),
+            JobState::Dismissed => self.workforce.kill(now, id),
         }
     }
 
-    /// The token grew too old: reset the connection, end the worker.
-    fn give_up(&mut self, id: JobId, why: &str, daemon: &mut impl Daemon) {
+    fn assigned(&mut self, now: Instant, id: JobId, given: bool, daemon: &mut impl Daemon) {
         let Some(job) = self.jobs.get_mut(&id) else {
             return;
         };
-        job.state = JobState::GivenUp;
-        tracing::warn!(peer = %job.accepted.peer, pid = job.pid, why, "a worker is given up");
-        daemon.abort(job.accepted.connection);
-        self.workforce.kill(id);
-    }
-
-    /// Orders whose answer will never come: whether the worker exists shows only if it has adopted its connection.
-    fn spawner_lost(&mut self, now: Instant) {
-        let unanswered: Vec<JobId> = self
-            .jobs
-            .iter()
-            .filter(|(_, job)| job.pid.is_none())
-            .map(|(&id, _)| id)
-            .collect();
-        for id in unanswered {
-            let Some(job) = self.jobs.get_mut(&id) else {
-                continue;
-            };
-            match job.state {
-                JobState::Adopted { by } => {
-                    job.pid = Some(by);
-                    let service = job.accepted.service;
-                    self.workforce.watch(id, by);
-                    if let Some(entry) = self.entry(service) {
-                        entry.accounts.started();
-                    }
-                }
-                JobState::Ordered => {
-                    let accepted = job.accepted;
-                    self.tokens.revoke(id);
-                    self.jobs.remove(&id);
-                    self.lost.push_back((now, accepted));
-                }
-                JobState::GivenUp => {
-                    let service = job.accepted.service;
-                    self.jobs.remove(&id);
-                    if let Some(entry) = self.entry(service) {
-                        entry.busy = entry.busy.saturating_sub(1);
-                        entry.accounts.failed();
-                    }
-                }
+        if given {
+            let service = job.service;
+            if let Some(entry) = self.entry(service) {
+                entry.accounts.started();
             }
+            return;
+        }
+        // That worker is gone and has taken nothing: the connection is for another one.
+        let accepted = job.accepted.take_if(|_| job.state == JobState::Ordered);
+        job.state = JobState::Dismissed;
+        self.tokens.revoke(id);
+        self.forget_end(id);
+        if let Some(accepted) = accepted {
+            self.place(now, accepted, daemon);
         }
     }
 }
@@ -538,25 +553,5 @@ impl<W: AsRawFd> AsRawFd for Supervisor<W> {
     /// Readable when [`Supervisor::on_ready`] is to be called.
     fn as_raw_fd(&self) -> RawFd {
         self.workforce.as_raw_fd()
-    }
-}
-
-impl Entry {
-    fn row(&self, waiting: u32) -> ServiceRow {
-        let (exits, usage): (Exits, Usage) = self.accounts.sums();
-        let addresses: Vec<IpAddr> = self.service.addresses.clone();
-        ServiceRow {
-            name: self.service.name.clone(),
-            addresses,
-            port: self.service.port,
-            handler: self.service.handler.name().to_owned(),
-            workers: self.busy,
-            max_workers: self.service.max_workers,
-            waiting,
-            started: self.accounts.started,
-            failed: self.accounts.failed,
-            exits,
-            usage,
-        }
     }
 }

@@ -1,7 +1,8 @@
 //! Calls about processes that neither std nor rustix offers: each one thin, each one's danger written down.
 
+use std::ffi::{CStr, CString};
 use std::io;
-use std::os::fd::RawFd;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::time::Duration;
@@ -57,6 +58,25 @@ pub fn exit_now(status: i32) -> ! {
 /// ENOSYS before Linux 5.9.
 pub unsafe fn close_from(first: RawFd) -> io::Result<()> {
     close_range(first, 0)
+}
+
+/// Closes every descriptor but the standard ones and `kept`, which is returned under another number.
+///
+/// # Safety
+/// As [`close_from`]; `kept` too may not be used or dropped by who owned it.
+///
+/// # Errors
+/// As dup3(2); ENOSYS before Linux 5.9.
+pub unsafe fn keep_only(kept: RawFd) -> io::Result<OwnedFd> {
+    const FIRST: RawFd = 3;
+    // SAFETY: a plain system call; whoever owned descriptor 3 has forgotten it, says the contract.
+    if kept != FIRST && unsafe { libc::dup3(kept, FIRST, libc::O_CLOEXEC) } == -1 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the contract is the same.
+    unsafe { close_from(FIRST + 1) }?;
+    // SAFETY: it is open, and nobody else knows it any more.
+    Ok(unsafe { OwnedFd::from_raw_fd(FIRST) })
 }
 
 /// Marks every descriptor from `first` on to be closed at the next execve.
@@ -116,6 +136,27 @@ pub unsafe fn reset_signals() {
     }
 }
 
+/// Lets a write to a closed pipe end this process, as programs that are not Rust's expect it.
+///
+/// # Safety
+/// As [`reset_signals`].
+pub unsafe fn default_broken_pipe() {
+    // SAFETY: the default action runs no code of ours.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
+}
+
+/// execve(2): this process becomes another program. Returns only when it cannot.
+pub fn execute(program: &CStr, arguments: &[CString], environment: &[CString]) -> io::Error {
+    let pointers = |strings: &[CString]| -> Vec<*const libc::c_char> {
+        let all = strings.iter().map(|string| string.as_ptr());
+        all.chain([std::ptr::null()]).collect()
+    };
+    let (arguments, environment) = (pointers(arguments), pointers(environment));
+    // SAFETY: all three are NUL-terminated strings and null-terminated arrays of such, which outlive the call.
+    unsafe { libc::execve(program.as_ptr(), arguments.as_ptr(), environment.as_ptr()) };
+    io::Error::last_os_error()
+}
+
 /// Forgets the environment, also in the memory that `/proc/PID/environ` shows.
 ///
 /// # Safety
@@ -139,6 +180,25 @@ fn libc_environ() -> *mut *mut libc::c_char {
     }
     // SAFETY: reads one pointer that the C library keeps; the caller is the only thread.
     unsafe { environ }
+}
+
+/// Kills every process of the group that the process of `pidfd` leads (SIGKILL), where the kernel can do that by pidfd
+/// (Linux 6.9). A process that leads no group is left alone.
+pub fn kill_group(pidfd: &OwnedFd) {
+    let (group, none) = (
+        libc::PIDFD_SIGNAL_PROCESS_GROUP,
+        std::ptr::null::<libc::siginfo_t>(),
+    );
+    // SAFETY: plain integers and a null pointer, which stands for what kill(2) would send.
+    unsafe {
+        libc::syscall(
+            libc::SYS_pidfd_send_signal,
+            pidfd.as_raw_fd(),
+            libc::SIGKILL,
+            none,
+            group,
+        )
+    };
 }
 
 /// How a child ended and what it used.

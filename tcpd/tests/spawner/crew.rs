@@ -8,11 +8,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use tcpd::services::builtin::{Connection, Handler};
-use tcpd::services::link::{Assignment, End, EndStatus, JobId, Token};
+use tcpd::services::builtin::Connection;
+use tcpd::services::link::{Assignment, End, EndStatus, JobId, Ticket, Token};
+use tcpd::services::spawner_handle::SpawnerHandle;
 use tcpd::services::spawner_handle::launch::Launcher;
-use tcpd::services::spawner_handle::{Event, SpawnerHandle, Workforce};
+use tcpd::services::work::{Terms, Work};
 use tcpd::services::worker::WorkerConnection;
+use tcpd::services::workforce::{Event, Workforce};
 use tcpd::system::clock::now;
 use tempfile::TempDir;
 
@@ -21,9 +23,12 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// How workers of these tests reach their connection: connect, say the token, and that is it. What the service is
 /// called decides how the worker misbehaves.
-pub(crate) fn adopt(assignment: &Assignment) -> io::Result<Box<dyn WorkerConnection>> {
+pub(crate) fn adopt(
+    assignment: &Assignment,
+    ticket: &Ticket,
+) -> io::Result<Box<dyn WorkerConnection>> {
     let mut stream = UnixStream::connect(&assignment.socket)?;
-    stream.write_all(&assignment.token.0)?;
+    stream.write_all(&ticket.token.0)?;
     let trick = match assignment.service.as_str() {
         "opens-a-file" => Trick::OpenFile,
         "opens-a-socket" => Trick::OpenSocket,
@@ -157,20 +162,47 @@ impl Crew {
     }
 
     /// Orders a worker.
-    pub(crate) fn order(&mut self, service: &str, handler: Handler) -> JobId {
+    pub(crate) fn order(&mut self, service: &str, work: impl Into<Work>) -> JobId {
+        self.order_with(service, work, Terms::default(), true)
+    }
+
+    /// Orders a worker on these terms, with a connection or to wait for one.
+    pub(crate) fn order_with(
+        &mut self,
+        service: &str,
+        work: impl Into<Work>,
+        terms: Terms,
+        connection: bool,
+    ) -> JobId {
         let job = JobId(self.next_job);
         self.next_job += 1;
         let assignment = Assignment {
             job,
             service: service.to_owned(),
-            handler,
-            token: Token(u128::from(job.0).to_be_bytes()),
+            work: work.into(),
+            terms,
             socket: self.socket(),
-            peer: "198.18.0.1:40112".parse().expect("an address"),
-            local: "198.18.0.2:7".parse().expect("an address"),
+            ticket: connection.then(|| ticket(job)),
         };
         self.handle.spawn(now(), assignment);
         job
+    }
+
+    /// Waits until a worker has started.
+    pub(crate) fn start_of(&mut self, job: JobId) -> i32 {
+        self.wait("the start", |event| match event {
+            Event::Started { job: of, pid } if *of == job => Some(*pid),
+            _ => None,
+        })
+    }
+
+    /// Gives a worker that waits its connection; whether it was there to take it.
+    pub(crate) fn assign(&mut self, job: JobId) -> bool {
+        self.handle.assign(now(), job, ticket(job));
+        self.wait("the answer", |event| match event {
+            Event::Assigned { job: of, given } if *of == job => Some(*given),
+            _ => None,
+        })
     }
 
     /// The next worker that comes for its connection.
@@ -185,12 +217,9 @@ impl Crew {
     }
 
     /// Orders a worker and waits until it has its connection.
-    pub(crate) fn hire(&mut self, service: &str, handler: Handler) -> Hired {
-        let job = self.order(service, handler);
-        let pid = self.wait("the start", |event| match event {
-            Event::Started { job: of, pid } if *of == job => Some(*pid),
-            _ => None,
-        });
+    pub(crate) fn hire(&mut self, service: &str, work: impl Into<Work>) -> Hired {
+        let job = self.order(service, work);
+        let pid = self.start_of(job);
         let (met, stream) = self.meet();
         assert_eq!(met, job);
         Hired { job, pid, stream }
@@ -262,6 +291,14 @@ pub(crate) fn readable(descriptor: &impl AsRawFd, limit: Duration) -> bool {
     let limit = Timespec::try_from(limit).expect("a short time");
     let mut polled = [PollFd::new(&descriptor, PollFlags::IN)];
     poll(&mut polled, Some(&limit)).expect("poll") > 0
+}
+
+fn ticket(job: JobId) -> Ticket {
+    Ticket {
+        token: Token(u128::from(job.0).to_be_bytes()),
+        peer: "198.18.0.1:40112".parse().expect("an address"),
+        local: "198.18.0.2:7".parse().expect("an address"),
+    }
 }
 
 /// Reads a file of `/proc/PID`.

@@ -9,7 +9,7 @@ use rustix::process::Signal;
 use tcpd::services::builtin::Handler;
 use tcpd::services::link::EndStatus;
 use tcpd::services::spawner_handle::launch::Launcher;
-use tcpd::services::spawner_handle::{Event, Workforce};
+use tcpd::services::workforce::{Event, Workforce};
 use tcpd::system::clock::now;
 
 use crate::crew::{Crew, PATIENCE, signal, temporary_directory};
@@ -39,7 +39,7 @@ pub(crate) fn a_killed_worker_costs_its_connection_only() {
     assert_eq!(crew.status_of(victim.job), Some(EndStatus::Killed(9)));
     assert!(!echoes(&mut victim.stream));
     assert!(echoes(&mut other.stream));
-    crew.handle.kill(other.job);
+    crew.handle.kill(now(), other.job);
     assert_eq!(crew.status_of(other.job), Some(EndStatus::Killed(9)));
 }
 

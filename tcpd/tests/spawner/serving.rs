@@ -5,9 +5,12 @@ use std::net::Shutdown;
 
 use tcpd::services::builtin::Handler;
 use tcpd::services::link::{CREDITS, EndStatus};
-use tcpd::services::spawner_handle::Workforce;
+use tcpd::services::workforce::{Event, Workforce};
 
-use crate::crew::{Crew, proc, temporary_directory};
+use tcpd::services::work::Terms;
+
+use crate::crew::{self, Crew, proc, temporary_directory};
+use crate::deadline::wait_for;
 
 pub(crate) fn every_builtin_serves_while_confined() {
     let mut crew = Crew::new();
@@ -102,9 +105,7 @@ pub(crate) fn a_burst_beyond_the_credits_leaves_nothing_behind() {
             stream.read_exact(&mut [0]).expect("back");
         }
         let status = crew.wait("an end", |event| match event {
-            tcpd::services::spawner_handle::Event::Ended { end, .. } => {
-                Some(end.map(|end| end.status))
-            }
+            Event::Ended { end, .. } => Some(end.map(|end| end.status)),
             _ => None,
         });
         assert_eq!(status, Some(EndStatus::Exited(0)));
@@ -148,4 +149,53 @@ pub(crate) fn ps_shows_what_each_process_is_for() {
             "198.18.0.1:40112"
         ]
     );
+}
+
+pub(crate) fn a_worker_waits_for_its_connection() {
+    let mut crew = Crew::new();
+    let job = crew.order_with("echo", Handler::Echo, Terms::default(), false);
+    let pid = crew.start_of(job);
+    let title = || String::from_utf8_lossy(&proc(pid, "cmdline")).into_owned();
+    wait_for("title", 20, || {
+        title().starts_with("tcpd: worker echo idle").then_some(())
+    });
+    assert!(crew.assign(job));
+    let (met, mut stream) = crew.meet();
+    assert_eq!(met, job);
+    stream.write_all(b"x").expect("send");
+    stream.read_exact(&mut [0]).expect("back");
+    assert!(title().starts_with("tcpd: worker echo 198.18.0.1:40112"));
+    drop(stream);
+    assert_eq!(crew.status_of(job), Some(EndStatus::Exited(0)));
+    assert!(!crew.assign(job), "it is gone");
+}
+
+pub(crate) fn workers_that_wait_end_with_their_spawner() {
+    let mut crew = Crew::new();
+    let waiting = crew.order_with("echo", Handler::Echo, Terms::default(), false);
+    crew.start_of(waiting);
+    crew::signal(crew.spawner(), rustix::process::Signal::KILL);
+    assert_eq!(crew.end_of(waiting), None);
+}
+
+pub(crate) fn a_worker_has_its_priority_and_its_time() {
+    let mut crew = Crew::new();
+    let terms = Terms {
+        nice: 7,
+        cpu_time: std::time::Duration::from_millis(1500),
+        ..Terms::default()
+    };
+    let job = crew.order_with("echo", Handler::Echo, terms, true);
+    let pid = crew.start_of(job);
+    let (_, mut stream) = crew.meet();
+    stream.write_all(b"x").expect("send");
+    stream.read_exact(&mut [0]).expect("back");
+    let stat = String::from_utf8_lossy(&proc(pid, "stat")).into_owned();
+    let after_name = stat.rsplit_once(')').expect("a name").1;
+    // proc_pid_stat(5): field 19, and the first after the name is field 3.
+    assert_eq!(after_name.split_whitespace().nth(19 - 3), Some("7"));
+    let limits = String::from_utf8(proc(pid, "limits")).expect("text");
+    let cpu = limits.lines().find(|line| line.starts_with("Max cpu time"));
+    let fields: Vec<&str> = cpu.expect("a line").split_whitespace().collect();
+    assert_eq!(fields[3..], ["2", "3", "seconds"]);
 }

@@ -8,6 +8,8 @@ use super::problem::{Place, Problem};
 use super::units::{format_duration, format_size};
 use super::{Config, Handler, Service};
 
+mod command;
+
 /// Every problem between keys; a message stands where the later key of the two does.
 pub(super) fn check(config: &Config, places: &HashMap<String, Place>) -> Vec<Problem> {
     let mut cross = Cross {
@@ -176,21 +178,7 @@ impl Cross<'_> {
                     "directory = \"/srv/www\" beside it",
                 );
             }
-            if let (true, Some(directory)) = (service.handler != Handler::Http, &service.directory)
-            {
-                let (shown, wrong) = (
-                    format!("{directory:?}"),
-                    format!("handler {:?} has none", service.handler.name()),
-                );
-                self.service(
-                    &key("directory"),
-                    service,
-                    "directory",
-                    shown,
-                    wrong,
-                    "no directory, or handler = \"http\"",
-                );
-            }
+            self.command(index, service);
             let own: Vec<IpAddr> = config
                 .device
                 .stack_addresses()

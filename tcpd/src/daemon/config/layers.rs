@@ -9,7 +9,7 @@ use config::{ConfigBuilder, Environment, File, FileFormat};
 
 use super::problem::{ConfigError, Place, Problem};
 use super::schema::{Key, SECTIONS, find, keys_of};
-use super::{Config, DEFAULT_PATH, DEFAULTS, cross, strict};
+use super::{Config, DEFAULT_PATH, DEFAULTS, cross, machine, strict};
 
 const PREFIX: &str = "TCPD_";
 const SEPARATOR: &str = "__";
@@ -23,14 +23,33 @@ pub(super) fn load(
     layers.file(path);
     layers.environment(environment);
     layers.flags(flags);
-    layers.finish()
+    layers.finish().map(|(config, _)| config)
+}
+
+/// The same, and against what this machine has.
+pub(super) fn load_here(
+    path: Option<&Path>,
+    environment: impl IntoIterator<Item = (String, String)>,
+    flags: &[String],
+) -> Result<Config, ConfigError> {
+    let mut layers = Layers::defaults();
+    layers.file(path);
+    layers.environment(environment);
+    layers.flags(flags);
+    let (mut config, places) = layers.finish()?;
+    let problems = machine::check(&mut config, &places);
+    if problems.is_empty() {
+        Ok(config)
+    } else {
+        Err(ConfigError { problems })
+    }
 }
 
 /// Only the defaults and `flags`, whatever stands in a file or the environment.
 pub(super) fn load_flags(flags: &[String]) -> Result<Config, ConfigError> {
     let mut layers = Layers::defaults();
     layers.flags(flags);
-    layers.finish()
+    layers.finish().map(|(config, _)| config)
 }
 
 struct Layers {
@@ -184,7 +203,8 @@ impl Layers {
         });
     }
 
-    fn finish(mut self) -> Result<Config, ConfigError> {
+    /// The configuration, and where each of its values stands.
+    fn finish(mut self) -> Result<(Config, HashMap<String, Place>), ConfigError> {
         if !self.problems.is_empty() {
             return Err(ConfigError {
                 problems: self.problems,
@@ -202,7 +222,7 @@ impl Layers {
             Ok(config) => {
                 self.problems = cross::check(&config, &self.places);
                 if self.problems.is_empty() {
-                    Ok(config)
+                    Ok((config, self.places))
                 } else {
                     Err(ConfigError {
                         problems: self.problems,

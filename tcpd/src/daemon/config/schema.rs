@@ -20,8 +20,15 @@ pub(crate) enum Kind {
     OneOf(&'static [&'static str]),
     InterfaceName,
     ServiceName,
+    UserName,
     GroupName,
     AbsolutePath,
+    /// Any number of absolute paths.
+    Paths,
+    /// A program and its arguments.
+    Words,
+    /// `NAME=value` each.
+    Variables,
     AddressV4,
     AddressV6,
     Addresses,
@@ -76,6 +83,15 @@ pub(crate) enum Given {
     List(Vec<Given>),
     /// Any other type, by its name.
     Other(&'static str),
+}
+
+impl Given {
+    fn shown(&self) -> String {
+        match self {
+            Given::Text(text) => format!("{text:?}"),
+            other => format!("{other:?}"),
+        }
+    }
 }
 
 const fn milliseconds(value: u64) -> Duration {
@@ -256,12 +272,29 @@ pub(super) const KEYS: &[Key] = &[
     key("log", "keep", Kind::Integer(1, 10_000)),
     key("service", "name", Kind::ServiceName),
     key("service", "port", Kind::Integer(1, 65_535)),
-    key("service", "handler", Kind::OneOf(super::HANDLERS)),
+    key("service", "handler", Kind::OneOf(super::service::HANDLERS)),
+    key("service", "exec", Kind::Words),
+    key("service", "environment", Kind::Variables),
     key("service", "addresses", Kind::Addresses),
     key("service", "directory", Kind::AbsolutePath),
+    key("service", "user", Kind::UserName),
+    key("service", "group", Kind::GroupName),
     key("service", "max_workers", Kind::Integer(1, 65_535)),
+    key("service", "max_per_source", Kind::Integer(0, 65_535)),
+    key("service", "idle_workers", Kind::Integer(0, 1024)),
     key("service", "backlog", Kind::Integer(1, 65_535)),
     key("service", "idle_timeout", Kind::Duration(seconds(0), DAY)),
+    key("service", "wall_time", Kind::Duration(seconds(0), DAY)),
+    key("service", "cpu_time", Kind::Duration(seconds(0), DAY)),
+    key("service", "nice", Kind::Integer(0, 19)),
+    key("service", "limit_memory", Kind::Size(0, 1 << 46)),
+    key("service", "limit_files", Kind::Integer(0, 1 << 20)),
+    key("service", "limit_processes", Kind::Integer(0, 1 << 22)),
+    key("service", "limit_file_size", Kind::Size(0, 1 << 60)),
+    key("service", "readable", Kind::Paths),
+    key("service", "writable", Kind::Paths),
+    key("service", "network", Kind::Boolean),
+    key("service", "sessions", Kind::Boolean),
     key("service", "enabled", Kind::Boolean),
 ];
 
@@ -285,7 +318,12 @@ impl Kind {
             (Kind::Integer(least, most), Given::Integer(value)) => within(*value, least, most),
             (Kind::Integer(..), _) => Err("not an integer".to_owned()),
             (Kind::Addresses, Given::List(items)) => items.iter().try_for_each(check_address),
-            (Kind::Addresses, _) => Err("not a list".to_owned()),
+            (Kind::Words, Given::List(items)) => items.iter().try_for_each(check_word),
+            (Kind::Variables, Given::List(items)) => items.iter().try_for_each(check_variable),
+            (Kind::Paths, Given::List(items)) => items.iter().try_for_each(check_path),
+            (Kind::Addresses | Kind::Words | Kind::Variables | Kind::Paths, _) => {
+                Err("not a list".to_owned())
+            }
             (_, Given::Text(text)) => self.check_text(text),
             _ => Err("not a string".to_owned()),
         }
@@ -306,6 +344,7 @@ impl Kind {
             Kind::OneOf(words) => require(words.contains(&text), "unknown word"),
             Kind::InterfaceName => require(is_interface_name(text), "not an interface name"),
             Kind::ServiceName => require(is_name(text, 32), "not a service name"),
+            Kind::UserName => require(is_name(text, 32), "not a user name"),
             Kind::GroupName => require(is_name(text, 32), "not a group name"),
             Kind::AbsolutePath => require(
                 text.starts_with('/') && !text.contains('\0'),
@@ -331,9 +370,12 @@ impl Kind {
                 .parse(text)
                 .map_err(|error| error.to_string())
                 .and_then(|_| require(!text.trim().is_empty(), "empty")),
-            Kind::Boolean | Kind::Integer(..) | Kind::Addresses => {
-                Err("not of the right type".to_owned())
-            }
+            Kind::Boolean
+            | Kind::Integer(..)
+            | Kind::Addresses
+            | Kind::Words
+            | Kind::Variables
+            | Kind::Paths => Err("not of the right type".to_owned()),
         }
     }
 
@@ -367,8 +409,15 @@ impl Kind {
                 "a name of 1 to 15 characters without '/', ':' and spaces".to_owned()
             }
             Kind::ServiceName => "1 to 32 letters, digits, '-' and '_'".to_owned(),
+            Kind::UserName => "the name of a user, or \"none\"".to_owned(),
             Kind::GroupName => "the name of a group, or \"none\"".to_owned(),
             Kind::AbsolutePath => "a path that begins with '/'".to_owned(),
+            Kind::Paths => "a list of paths that begin with '/'".to_owned(),
+            Kind::Words => {
+                "a program by its whole path and its arguments, as [\"/bin/cat\", \"-u\"]"
+                    .to_owned()
+            }
+            Kind::Variables => "a list as [\"LANG=C.UTF-8\", \"PATH=/usr/bin\"]".to_owned(),
             Kind::AddressV4 => "an IPv4 address as \"198.18.0.1\", or \"none\"".to_owned(),
             Kind::AddressV6 => "an IPv6 address as \"fd00:7463:7064::1\", or \"none\"".to_owned(),
             Kind::Addresses => "a list of IP addresses as [\"198.18.0.2\"]".to_owned(),
@@ -416,6 +465,30 @@ fn check_address(item: &Given) -> Result<(), String> {
         Given::Text(text) if text.parse::<IpAddr>().is_ok() => Ok(()),
         Given::Text(text) => Err(format!("{text:?} is not an IP address")),
         _ => Err("not a list of strings".to_owned()),
+    }
+}
+
+fn check_word(item: &Given) -> Result<(), String> {
+    match item {
+        Given::Text(text) if text.contains('\0') => Err("a NUL in it".to_owned()),
+        Given::Text(_) => Ok(()),
+        _ => Err("not a list of strings".to_owned()),
+    }
+}
+
+fn check_variable(item: &Given) -> Result<(), String> {
+    check_word(item)?;
+    match item {
+        Given::Text(text) if text.find('=').is_some_and(|end| end > 0) => Ok(()),
+        other => Err(format!("{} is not NAME=value", other.shown())),
+    }
+}
+
+fn check_path(item: &Given) -> Result<(), String> {
+    check_word(item)?;
+    match item {
+        Given::Text(text) if text.starts_with('/') => Ok(()),
+        other => Err(format!("{} does not begin with '/'", other.shown())),
     }
 }
 

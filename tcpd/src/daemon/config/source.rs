@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Config, ConfigError, DEFAULT_PATH};
+use super::{Config, ConfigError, DEFAULT_PATH, layers};
 
 /// The layers above the built-in defaults.
 #[derive(Debug, Clone, Default)]
@@ -30,12 +30,12 @@ impl Source {
         }
     }
 
-    /// Reads and checks all of it.
+    /// Reads and checks all of it, also that what it names is there on this machine.
     ///
     /// # Errors
     /// Everything that is wrong with it.
     pub fn load(&self) -> Result<Config, ConfigError> {
-        Config::load(
+        layers::load_here(
             self.file.as_deref(),
             self.environment.iter().cloned(),
             &self.flags,

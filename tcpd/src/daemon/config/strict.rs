@@ -137,7 +137,8 @@ impl Pass<'_> {
             self.section("service", &prefix, table);
             let line = self.line(entry.span().start);
             for required in ["name", "port", "handler"] {
-                if !table.contains_key(required) {
+                let command = required == "handler" && table.contains_key("exec");
+                if !table.contains_key(required) && !command {
                     let allowed = find("service", required)
                         .map_or_else(String::new, |key| key.kind.allowed());
                     self.report(

@@ -84,6 +84,7 @@ fn the_commented_service_shows_every_key_with_its_default() {
         .1;
     let lines: Vec<&str> = example
         .lines()
+        .filter(|line| !line.starts_with("#   "))
         .map(|line| line.trim_start_matches("# "))
         .collect();
     let example =
@@ -397,5 +398,79 @@ fn durations_and_sizes_are_read_and_written_alike() {
             parse_duration(text).is_none() && parse_size(text).is_none(),
             "{text}"
         );
+    }
+}
+
+#[test]
+fn what_a_command_needs_and_what_only_it_has_is_told() {
+    let service = |more: &str| format!("[[service]]\nname = \"x\"\nport = 7\n{more}\n");
+    let good = service(
+        "exec = [\"/bin/cat\", \"\"]\nuser = \"nobody\"\ngroup = \"games\"\nsessions = true\n\
+         environment = [\"A=\", \"B=c=d\"]\nlimit_memory = \"1GiB\"\nwall_time = \"5min\"\ndirectory = \"/\"\n\
+         readable = [\"/usr\"]\nnetwork = false\nidle_workers = 64\nmax_per_source = 2\nnice = 19",
+    );
+    let config = load("command", &good).expect("a good command");
+    assert_eq!(config.services[0].handler, Handler::Exec);
+    assert_eq!(config.services[0].limit_memory, 1 << 30);
+    let refusals = [
+        (
+            "exec = []",
+            "FILE:4: service.x.exec = []: no command; allowed: a program by its whole path and its arguments, or a handler",
+        ),
+        (
+            "exec = [\"cat\"]",
+            "FILE:4: service.x.exec = [\"cat\"]: the program is not named by its whole path; allowed: a first word that begins with '/'",
+        ),
+        (
+            "exec = \"/bin/cat\"",
+            "FILE:4: service.x.exec = \"/bin/cat\": not a list; allowed: a program by its whole path and its arguments, as [\"/bin/cat\", \"-u\"]",
+        ),
+        (
+            "exec = [\"/bin/cat\", 7]",
+            "FILE:4: service.x.exec = [\"/bin/cat\", 7]: not a list of strings; allowed: a program by its whole path and its arguments, as [\"/bin/cat\", \"-u\"]",
+        ),
+        (
+            "exec = [\"/bin/c\\u0000at\"]",
+            "FILE:4: service.x.exec = [\"/bin/c\\u0000at\"]: a NUL in it; allowed: a program by its whole path and its arguments, as [\"/bin/cat\", \"-u\"]",
+        ),
+        (
+            "handler = \"echo\"\nexec = [\"/bin/cat\"]",
+            "FILE:5: service.x.exec = [\"/bin/cat\"]: handler \"echo\" has none; allowed: only beside exec",
+        ),
+        (
+            "handler = \"echo\"\nlimit_files = 9",
+            "FILE:5: service.x.limit_files = 9: handler \"echo\" has none; allowed: only beside exec",
+        ),
+        (
+            "handler = \"echo\"\ndirectory = \"/srv\"",
+            "FILE:5: service.x.directory = \"/srv\": handler \"echo\" has none; allowed: no directory, or handler = \"http\", or exec",
+        ),
+        (
+            "handler = \"echo\"\ngroup = \"games\"",
+            "FILE:5: service.x.group = \"games\": there is no user beside it; allowed: user and group",
+        ),
+        (
+            "exec = [\"/bin/cat\"]\nsessions = true",
+            "FILE:5: service.x.sessions = true: the command would have the daemon's own rights; allowed: only beside user",
+        ),
+        (
+            "handler = \"echo\"\nidle_workers = 65",
+            "FILE:5: service.x.idle_workers = 65: above max_workers, which is 64; allowed: at most that",
+        ),
+        (
+            "exec = [\"/bin/cat\"]\nenvironment = [\"=x\"]",
+            "FILE:5: service.x.environment = [\"=x\"]: \"=x\" is not NAME=value; allowed: a list as [\"LANG=C.UTF-8\", \"PATH=/usr/bin\"]",
+        ),
+        (
+            "exec = [\"/bin/cat\"]\nreadable = [\"usr\"]",
+            "FILE:5: service.x.readable = [\"usr\"]: \"usr\" does not begin with '/'; allowed: a list of paths that begin with '/'",
+        ),
+        (
+            "exec = [\"/bin/cat\"]\nnice = -1",
+            "FILE:5: service.x.nice = -1: too small; allowed: an integer from 0 to 19",
+        ),
+    ];
+    for (more, message) in refusals {
+        assert_eq!(messages("command-bad", &service(more)), [message], "{more}");
     }
 }

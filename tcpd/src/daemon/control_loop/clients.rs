@@ -16,6 +16,7 @@ use super::holdings::{Count, Holdings, Waiting};
 use super::sockets::{Holder, Sockets};
 use super::{pidfd_token, socket_token};
 use crate::ipc::session::{EndedBy, MOST_QUEUED, Session};
+use crate::services::link::JobId;
 
 /// A worker's right to its connection, until it adopts it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +25,9 @@ pub(super) struct Grant {
     pub(super) adopted: bool,
     pub(super) service: ServiceIndex,
     pub(super) service_name: String,
+    pub(super) job: JobId,
+    /// It is a command's, and has not asked for its error stream.
+    pub(super) may_have_errors: bool,
 }
 
 /// A session and what the loop knows about it.

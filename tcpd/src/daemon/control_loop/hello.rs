@@ -152,6 +152,8 @@ impl<W: Spawner> ControlLoop<W> {
             adopted: false,
             service: adopted.service,
             service_name: adopted.name,
+            job: adopted.job,
+            may_have_errors: adopted.command,
         });
         client.session.kind = Some(kind);
         client.session.program = match hello.program {

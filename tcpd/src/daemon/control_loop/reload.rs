@@ -77,7 +77,10 @@ impl<W: Spawner> ControlLoop<W> {
             let why = format!("only a restart changes {keys}; nothing was changed");
             return self.refuse_reload(asker, ErrorCode::NeedsRestart, why);
         }
-        let plan = self.plan(change);
+        if let Some(why) = self.needs_users(&config) {
+            return self.refuse_reload(asker, ErrorCode::NeedsRestart, why);
+        }
+        let plan = self.plan(change, &config);
         let reload = Reload {
             asker,
             config,
@@ -93,8 +96,19 @@ impl<W: Spawner> ControlLoop<W> {
         self.finish_reload(now);
     }
 
+    /// A service's user, where the rights for that were given up at the start.
+    fn needs_users(&self, config: &Config) -> Option<String> {
+        let first = configured_services::first_with_user(config)?;
+        (!self.may_switch_users).then(|| {
+            format!(
+                "only a restart changes {first}: the rights to switch users are kept only from a start with a user; \
+                 nothing was changed"
+            )
+        })
+    }
+
     /// Which listeners to open and close.
-    fn plan(&self, change: Change) -> Plan {
+    fn plan(&self, change: Change, config: &Config) -> Plan {
         let mut plan = Plan::default();
         let known = |name: &str| {
             self.services
@@ -103,7 +117,8 @@ impl<W: Spawner> ControlLoop<W> {
         };
         let mut next = self.services.next_index();
         let different = change.added.iter().chain(&change.changed);
-        for service in configured_services::enabled(&different.cloned().collect::<Vec<_>>()) {
+        let different: Vec<_> = different.cloned().collect();
+        for service in configured_services::enabled(&different, config) {
             let old = known(&service.name).map(wanted_of);
             let index = old.as_ref().map_or(next, |old| old.service);
             next += u32::from(old.is_none());
@@ -192,7 +207,7 @@ impl<W: Spawner> ControlLoop<W> {
             self.order(service.unlisten(*place));
         }
         for index in plan.removed {
-            self.services.retire(index);
+            self.services.retire(now, index);
         }
         for (index, service) in plan.services {
             let Wanted {
@@ -201,7 +216,7 @@ impl<W: Spawner> ControlLoop<W> {
             if index == self.services.next_index() {
                 self.services.add(service);
             } else {
-                self.services.change(index, service);
+                self.services.change(now, index, service);
             }
             self.order(Order::ServiceTerms {
                 service: index,

@@ -159,7 +159,8 @@ impl<W: Spawner> ControlLoop<W> {
             }
             Request::AdoptHandoff { token } => self.adopt_handoff(now, id, number, token),
             Request::HandOff { .. } => self.hand_off(id, number, request),
-            Request::ErrorStream | Request::Users { .. } => {
+            Request::ErrorStream => self.give_error_stream(id, number),
+            Request::Users { .. } => {
                 let reply = Reply::error(ErrorCode::Unsupported, "this daemon cannot do that");
                 self.reply(id, number, reply)
             }

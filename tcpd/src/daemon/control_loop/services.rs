@@ -9,11 +9,12 @@ use tcpd_core::time::Instant;
 
 use super::super::channel::OrderSender;
 use super::super::notify;
-use super::super::orders::{Order, ServiceIndex};
+use super::super::orders::{Credentials, Order, ServiceIndex};
 use super::ControlLoop;
 use crate::services::Service;
-use crate::services::spawner_handle::{SpawnerHandle, Workforce};
+use crate::services::spawner_handle::SpawnerHandle;
 use crate::services::supervisor;
+use crate::services::workforce::Workforce;
 
 /// The workforce as the loop polls and shows it.
 pub trait Spawner: Workforce + AsRawFd {
@@ -33,6 +34,9 @@ impl Spawner for SpawnerHandle {
     }
 }
 
+/// A ticket whose answer nobody waits for.
+const NOBODY: u64 = u64::MAX;
+
 /// The supervisor's orders become the stack thread's.
 struct Stack<'a>(&'a mut OrderSender<Order>);
 
@@ -51,6 +55,15 @@ impl supervisor::Daemon for Stack<'_> {
     fn abort(&mut self, connection: supervisor::ConnectionId) {
         self.order(Order::AbortUnclaimed {
             endpoint: EndpointId::from_bits(connection),
+        });
+    }
+
+    fn reset(&mut self, connection: supervisor::ConnectionId) {
+        self.order(Order::EndConnection {
+            ticket: NOBODY,
+            endpoint: EndpointId::from_bits(connection),
+            reset: true,
+            credentials: Credentials { uid: 0, all: true },
         });
     }
 }
@@ -120,7 +133,9 @@ impl<W: Spawner> ControlLoop<W> {
     }
 
     pub(super) fn on_spawner(&mut self, now: Instant) {
+        self.hear_errors(now);
         self.services.on_ready(now, &mut Stack(&mut self.orders));
+        self.close_error_streams(now);
     }
 
     pub(super) fn on_services_deadline(&mut self, now: Instant) {

@@ -13,7 +13,7 @@ use libtcpclient::protocol::{ErrorCode, Event, Reply};
 use tcpd_core::time::Instant;
 
 use super::super::orders::Order;
-use super::super::{logging, notify};
+use super::super::{clock, logging, notify};
 use super::answers::json;
 use super::clients::End;
 use super::{ControlLoop, Spawner};
@@ -57,7 +57,7 @@ impl<W: Spawner> ControlLoop<W> {
         if self.stop.is_none() {
             tracing::info!(grace = ?grace, "stopping: nothing new is accepted");
             notify::stopping(grace);
-            self.services.stop_accepting();
+            self.services.stop_accepting(now);
             self.tell_all(&Event::Draining {
                 grace_ms: u32::try_from(grace.as_millis()).unwrap_or(u32::MAX),
             });
@@ -80,7 +80,7 @@ impl<W: Spawner> ControlLoop<W> {
 
     /// The very end: workers, sessions, the socket's file. `reset`: connections that had to be, `None` when the daemon has failed.
     pub(super) fn finish(mut self, reset: Option<u64>) {
-        self.services.kill_all();
+        self.services.kill_all(clock::now());
         let (by, why) = match reset {
             Some(0) => (EndedBy::Stopping, "the daemon has stopped".to_owned()),
             Some(reset) => (

@@ -8,6 +8,7 @@ mod sessions;
 mod stopping;
 mod workers;
 
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::os::fd::RawFd;
 use std::path::PathBuf;
@@ -23,9 +24,8 @@ use super::*;
 use crate::daemon::channel::{self, ReportSender};
 use crate::daemon::configured_services;
 use crate::ipc::credentials::Identity;
-use crate::services::link::{Assignment, JobId};
-use crate::services::spawner_handle;
-use crate::services::spawner_handle::Workforce;
+use crate::services::link::{Assignment, JobId, Ticket};
+use crate::services::workforce::{Event as WorkerEvent, Workforce};
 
 /// Turns a test waits for something before it fails; each waits at most [`TICK`].
 const PATIENCE: u32 = 5000;
@@ -37,7 +37,7 @@ struct FakeSpawner {
     bell: OwnedFd,
     ordered: Vec<Assignment>,
     killed: Vec<JobId>,
-    events: VecDeque<spawner_handle::Event>,
+    events: RefCell<VecDeque<WorkerEvent>>,
 }
 
 impl Workforce for FakeSpawner {
@@ -51,12 +51,23 @@ impl Workforce for FakeSpawner {
 
     fn watch(&mut self, _job: JobId, _pid: i32) {}
 
-    fn kill(&mut self, job: JobId) {
+    fn room_to_assign(&self) -> usize {
+        8
+    }
+
+    fn assign(&mut self, _now: Instant, job: JobId, _ticket: Ticket) {
+        let given = true;
+        self.events
+            .get_mut()
+            .push_back(WorkerEvent::Assigned { job, given });
+    }
+
+    fn kill(&mut self, _now: Instant, job: JobId) {
         self.killed.push(job);
     }
 
-    fn poll_event(&mut self, _now: Instant) -> Option<spawner_handle::Event> {
-        self.events.pop_front()
+    fn poll_event(&mut self, _now: Instant) -> Option<WorkerEvent> {
+        self.events.get_mut().pop_front()
     }
 
     fn next_deadline(&self) -> Option<Instant> {
@@ -132,9 +143,9 @@ impl Fixture {
             bell: spare().expect("an eventfd"),
             ordered: Vec::new(),
             killed: Vec::new(),
-            events: VecDeque::new(),
+            events: RefCell::default(),
         };
-        let services = configured_services::enabled(&config.services);
+        let services = configured_services::enabled(&config.services, &config);
         let supervisor = Supervisor::new(services, spawner, config.control.socket.clone(), 0);
         let setup = Setup {
             config,
@@ -145,6 +156,7 @@ impl Fixture {
             interface: "tcpd0".to_owned(),
             offload: true,
             started: clock::now(),
+            may_switch_users: false,
         };
         let control = ControlLoop::new(setup, supervisor).expect("a loop");
         Self {
@@ -268,6 +280,13 @@ impl Fixture {
             order.is_some()
         });
         order.expect("until returns when there is one")
+    }
+
+    /// Something happens to a worker.
+    fn worker_event(&mut self, event: WorkerEvent) {
+        let workforce = self.control.services.workforce();
+        workforce.events.borrow_mut().push_back(event);
+        self.control.on_spawner(clock::now());
     }
 
     fn report(&self, report: Report) {

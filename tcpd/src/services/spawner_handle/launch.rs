@@ -16,7 +16,9 @@ use ipc_channel::ipc::{IpcOneShotServer, IpcSender};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
-use crate::services::link::{Hello, LINK_VARIABLE, NONCE_VARIABLE, Nonce, Order, Report};
+use crate::services::link::{
+    Hello, LINK_VARIABLE, NONCE_VARIABLE, Nonce, Order, Report, USERS_VARIABLE,
+};
 use crate::system::entropy::random_bytes;
 use crate::system::private_directory;
 use crate::system::process::inherit_only_standard_descriptors;
@@ -37,6 +39,7 @@ pub struct Launcher {
     program: PathBuf,
     arguments: Vec<OsString>,
     meeting_time: Duration,
+    users: bool,
 }
 
 /// What the thread of a spawner has to say, in this order: `Up`, any number of `Report`, `Down`; or `Down` alone.
@@ -86,7 +89,14 @@ impl Launcher {
             program: program.to_owned(),
             arguments,
             meeting_time: MEETING_TIME,
+            users: false,
         })
+    }
+
+    /// The spawner keeps the rights to switch users, if the thread that launches it has them.
+    #[must_use]
+    pub fn for_users(self, users: bool) -> Self {
+        Self { users, ..self }
     }
 
     /// The same with another limit for the time from execution to Hello (10 s); for tests.
@@ -156,6 +166,7 @@ impl Launcher {
             .env(NONCE_VARIABLE, nonce.to_hexadecimal())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
+            .envs(self.users.then_some((USERS_VARIABLE, "1")))
             // A signal from the terminal is for tcpd, which decides what becomes of its workers.
             .process_group(0);
         inherit_only_standard_descriptors(&mut command).spawn()

@@ -11,6 +11,12 @@ pub(super) struct Accounts {
     pub started: u64,
     /// Connections that got no worker.
     pub failed: u64,
+    /// Connections reset by rule max_per_source.
+    pub refused_per_source: u64,
+    /// Commands that could not be executed.
+    pub not_executed: u64,
+    /// Workers killed by rule wall_time.
+    pub out_of_time: u64,
     exits: Exits,
     usage: Usage,
 }
@@ -30,6 +36,7 @@ impl Accounts {
             self.exits.unknown += 1;
             return;
         };
+        self.not_executed += u64::from(end.not_executed.is_some());
         match end.status {
             EndStatus::Exited(status) => *self.exits.by_status.entry(status).or_default() += 1,
             EndStatus::Killed(signal) => *self.exits.by_signal.entry(signal).or_default() += 1,

@@ -1,7 +1,10 @@
 use super::super::builtin::Handler;
+use super::super::link::{End, EndStatus};
 use super::*;
 
+mod bounds;
 mod lost_spawner;
+mod prefork;
 mod rights;
 
 const OWN_UID: u32 = 990;
@@ -11,6 +14,7 @@ const OWN_UID: u32 = 990;
 struct FakeWorkforce {
     room: usize,
     ordered: Vec<Assignment>,
+    assigned: Vec<(JobId, Ticket)>,
     watched: Vec<(JobId, i32)>,
     killed: Vec<JobId>,
     events: VecDeque<Event>,
@@ -31,7 +35,15 @@ impl Workforce for FakeWorkforce {
         self.watched.push((job, pid));
     }
 
-    fn kill(&mut self, job: JobId) {
+    fn room_to_assign(&self) -> usize {
+        self.room
+    }
+
+    fn assign(&mut self, _now: Instant, job: JobId, ticket: Ticket) {
+        self.assigned.push((job, ticket));
+    }
+
+    fn kill(&mut self, _now: Instant, job: JobId) {
         self.killed.push(job);
     }
 
@@ -41,7 +53,7 @@ impl Workforce for FakeWorkforce {
             Event::Started { .. } | Event::NotStarted { .. } => self.room += 1,
             Event::Lost { .. } => self.room = 0,
             Event::Ready => self.room = 8,
-            Event::Ended { .. } => {}
+            Event::Assigned { .. } | Event::Ended { .. } => {}
         }
         Some(event)
     }
@@ -58,6 +70,7 @@ impl Workforce for FakeWorkforce {
 struct FakeDaemon {
     asked: Vec<ServiceIndex>,
     aborted: Vec<ConnectionId>,
+    reset: Vec<ConnectionId>,
 }
 
 impl Daemon for FakeDaemon {
@@ -67,6 +80,10 @@ impl Daemon for FakeDaemon {
 
     fn abort(&mut self, connection: ConnectionId) {
         self.aborted.push(connection);
+    }
+
+    fn reset(&mut self, connection: ConnectionId) {
+        self.reset.push(connection);
     }
 }
 
@@ -78,23 +95,23 @@ struct Fixture {
     backlog: [u64; 2],
     next_connection: ConnectionId,
     failed: FailedAttempts,
+    /// Where connections come from.
+    peer: SocketAddr,
 }
 
 impl Fixture {
     fn new() -> Self {
-        let service = |name: &str, port, handler, max_workers| Service {
-            name: name.to_owned(),
-            addresses: Vec::new(),
-            port,
-            handler,
-            max_workers,
-            backlog: 128,
-            idle_timeout: Duration::ZERO,
-        };
-        let services = vec![
-            service("echo", 7, Handler::Echo, 2),
-            service("time", 37, Handler::Time, 1),
+        Self::with(|_| {})
+    }
+
+    /// With another `echo`.
+    fn with(change: impl FnOnce(&mut Service)) -> Self {
+        let mut services = vec![
+            Service::new("echo", 7, Handler::Echo),
+            Service::new("time", 37, Handler::Time),
         ];
+        (services[0].max_workers, services[1].max_workers) = (2, 1);
+        change(&mut services[0]);
         let workforce = FakeWorkforce {
             room: 8,
             ..FakeWorkforce::default()
@@ -106,6 +123,7 @@ impl Fixture {
             backlog: [0; 2],
             next_connection: 1000,
             failed: FailedAttempts::default(),
+            peer: addr("198.18.0.1:40000"),
         }
     }
 
@@ -130,7 +148,7 @@ impl Fixture {
             let more = *backlog > 0;
             let connection = self.next_connection;
             self.next_connection += 1;
-            let (local, peer) = (addr("198.18.0.2:7"), addr("198.18.0.1:40000"));
+            let (local, peer) = (addr("198.18.0.2:7"), self.peer);
             self.supervisor.connection(
                 self.now,
                 service,
@@ -164,7 +182,7 @@ impl Fixture {
 
     /// The worker of the last order starts and adopts.
     fn adopt(&mut self, order: usize, pid: i32) -> Result<Adopted, Refusal> {
-        let token = self.ordered()[order].token;
+        let token = ticket(&self.ordered()[order]).token;
         self.hello(token.0, OWN_UID, pid)
     }
 
@@ -182,6 +200,10 @@ impl Fixture {
     }
 }
 
+fn ticket(order: &Assignment) -> Ticket {
+    order.ticket.expect("an order with a connection")
+}
+
 fn addr(text: &str) -> SocketAddr {
     text.parse().expect("an address")
 }
@@ -195,6 +217,7 @@ fn end(status: EndStatus) -> Option<End> {
         minor_faults: 10,
         major_faults: 1,
         context_switches: 4,
+        not_executed: None,
     })
 }
 
@@ -204,7 +227,7 @@ fn a_connection_gets_a_worker_that_adopts_it_and_is_counted() {
     t.arrive(0, 1);
     let order = t.ordered()[0].clone();
     assert_eq!(
-        (order.service.as_str(), order.peer),
+        (order.service.as_str(), ticket(&order).peer),
         ("echo", addr("198.18.0.1:40000"))
     );
     t.happens(Event::Started {
@@ -217,7 +240,9 @@ fn a_connection_gets_a_worker_that_adopts_it_and_is_counted() {
         Adopted {
             connection: 1000,
             service: 0,
-            name: "echo".into()
+            name: "echo".into(),
+            job: order.job,
+            command: false,
         }
     );
     assert_eq!(
@@ -386,12 +411,12 @@ fn a_worker_given_up_before_its_start_was_known_is_killed_then() {
 fn after_stop_nothing_more_is_accepted() {
     let mut t = Fixture::new();
     t.arrive(0, 1);
-    t.supervisor.stop_accepting();
+    t.supervisor.stop_accepting(t.now);
     t.arrive(0, 1);
     let job = t.ordered()[0].job;
     t.happens(Event::Started { job, pid: 5 });
     t.adopt(0, 5).expect("those accepted go on");
-    t.supervisor.kill_all();
+    t.supervisor.kill_all(t.now);
     assert_eq!(t.supervisor.workforce.killed, [job]);
     t.happens(Event::Ended {
         job,

@@ -10,13 +10,16 @@ use std::io;
 use landlock::{
     ABI, Access, AccessFs, AccessNet, PathBeneath, Ruleset, RulesetAttr, RulesetCreatedAttr, Scope,
 };
-use rustix::process::{Resource, Rlimit, setrlimit};
+use rustix::process::Resource;
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
     SeccompRule,
 };
 
 use super::super::builtin::Prepared;
+use super::at_most;
+
+pub(super) mod command;
 
 /// Descriptors a worker may hold: standard ones, its session and bells, a site and a file, and some to spare.
 const MAX_DESCRIPTORS: u64 = 64;
@@ -31,22 +34,9 @@ const FIRST_OWN: u64 = 3;
 /// # Errors
 /// As setrlimit(2).
 pub fn limit_resources() -> io::Result<()> {
-    let at_most = |resource, value| {
-        let value = rustix::process::getrlimit(resource)
-            .maximum
-            .map_or(value, |allowed| allowed.min(value));
-        setrlimit(
-            resource,
-            Rlimit {
-                current: Some(value),
-                maximum: Some(value),
-            },
-        )
-    };
-    at_most(Resource::Nofile, MAX_DESCRIPTORS)?;
-    at_most(Resource::Data, MAX_MEMORY)?;
-    at_most(Resource::Memlock, 0)?;
-    Ok(())
+    at_most(Resource::Nofile, MAX_DESCRIPTORS, MAX_DESCRIPTORS)?;
+    at_most(Resource::Data, MAX_MEMORY, MAX_MEMORY)?;
+    at_most(Resource::Memlock, 0, 0)
 }
 
 /// Takes on landlock: no file but those of the site, for reading; no TCP of the kernel, no abstract socket, no signal to

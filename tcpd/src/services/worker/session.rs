@@ -7,15 +7,18 @@ use std::time::Duration;
 use libtcpclient::{Session, TcpStream};
 
 use super::super::builtin::Connection;
-use super::super::link::Assignment;
+use super::super::link::{Assignment, Ticket};
 use super::WorkerConnection;
 
 /// Opens a session on the daemon's socket and adopts the connection with the token.
 ///
 /// # Errors
 /// When the daemon refuses the token or is gone.
-pub fn adopt_from_daemon(assignment: &Assignment) -> io::Result<Box<dyn WorkerConnection>> {
-    let stream = Session::adopt_at(&assignment.socket, assignment.token.0)?;
+pub fn adopt_from_daemon(
+    assignment: &Assignment,
+    ticket: &Ticket,
+) -> io::Result<Box<dyn WorkerConnection>> {
+    let stream = Session::adopt_at(&assignment.socket, ticket.token.0)?;
     Ok(Box::new(stream))
 }
 

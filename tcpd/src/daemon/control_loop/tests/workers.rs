@@ -36,7 +36,8 @@ fn ordered(t: &mut Fixture) -> [u8; 16] {
     t.until("a worker", |t| {
         !t.control.services.workforce().ordered.is_empty()
     });
-    t.control.services.workforce().ordered[0].token.0
+    let ticket = t.control.services.workforce().ordered[0].ticket;
+    ticket.expect("a connection").token.0
 }
 
 #[test]
@@ -197,4 +198,69 @@ fn adopt_without_a_token_is_refused() {
         code(&t.answer(&client, 2, &Request::Adopt)),
         Some(ErrorCode::NotPermitted)
     );
+}
+
+fn with_command() -> Fixture {
+    Fixture::with(|config| {
+        let mut command = Service::new("cat", 7, Handler::Exec);
+        command.exec = vec!["/bin/cat".to_owned()];
+        config.services = vec![command];
+    })
+}
+
+fn worker(t: &mut Fixture) -> Client {
+    let token = ordered(t);
+    let worker = t.connect_as(0, None);
+    worker.say(1, &hello(true, Some(token)));
+    t.hear(&worker);
+    worker
+}
+
+#[test]
+fn an_error_stream_is_for_a_commands_worker_once() {
+    let mut t = with_command();
+    let command = worker(&mut t);
+    command.say(2, &Request::ErrorStream);
+    let (answer, mut descriptors) = t.hear_with_descriptors(&command);
+    assert!(matches!(answer, FromDaemon::Reply(2, Reply::Stream)));
+    let pipe = descriptors.pop().expect("the pipe");
+    assert_eq!(
+        code(&t.answer(&command, 3, &Request::ErrorStream)),
+        Some(ErrorCode::NotPermitted)
+    );
+    rustix::io::write(&pipe, b"said\nand not ended").expect("room");
+    assert!(!t.control.error_streams.is_empty());
+    drop(pipe);
+    t.until("the end of the stream", |t| {
+        t.control.error_streams.is_empty()
+    });
+}
+
+#[test]
+fn an_error_stream_ends_with_its_worker_whoever_still_holds_it() {
+    let mut t = with_command();
+    let command = worker(&mut t);
+    command.say(2, &Request::ErrorStream);
+    t.until("the stream", |t| !t.control.error_streams.is_empty());
+    let job = t.control.services.workforce().ordered[0].job;
+    let end = None;
+    t.worker_event(WorkerEvent::Started { job, pid: 5 });
+    t.worker_event(WorkerEvent::Ended { job, end });
+    t.until("the end of the stream", |t| {
+        t.control.error_streams.is_empty()
+    });
+}
+
+#[test]
+fn a_built_in_worker_and_a_client_have_no_error_stream() {
+    let mut t = with_echo();
+    let echo = worker(&mut t);
+    let client = t.client(0, true);
+    for session in [echo, client] {
+        assert_eq!(
+            code(&t.answer(&session, 9, &Request::ErrorStream)),
+            Some(ErrorCode::NotPermitted)
+        );
+    }
+    assert!(t.control.error_streams.is_empty());
 }

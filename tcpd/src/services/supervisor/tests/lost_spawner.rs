@@ -19,8 +19,9 @@ fn orders_without_an_answer_are_given_again_with_a_new_token() {
     );
     t.happens(Event::Ready);
     let new = t.ordered()[1].clone();
-    assert_eq!((new.peer, &new.service), (old.peer, &old.service));
-    assert!(new.token != old.token && new.job != old.job);
+    let (before, after) = (ticket(&old), ticket(&new));
+    assert_eq!((after.peer, &new.service), (before.peer, &old.service));
+    assert!(after.token != before.token && new.job != old.job);
     t.happens(Event::Started {
         job: new.job,
         pid: 6,
