@@ -10,10 +10,16 @@ mod common {
     pub(crate) mod rerun;
 }
 
+#[path = "services/bounds.rs"]
+mod bounds;
 #[path = "services/builtin.rs"]
 mod builtin;
 #[path = "services/deaths.rs"]
 mod deaths;
+#[path = "services/escape.rs"]
+mod escape;
+#[path = "services/exec.rs"]
+mod exec;
 #[path = "services/many.rs"]
 mod many;
 #[path = "services/programs.rs"]
