@@ -4,7 +4,7 @@ use std::io::{self, Read, Write};
 use std::time::Duration;
 
 use tcpd::services::builtin::Connection;
-use tcpd::services::link::Assignment;
+use tcpd::services::link::{Assignment, Ticket};
 use tcpd::services::worker::{WorkerConnection, adopt_from_daemon};
 
 use crate::attacker::Outcome;
@@ -12,11 +12,14 @@ use crate::attempts::Attempt;
 use crate::raw_session;
 
 /// How workers of these tests reach their connection.
-pub(crate) fn adopt(assignment: &Assignment) -> io::Result<Box<dyn WorkerConnection>> {
+pub(crate) fn adopt(
+    assignment: &Assignment,
+    ticket: &Ticket,
+) -> io::Result<Box<dyn WorkerConnection>> {
     if assignment.service == raw_session::SERVICE {
-        return raw_session::adopt(assignment);
+        return raw_session::adopt(assignment, ticket);
     }
-    Ok(Box::new(Agent(adopt_from_daemon(assignment)?)))
+    Ok(Box::new(Agent(adopt_from_daemon(assignment, ticket)?)))
 }
 
 /// A connection whose peer can say what is to be tried: an [`Attempt`] in a line of JSON. Anything else is for the handler.

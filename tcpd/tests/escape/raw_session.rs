@@ -11,7 +11,7 @@ use libtcpclient::protocol::{
 };
 use libtcpclient::socket::{MAX_FDS, Received, Seqpacket};
 use tcpd::services::builtin::Connection;
-use tcpd::services::link::Assignment;
+use tcpd::services::link::{Assignment, Ticket};
 use tcpd::services::worker::WorkerConnection;
 use tcpd_core::stack::EndpointId;
 
@@ -77,13 +77,16 @@ fn hello(token: Option<[u8; 16]>) -> Request {
 }
 
 /// Adopts the connection as every worker does.
-pub(crate) fn adopt(assignment: &Assignment) -> io::Result<Box<dyn WorkerConnection>> {
-    let mut session = RawSession::open(&assignment.socket, Some(assignment.token.0))?;
+pub(crate) fn adopt(
+    assignment: &Assignment,
+    ticket: &Ticket,
+) -> io::Result<Box<dyn WorkerConnection>> {
+    let mut session = RawSession::open(&assignment.socket, Some(ticket.token.0))?;
     match session.ask(&Request::Adopt)? {
         Reply::Adopted(opened) => Ok(Box::new(Raw {
             session,
             own: EndpointId::from_bits(opened.connection),
-            token: assignment.token.0,
+            token: ticket.token.0,
         })),
         other => Err(io::Error::other(format!("{other:?}"))),
     }
