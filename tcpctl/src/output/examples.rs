@@ -401,6 +401,7 @@ pub(crate) fn services() -> Vec<ServiceRow> {
             not_executed: 3,
             out_of_time: 0,
             exits: Exits {
+                by_status: BTreeMap::from([(72, 4)]),
                 unknown: 1,
                 ..Exits::default()
             },

@@ -104,25 +104,32 @@ fn listens_on(row: &ServiceRow) -> String {
 
 /// Those that could not be started stand beside those that were.
 fn started(row: &ServiceRow) -> String {
-    let besides = [(row.failed, "failed"), (row.not_executed, "not executed")];
-    let besides: Vec<String> = besides
-        .iter()
-        .filter(|(times, _)| *times > 0)
-        .map(|(times, what)| format!("{} {what}", count(*times)))
-        .collect();
-    match besides.is_empty() {
-        true => count(row.started),
-        false => format!("{} ({})", count(row.started), besides.join(", ")),
+    match row.failed {
+        0 => count(row.started),
+        failed => format!("{} ({} failed)", count(row.started), count(failed)),
     }
 }
 
-/// `12 ok, 1 status 1, 2 SIGKILL (1 out of time), 1 unknown`; `-` while none ended.
+/// Status of a worker whose command could not be executed.
+const NOT_EXECUTED: i32 = 72;
+
+/// `12 ok, 1 status 1, 3 not executed, 2 SIGKILL (1 out of time), 1 unknown`; `-` while none ended.
 fn exits(row: &ServiceRow) -> String {
     let exits = &row.exits;
-    let statuses = exits.by_status.iter().map(|(status, times)| match status {
-        0 => format!("{} ok", count(*times)),
-        status => format!("{} status {status}", count(*times)),
+    // A command may well end with the same status itself.
+    let own = |status: i32, times: u64| match status {
+        NOT_EXECUTED => times.saturating_sub(row.not_executed),
+        _ => times,
+    };
+    let statuses = exits.by_status.iter();
+    let statuses = statuses.map(|(&status, &times)| (status, own(status, times)));
+    let statuses = statuses.filter(|(_, times)| *times > 0);
+    let statuses = statuses.map(|(status, times)| match status {
+        0 => format!("{} ok", count(times)),
+        status => format!("{} status {status}", count(times)),
     });
+    let executed = row.not_executed;
+    let not_executed = (executed > 0).then(|| format!("{} not executed", count(executed)));
     let signals = exits.by_signal.iter().map(|(signal, times)| {
         let overdue = match (*signal, row.out_of_time) {
             (9, 1..) => format!(" ({} out of time)", count(row.out_of_time)),
@@ -131,7 +138,11 @@ fn exits(row: &ServiceRow) -> String {
         format!("{} {}{overdue}", count(*times), signal_name(*signal))
     });
     let unknown = (exits.unknown > 0).then(|| format!("{} unknown", count(exits.unknown)));
-    let parts: Vec<String> = statuses.chain(signals).chain(unknown).collect();
+    let parts: Vec<String> = statuses
+        .chain(not_executed)
+        .chain(signals)
+        .chain(unknown)
+        .collect();
     match parts.is_empty() {
         true => "-".to_owned(),
         false => parts.join(", "),

@@ -297,9 +297,9 @@ fn stats_leave_out_zeros_unless_asked() {
 fn services_show_waiting_connections_and_on_request_workers() {
     let daemon = daemon();
     insta::assert_snapshot!(tcpctl(&daemon.socket(), &["services", "--workers"]).worked(), @r#"
-    Service  Handler  Listens on  Workers  Waiting  Started  Exits  CPU user+sys  Max RSS
-    echo     echo     *:7             1/4        3        7  -      0 s + 0 s         0 B
-    discard  discard  *:9             1/4        3        7  -      0 s + 0 s         0 B
+    Service  Handler  Listens on  Workers  Idle  Waiting  Refused  Started  Exits  CPU user+sys  Max RSS
+    echo     echo     *:7             1/4     0        3        0        7  -      0 s + 0 s         0 B
+    discard  discard  *:9             1/4     0        3        0        7  -      0 s + 0 s         0 B
 
     Worker  Service  ID    State        Local         Peer
       4712  echo     12.3  ESTABLISHED  198.18.0.2:7  198.18.0.1:40112

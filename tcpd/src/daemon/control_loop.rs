@@ -16,8 +16,8 @@
 mod answers;
 mod clients;
 mod counts;
-mod handoffs;
 mod error_streams;
+mod handoffs;
 mod hello;
 mod holdings;
 mod inspection;
@@ -45,8 +45,8 @@ use tcpd_core::time::Instant;
 
 use self::clients::{Clients, End};
 use self::counts::Counts;
-use self::handoffs::Handoffs;
 use self::error_streams::ErrorStreams;
+use self::handoffs::Handoffs;
 use self::reload::Reload;
 pub use self::services::Spawner;
 use self::stop::Stop;

@@ -6,9 +6,9 @@ use crate::output::examples::{connections, row, service, services};
 #[test]
 fn services_with_their_workers_exits_and_use() {
     insta::assert_snapshot!(table(&services()).render(None, true), @r#"
-    Service  Handler        Listens on                             Workers  Waiting       Started  Exits                                         CPU user+sys    Max RSS
-    echo     echo           *:7                                        2/2        5         1,204  1,198 ok, 1 status 3, 2 SIGKILL, 1 signal 35  1.2 s + 890 ms    2 MiB
-    http     http /srv/www  198.18.0.2:80, [fd00:7463:7064::2]:80    0/256        0  0 (1 failed)  1 unknown                                     0 s + 0 s           0 B
+    Service  Handler        Listens on                             Workers  Idle  Waiting  Refused       Started  Exits                                                         CPU user+sys    Max RSS
+    echo     echo           *:7                                        2/2     0        5        0         1,204  1,198 ok, 1 status 3, 2 SIGKILL (1 out of time), 1 signal 35  1.2 s + 890 ms    2 MiB
+    http     http /srv/www  198.18.0.2:80, [fd00:7463:7064::2]:80    0/256     8        0       12  0 (1 failed)  1 status 72, 3 not executed, 1 unknown                        0 s + 0 s           0 B
     "#);
 }
 

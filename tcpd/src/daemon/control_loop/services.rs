@@ -140,6 +140,7 @@ impl<W: Spawner> ControlLoop<W> {
 
     pub(super) fn on_services_deadline(&mut self, now: Instant) {
         self.services.on_deadline(now, &mut Stack(&mut self.orders));
+        self.close_error_streams(now);
     }
 
     /// The name of a service.

@@ -53,9 +53,7 @@ fn a_connection_goes_to_a_worker_that_waits_and_another_one_takes_its_place() {
     let (job, ticket) = assigned(&t, 0);
     assert_eq!(job, t.ordered()[0].job);
     t.happens(Event::Assigned { job, given: true });
-    let adopted = t
-        .supervisor
-        .hello_with_token(t.now, ticket.token.0, OWN_UID, 100);
+    let adopted = t.hello(ticket.token.0, OWN_UID, 100);
     assert_eq!(adopted.expect("good").connection, 1000);
     start_all(&mut t);
     let row = t.row(0);

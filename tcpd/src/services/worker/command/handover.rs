@@ -35,10 +35,11 @@ pub(super) fn take_over(socket: &Path, token: Token) -> io::Result<Streams> {
         token: Some(token.0),
         program: String::new(),
     };
-    match session.call(&Request::Hello(hello))?.0 {
-        Reply::Welcome(_) => {} // The arena is not for us.
-        other => return Err(unexpected(&other)),
-    }
+    // The arena is not for us, but who closes a bell has left.
+    let _bells = match session.call(&Request::Hello(hello))? {
+        (Reply::Welcome(_), descriptors) => descriptors,
+        (other, _) => return Err(unexpected(&other)),
+    };
     let connection = match session.call(&Request::Adopt)?.0 {
         Reply::Adopted(opened) => opened.connection,
         other => return Err(unexpected(&other)),
