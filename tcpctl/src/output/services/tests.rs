@@ -15,9 +15,9 @@ fn services_with_their_workers_exits_and_use() {
 #[test]
 fn services_in_80_columns() {
     insta::assert_snapshot!(table(&services()).render(Some(80), true), @r#"
-    Service Handler       Listens on     Workers Waiting      Started Exits
-    echo    echo          *:7                2/2       5        1,204 1,198 ok, 1…
-    http    http /srv/www 198.18.0.2:80…   0/256       0 0 (1 failed) 1 unknown
+    Service Handler     Listens on   Workers Waiting Refused      Started Exits
+    echo    echo        *:7              2/2       5       0        1,204 1,198 ok,…
+    http    http…       198.18.0.2:…   0/256       0      12 0 (1 failed) 1 status…
     "#);
 }
 
