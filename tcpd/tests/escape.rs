@@ -10,6 +10,8 @@ mod agent;
 mod attacker;
 #[path = "escape/attempts.rs"]
 mod attempts;
+#[path = "escape/commands.rs"]
+mod commands;
 #[path = "escape/layers.rs"]
 mod layers;
 #[path = "escape/raw_session.rs"]
@@ -66,6 +68,10 @@ const TESTS: &[Test] = tests![
     workers::an_operators_session_may_what_a_workers_may_not,
     workers::the_supervision_link_cannot_be_reached,
     workers::a_worker_inherits_no_descriptor,
+    commands::a_command_reaches_no_other_process,
+    commands::each_layer_of_a_command_does_its_part,
+    commands::a_command_does_its_work,
+    commands::a_command_with_sessions_acts_as_its_user,
 ];
 
 fn main() -> ExitCode {
@@ -76,6 +82,7 @@ fn main() -> ExitCode {
     match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["run", "--config", file, ..] => be_the_daemon(file, &words[3..]),
         [attacker::ATTACKER, plan] => attacker::attack(plan),
+        [attacker::COMMAND] => attacker::obey(),
         [attacker::VICTIM, how] => attacker::suffer(how),
         _ if std::env::var_os(INSIDE).is_none() => go_inside(&words),
         _ => run_tests(&words),

@@ -25,6 +25,33 @@ pub fn first_with_user(config: &Config) -> Option<String> {
     Some(format!("service.{}.user", found.name))
 }
 
+/// What this kernel cannot keep from these services, given its version of landlock: a line each, for the log.
+pub fn weaknesses(services: &[services::Service], landlock: u32) -> Vec<String> {
+    // The first that judges whom a process may signal.
+    const SIGNALS: u32 = 6;
+    if landlock == 0 && !services.is_empty() {
+        return vec![
+            "there is no landlock here (Linux 5.13): workers are held by their filters of system calls alone, and those of \
+             http and commands may open what their user may"
+                .to_owned(),
+        ];
+    }
+    let is_daemon = |service: &&services::Service| match &service.work {
+        Work::Exec(command) => !command.guarded.is_empty(),
+        Work::Builtin(_) => false,
+    };
+    let weak = services.iter().filter(|_| landlock < SIGNALS);
+    weak.filter(is_daemon)
+        .map(|service| {
+            format!(
+                "service.{}: its command has the daemon's user and can signal the daemon, which this kernel cannot prevent \
+                 (landlock {landlock}; {SIGNALS} is in Linux 6.12). Give it a user of its own",
+                service.name
+            )
+        })
+        .collect()
+}
+
 /// The daemon's own directories, which no command with the daemon's user may reach.
 fn guarded(config: &Config) -> Vec<PathBuf> {
     let files = config.log.to == LogTarget::Files;
@@ -148,5 +175,19 @@ mod tests {
         let expected = [PathBuf::from("/run/tcpd/private"), "/var/log/tcpd".into()];
         assert_eq!(guarded(0), expected);
         assert_eq!(guarded(1), Vec::<PathBuf>::new());
+    }
+
+    #[test]
+    fn a_command_with_the_daemons_user_needs_a_kernel_that_judges_signals() {
+        let mut config = Config::default();
+        let mut own = config::Service::new("own", 79, Handler::Exec);
+        own.exec = vec!["/bin/cat".to_owned()];
+        config.services = vec![own, config::Service::new("echo", 7, Handler::Echo)];
+        let found = enabled(&config.services, &config);
+        let told = |landlock| weaknesses(&found, landlock);
+        assert!(told(6).is_empty());
+        assert!(told(5).len() == 1 && told(5)[0].starts_with("service.own:"));
+        assert!(told(0).len() == 1 && told(0)[0].contains("no landlock"));
+        assert!(weaknesses(&found[1..], 5).is_empty() && weaknesses(&[], 0).is_empty());
     }
 }

@@ -201,6 +201,17 @@ pub fn kill_group(pidfd: &OwnedFd) {
     };
 }
 
+/// The version of landlock that this kernel has; 0: none, or it is not allowed here.
+#[must_use]
+pub fn landlock_version() -> u32 {
+    const VERSION: libc::c_uint = 1;
+    let (nothing, size) = (std::ptr::null::<libc::c_void>(), 0usize);
+    // SAFETY: asked for the version, the call takes no memory.
+    let version =
+        unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, nothing, size, VERSION) };
+    u32::try_from(version).unwrap_or(0)
+}
+
 /// How a child ended and what it used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ended {

@@ -4,7 +4,6 @@ use std::io::{BufRead, BufReader, Read};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt;
-use std::path::PathBuf;
 use std::process::{Child, Command, ExitCode, Stdio};
 
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
@@ -12,13 +11,16 @@ use rustix::thread::{
     CapabilitySet, CapabilitySets, clear_ambient_capability_set, set_capabilities, set_no_new_privs,
 };
 use serde::{Deserialize, Serialize};
-use tcpd::services::builtin::{Handler, Prepared};
+use tcpd::services::builtin::Handler;
+use tcpd::services::work::Command as ServiceCommand;
 use tcpd::services::worker::confine;
 
 use crate::attempts::Attempt;
 
 /// First argument of this program as an attacker; the second is its [`Plan`].
 pub(crate) const ATTACKER: &str = "attacker";
+/// First argument of this program as a service's command.
+pub(crate) const COMMAND: &str = "command";
 /// First argument of this program as a victim; the second is whether it can be dumped.
 pub(crate) const VICTIM: &str = "victim";
 
@@ -38,9 +40,17 @@ pub(crate) enum Layers {
 #[derive(Debug, Serialize, Deserialize)]
 struct Plan {
     layers: Layers,
-    /// As a worker of `http` that serves this directory; otherwise as one of `echo`.
-    site: Option<PathBuf>,
+    role: Role,
     attempt: Attempt,
+}
+
+/// Whose layers they are.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) enum Role {
+    /// A worker of tcpd's own handlers.
+    Worker(Handler),
+    /// A worker that becomes a command.
+    Command(ServiceCommand),
 }
 
 /// What became of an attempt.
@@ -82,14 +92,14 @@ impl Outcome {
 
 /// Lets a process with these layers try.
 pub(crate) fn outcome(layers: Layers, attempt: &Attempt) -> Outcome {
-    outcome_at(layers, None, attempt)
+    outcome_as(&Role::Worker(Handler::Echo), layers, attempt)
 }
 
-/// The same as a worker of `http`.
-pub(crate) fn outcome_at(layers: Layers, site: Option<PathBuf>, attempt: &Attempt) -> Outcome {
+/// The same, as another worker than one of `echo`.
+pub(crate) fn outcome_as(role: &Role, layers: Layers, attempt: &Attempt) -> Outcome {
     let plan = Plan {
         layers,
-        site,
+        role: role.clone(),
         attempt: attempt.clone(),
     };
     // A socket, because standard error is one under systemd. Our end is closed: reading it gives the end at once.
@@ -117,30 +127,53 @@ pub(crate) fn outcome_at(layers: Layers, site: Option<PathBuf>, attempt: &Attemp
 /// This program as an attacker.
 pub(crate) fn attack(plan: &str) -> ExitCode {
     let plan: Plan = serde_json::from_str(plan).expect("a plan");
-    let handler = match &plan.site {
-        Some(directory) => Handler::Http {
-            directory: directory.clone(),
-        },
-        None => Handler::Echo,
-    };
-    let handler = handler.prepare().expect("a handler");
-    put_on(plan.layers, &handler);
+    put_on(plan.layers, &plan.role);
     println!("trying");
     println!("{}", Outcome::of(plan.attempt.perform()));
     ExitCode::SUCCESS
 }
 
-fn put_on(layers: Layers, handler: &Prepared) {
+fn put_on(layers: Layers, role: &Role) {
     if layers == Layers::Root {
         return;
     }
     give_up_rights();
-    if matches!(layers, Layers::Landlock | Layers::Both) {
-        confine::restrict_files(handler).expect("landlock");
+    let landlock = matches!(layers, Layers::Landlock | Layers::Both);
+    let seccomp = matches!(layers, Layers::Seccomp | Layers::Both);
+    match role {
+        Role::Worker(handler) => {
+            let handler = handler.prepare().expect("a handler");
+            if landlock {
+                confine::restrict_files(&handler).expect("landlock");
+            }
+            if seccomp {
+                confine::restrict_calls(&handler).expect("seccomp");
+            }
+        }
+        Role::Command(command) => {
+            if landlock {
+                confine::command::restrict_files(command).expect("landlock");
+            }
+            if seccomp {
+                confine::command::restrict_calls(command).expect("seccomp");
+            }
+        }
     }
-    if matches!(layers, Layers::Seccomp | Layers::Both) {
-        confine::restrict_calls(handler).expect("seccomp");
+}
+
+/// This program as a service's command, in somebody else's hands: the connection says what is to be tried, as to a worker.
+pub(crate) fn obey() -> ExitCode {
+    let mut lines = std::io::stdin().lines();
+    let mut line = || lines.next().and_then(Result::ok);
+    let Some(attempt) = line() else {
+        return ExitCode::SUCCESS;
+    };
+    let attempt: Attempt = serde_json::from_str(&attempt).expect("an attempt");
+    println!("trying");
+    if line().is_some() {
+        println!("{}", Outcome::of(attempt.perform()));
     }
+    ExitCode::SUCCESS
 }
 
 /// What the spawner does at its start, without making itself unreachable.

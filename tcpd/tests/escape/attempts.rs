@@ -9,6 +9,7 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use libtcpclient::client::control::Control;
+use libtcpclient::socket::Seqpacket;
 use serde::{Deserialize, Serialize};
 use tcpd::system::process::exit_now;
 
@@ -94,6 +95,10 @@ pub(crate) enum Attempt {
     MakeExecutable,
     SharedMemory,
     MemoryFile,
+
+    /// Of a kind that does not exist, so that nobody suffers where it is let through.
+    PriorityOfMany,
+    IoPriorityOfMany,
 
     // The process itself.
     BecomeDumpable,
@@ -184,6 +189,8 @@ impl Attempt {
             Attempt::MemoryFile => {
                 call(libc::SYS_memfd_create, &[c"x".as_ptr() as usize, 0]).map(drop)
             }
+            Attempt::PriorityOfMany => call(libc::SYS_setpriority, &[99, 0, 0]).map(drop),
+            Attempt::IoPriorityOfMany => call(libc::SYS_ioprio_set, &[99, 0, 0]).map(drop),
             Attempt::BecomeDumpable => {
                 let words = [libc::PR_SET_DUMPABLE as usize, 1, 0, 0, 0];
                 call(libc::SYS_prctl, &words).map(drop)
@@ -302,7 +309,7 @@ fn limit(pid: i32, resource: usize) -> io::Result<()> {
 }
 
 fn second_session(socket: &Path, connection: &str) -> io::Result<()> {
-    Ok(Control::connect_to(socket)?.reset(connection)?)
+    Ok(Control::over(Seqpacket::connect(socket)?)?.reset(connection)?)
 }
 
 fn abstract_socket(name: &str) -> io::Result<()> {

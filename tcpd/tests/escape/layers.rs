@@ -12,8 +12,10 @@ use std::os::unix::net::{SocketAddr, UnixListener};
 use std::path::PathBuf;
 
 use libc::{EACCES, EPERM, SIGSYS};
+use tcpd::services::builtin::Handler;
+use tcpd::system::process::landlock_version;
 
-use crate::attacker::{Layers, Outcome, Target, Victim, outcome, outcome_at};
+use crate::attacker::{Layers, Outcome, Role, Target, Victim, outcome, outcome_as};
 use crate::attempts::Attempt;
 use crate::world::{ECHO, World, connect, site};
 
@@ -45,14 +47,8 @@ fn expected(target: Target) -> Vec<Expected> {
     target.attempts().into_iter().map(with_errno).collect()
 }
 
-/// What the running kernel has; 0: nothing.
-fn landlock_version() -> i64 {
-    // SAFETY: with this flag the call takes no memory and only returns a number.
-    unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, 0usize, 0usize, 1u32) }.max(0)
-}
-
 /// 0 stands for success.
-fn assert_errno(outcome: &Outcome, errno: i32, what: &dyn std::fmt::Debug) {
+pub(crate) fn assert_errno(outcome: &Outcome, errno: i32, what: &dyn std::fmt::Debug) {
     let as_expected = match errno {
         0 => *outcome == Outcome::Succeeded,
         errno => outcome.is_refused(errno),
@@ -250,7 +246,8 @@ pub(crate) fn http_opens_the_files_of_its_site_and_no_others(world: &mut World) 
         );
     }
     let attempt = beneath("/etc/passwd".into());
-    let with = |layers| outcome_at(layers, Some(site()), &attempt);
+    let http = Role::Worker(Handler::Http { directory: site() });
+    let with = |layers| outcome_as(&http, layers, &attempt);
     assert_errno(&with(Layers::Seccomp), 0, &attempt);
     assert_errno(&with(Layers::Both), EACCES, &attempt);
     let own = beneath(site().join("public"));

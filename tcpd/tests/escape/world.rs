@@ -1,6 +1,6 @@
 //! A daemon whose workers are in somebody else's hands, and a neighbour who must not notice.
 
-use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use libtcpclient::protocol::Filter;
 use libtcpclient::protocol::status::ConnectionRow;
 
 use crate::agent::GO;
-use crate::attacker::{Outcome, Target};
+use crate::attacker::{self, Outcome, Target};
 use crate::attempts::Attempt;
 use crate::common::daemon::{Daemon, STACK_V4};
 use crate::common::deadline::wait_for;
@@ -21,6 +21,10 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) const ECHO: u16 = 7;
 pub(crate) const HTTP: u16 = 80;
 pub(crate) const RAW: u16 = 70;
+/// A command with the daemon's user, one with a user of its own, and one of that user that may have sessions.
+pub(crate) const COMMAND: u16 = 71;
+pub(crate) const WITH_USER: u16 = 72;
+pub(crate) const WITH_SESSIONS: u16 = 73;
 
 /// A running daemon with services, and one connection to it.
 pub(crate) struct World {
@@ -28,6 +32,8 @@ pub(crate) struct World {
     neighbour: TcpStream,
     /// The worker that serves the neighbour.
     pub(crate) worker: i32,
+    /// Whether this user has others to become.
+    pub(crate) has_users: bool,
 }
 
 impl World {
@@ -38,7 +44,15 @@ impl World {
         let service = |name: &str, port: u16, more: &str| {
             format!("[[service]]\nname = \"{name}\"\nport = {port}\n{more}\n")
         };
-        let config = [
+        // For every user, wherever this one is.
+        let program = site.join("program");
+        let this = std::env::current_exe().expect("this program");
+        std::fs::copy(this, &program).expect("a copy");
+        let exec = format!("exec = [{program:?}, {:?}]", attacker::COMMAND);
+        let nobody = format!("{exec}\nuser = \"nobody\"");
+        let map = std::fs::read_to_string("/proc/self/uid_map").expect("a map of users");
+        let has_users = map.split_whitespace().nth(2) == Some("4294967295");
+        let mut config = vec![
             service("echo", ECHO, "handler = \"echo\""),
             service(
                 "http",
@@ -46,11 +60,18 @@ impl World {
                 &format!("handler = \"http\"\ndirectory = {site:?}"),
             ),
             service(raw_session::SERVICE, RAW, "handler = \"echo\""),
+            service("command", COMMAND, &exec),
         ];
+        if has_users {
+            config.push(service("with-user", WITH_USER, &nobody));
+            let sessions = format!("{nobody}\nsessions = true");
+            config.push(service("with-sessions", WITH_SESSIONS, &sessions));
+        }
         let daemon = Daemon::start(&config.concat());
         let mut world = World {
             neighbour: connect(ECHO),
             worker: 0,
+            has_users,
             daemon,
         };
         world.nobody_noticed();
@@ -123,27 +144,33 @@ impl World {
 
     /// Lets a new worker of a service try.
     pub(crate) fn outcome(&self, port: u16, attempt: &Attempt) -> Outcome {
-        let service = if port == HTTP { "http" } else { "echo" };
+        let (service, threads) = match port {
+            HTTP => ("http", 2),
+            COMMAND => ("command", 1),
+            WITH_USER => ("with-user", 1),
+            WITH_SESSIONS => ("with-sessions", 1),
+            _ => ("echo", 2), // Its own thread and its session's.
+        };
         let killed = self.killed(service, libc::SIGSYS);
         let mut stream = connect(port);
-        let words = serde_json::to_vec(attempt).expect("JSON");
-        stream.write_all(&words).expect("send");
+        let words = serde_json::to_string(attempt).expect("JSON") + "\n";
+        stream.write_all(words.as_bytes()).expect("send");
         let mut lines = BufReader::new(stream.try_clone().expect("clone"));
         let mut line = String::new();
         lines.read_line(&mut line).expect("the worker's word");
         assert_eq!(line, "trying\n", "{attempt:?}");
-        assert_confined(self.worker_of(&stream));
+        assert_confined(self.worker_of(&stream), threads);
         stream.write_all(GO).expect("send");
         line.clear();
         match lines.read_line(&mut line) {
             Ok(length) if length > 0 => Outcome::parse(line.trim_end()),
-            Err(error) if error.kind() == ErrorKind::ConnectionReset => {
+            // Of a command that ends the peer sees an end.
+            Ok(_) | Err(_) => {
                 wait_for("worker killed by SIGSYS", PATIENCE.as_secs(), || {
                     (self.killed(service, libc::SIGSYS) > killed).then_some(())
                 });
                 Outcome::Killed(libc::SIGSYS)
             }
-            other => panic!("{attempt:?}: {other:?}"),
         }
     }
 }
@@ -169,20 +196,18 @@ pub(crate) fn connect(port: u16) -> TcpStream {
 }
 
 /// Where a process can be reached, as only root with all capabilities can find out.
-fn target(pid: i32) -> Target {
+pub(crate) fn target(pid: i32) -> Target {
     let maps = std::fs::read_to_string(format!("/proc/{pid}/maps")).expect("maps");
     let readable = maps.lines().find(|line| line.contains(" r--p "));
     let start = readable.and_then(|line| line.split('-').next());
     let address = usize::from_str_radix(start.expect("a mapping"), 16).expect("an address");
-    // An arena is what is most worth having: the memory through which a connection's bytes go.
-    let descriptors = std::fs::read_dir(format!("/proc/{pid}/fd")).expect("descriptors");
-    let arena = descriptors
-        .map(|entry| entry.expect("an entry"))
-        .find(|entry| {
-            std::fs::read_link(entry.path()).is_ok_and(|to| to.to_string_lossy().contains("arena"))
-        });
-    let number = |entry: std::fs::DirEntry| entry.file_name().to_string_lossy().parse();
-    let descriptor = arena.map_or(0, |entry| number(entry).expect("a number"));
+    // An arena is what is most worth having: the memory through which a connection's bytes go. A command has its error stream.
+    let holds = |number: &i32, what: &str| {
+        let to = std::fs::read_link(format!("/proc/{pid}/fd/{number}"));
+        to.is_ok_and(|to| to.to_string_lossy().contains(what))
+    };
+    let find = |what: &str| (0..64).find(|number| holds(number, what));
+    let descriptor = find("arena").or_else(|| find("pipe:")).unwrap_or(0);
     Target {
         pid,
         address,
@@ -191,7 +216,7 @@ fn target(pid: i32) -> Target {
 }
 
 /// Every thread of a worker is under the filter, can gain nothing by exec, and has no capability.
-fn assert_confined(pid: i32) {
+fn assert_confined(pid: i32, expected: usize) {
     let threads = std::fs::read_dir(format!("/proc/{pid}/task")).expect("threads");
     let mut count = 0;
     for thread in threads {
@@ -210,5 +235,5 @@ fn assert_confined(pid: i32) {
         }
         count += 1;
     }
-    assert_eq!(count, 2, "its own thread and its session's");
+    assert_eq!(count, expected, "threads");
 }

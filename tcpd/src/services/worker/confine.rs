@@ -19,7 +19,7 @@ use seccompiler::{
 use super::super::builtin::Prepared;
 use super::at_most;
 
-pub(super) mod command;
+pub mod command;
 
 /// Descriptors a worker may hold: standard ones, its session and bells, a site and a file, and some to spare.
 const MAX_DESCRIPTORS: u64 = 64;

@@ -1,6 +1,9 @@
 //! How a command is confined. As far as configured: what it reads and writes, whether it uses the kernel's TCP. Always: it is
 //! in a landlock domain of its own, so that it can neither trace nor signal anybody outside of it, its user's other
 //! processes included; and the calls with which it could reach past that are refused (EPERM).
+//!
+//! One with the daemon's own user could do to the daemon's files what the daemon can. Their contents are kept from it by
+//! landlock, which does not govern whose a file is and who may open it; so changing that is refused, wherever the file is.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -25,12 +28,18 @@ mod tests;
 const FILES: ABI = ABI::V5;
 
 /// Takes on landlock, as far as the kernel has it. It cannot be taken off again and goes through exec.
-pub(in super::super) fn restrict_files(command: &Command) -> io::Result<()> {
+///
+/// # Errors
+/// As landlock_restrict_self(2): no_new_privs is not set.
+pub fn restrict_files(command: &Command) -> io::Result<()> {
     landlock(command).map_err(io::Error::other)
 }
 
 /// Takes on seccomp; likewise.
-pub(in super::super) fn restrict_calls(command: &Command) -> io::Result<()> {
+///
+/// # Errors
+/// As seccomp(2).
+pub fn restrict_calls(command: &Command) -> io::Result<()> {
     for program in filters(command).map_err(io::Error::other)? {
         seccompiler::apply_filter(&program).map_err(io::Error::other)?;
     }
@@ -43,6 +52,9 @@ fn landlock(command: &Command) -> Result<(), RulesetError> {
     let mut ruleset = Ruleset::default().scope(Scope::from_all(ABI::V6))?;
     if listed || !command.guarded.is_empty() {
         ruleset = ruleset.handle_access(all)?;
+    } else {
+        // Without a rule there is no domain before Linux 6.12. What is not allowed below takes a right that nobody has here.
+        ruleset = ruleset.handle_access(AccessFs::MakeBlock | AccessFs::Refer)?;
     }
     if !command.network {
         ruleset = ruleset.handle_access(AccessNet::from_all(ABI::V5))?;
@@ -59,7 +71,7 @@ fn landlock(command: &Command) -> Result<(), RulesetError> {
             .add_rules(path_beneath_rules(["/"], AccessFs::ReadDir))?
             .add_rules(path_beneath_rules(all_but(&command.guarded), all))?
     } else {
-        ruleset
+        ruleset.add_rules(path_beneath_rules(["/"], AccessFs::Refer))?
     };
     ruleset.restrict_self()?;
     Ok(())
@@ -130,6 +142,40 @@ const REFUSED: &[libc::c_long] = &[
     libc::SYS_open_by_handle_at,
 ];
 
+/// What changes whose a file is and who may open it.
+const OWNERSHIP: &[libc::c_long] = &[
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_chmod,
+    libc::SYS_fchmod,
+    libc::SYS_fchmodat,
+    FCHMODAT2,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_chown,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_lchown,
+    libc::SYS_fchown,
+    libc::SYS_fchownat,
+    libc::SYS_setxattr,
+    libc::SYS_lsetxattr,
+    libc::SYS_fsetxattr,
+    SETXATTRAT,
+    libc::SYS_removexattr,
+    libc::SYS_lremovexattr,
+    libc::SYS_fremovexattr,
+    REMOVEXATTRAT,
+];
+
+/// fchmodat2(2) of Linux 6.6, setxattrat(2) and removexattrat(2) of Linux 6.13 have the same numbers everywhere.
+const FCHMODAT2: libc::c_long = 452;
+const SETXATTRAT: libc::c_long = 463;
+const REMOVEXATTRAT: libc::c_long = 466;
+
+/// Calls that can be for all processes of a user, and the first argument when they are for one.
+const OF_ONE: &[(libc::c_long, u64)] = &[
+    (libc::SYS_setpriority, libc::PRIO_PROCESS as u64),
+    (libc::SYS_ioprio_set, 1),
+];
+
 /// Calls that are for the process itself only, and which argument names another one.
 const OWN_ONLY: &[(libc::c_long, u8)] = &[
     (libc::SYS_prlimit64, 0),
@@ -152,6 +198,14 @@ fn filters(command: &Command) -> Result<[BpfProgram; 2], BackendError> {
     for &(call, argument) in OWN_ONLY {
         let other = condition(argument, SeccompCmpOp::Ne, 0)?;
         refused.insert(call, vec![SeccompRule::new(vec![other])?]);
+    }
+    for &(call, one) in OF_ONE {
+        let more = condition(0, SeccompCmpOp::Ne, one)?;
+        let rules = refused.entry(call).or_default();
+        rules.push(SeccompRule::new(vec![more])?);
+    }
+    if !command.guarded.is_empty() {
+        refused.extend(OWNERSHIP.iter().map(|&call| (call, Vec::new())));
     }
     let mut spaces = Vec::new();
     for bit in (0..32)

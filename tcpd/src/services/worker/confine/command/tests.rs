@@ -22,9 +22,10 @@ fn all_is_named_but_what_is_guarded_and_the_way_there() {
 
 #[test]
 fn the_filters_compile_for_every_command() {
-    for sessions in [false, true] {
+    for (sessions, guarded) in [(false, vec![]), (true, vec![]), (false, vec!["/x".into()])] {
         let command = Command {
             sessions,
+            guarded,
             ..Command::default()
         };
         assert!(filters(&command).is_ok_and(|[first, second]| first.len() > second.len()));
