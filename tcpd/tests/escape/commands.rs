@@ -100,6 +100,7 @@ pub(crate) fn each_layer_of_a_command_does_its_part(world: &mut World) {
         seccomp,
     };
     let path = private.join("secret");
+    let secret = path.clone();
     let public = site().join("public");
     let mut rows: Vec<Expected> = another.attempts().into_iter().map(about_process).collect();
     rows.extend([
@@ -112,11 +113,16 @@ pub(crate) fn each_layer_of_a_command_does_its_part(world: &mut World) {
         row(Attempt::IoUring, 0, 0, EPERM),
         row(Attempt::LeaveNamespace, 0, 0, EPERM),
     ]);
-    let role = Role::Command(Command {
+    let command = Command {
         guarded: vec![private],
         network: true,
         ..Command::default()
+    };
+    let listed = Role::Command(Command {
+        readable: vec!["/".into()],
+        ..command.clone()
     });
+    let role = Role::Command(command);
     for row in &rows {
         let with = |layers| outcome_as(&role, layers, &row.attempt);
         assert_errno(&with(Layers::None), row.free, &("free", &row.attempt));
@@ -134,6 +140,15 @@ pub(crate) fn each_layer_of_a_command_does_its_part(world: &mut World) {
             &world.outcome(COMMAND, &row.attempt),
             row.both(),
             &("all", &row.attempt),
+        );
+    }
+    // A list of what it may read does not open what is the daemon's, even if it names all there is.
+    for (path, errno) in [(secret, EACCES), ("/etc/passwd".into(), 0)] {
+        let attempt = Attempt::ReadFile { path };
+        assert_errno(
+            &outcome_as(&listed, Layers::Landlock, &attempt),
+            errno,
+            &attempt,
         );
     }
     // A session of its own, by which it resets somebody: each time another one, because it succeeds.

@@ -48,9 +48,10 @@ pub fn restrict_calls(command: &Command) -> io::Result<()> {
 
 fn landlock(command: &Command) -> Result<(), RulesetError> {
     let (all, reading) = (AccessFs::from_all(FILES), AccessFs::from_read(FILES));
+    let guarded = &command.guarded[..];
     let listed = !(command.readable.is_empty() && command.writable.is_empty());
     let mut ruleset = Ruleset::default().scope(Scope::from_all(ABI::V6))?;
-    if listed || !command.guarded.is_empty() {
+    if listed || !guarded.is_empty() {
         ruleset = ruleset.handle_access(all)?;
     } else {
         // Without a rule there is no domain before Linux 6.12. What is not allowed below takes a right that nobody has here.
@@ -64,12 +65,12 @@ fn landlock(command: &Command) -> Result<(), RulesetError> {
         let program = command.words.first().into_iter();
         ruleset
             .add_rules(path_beneath_rules(program, reading))?
-            .add_rules(path_beneath_rules(&command.readable, reading))?
-            .add_rules(path_beneath_rules(&command.writable, all))?
-    } else if !command.guarded.is_empty() {
+            .add_rules(path_beneath_rules(but(&command.readable, guarded), reading))?
+            .add_rules(path_beneath_rules(but(&command.writable, guarded), all))?
+    } else if !guarded.is_empty() {
         ruleset
             .add_rules(path_beneath_rules(["/"], AccessFs::ReadDir))?
-            .add_rules(path_beneath_rules(all_but(&command.guarded), all))?
+            .add_rules(path_beneath_rules(but(&["/".into()], guarded), all))?
     } else {
         ruleset.add_rules(path_beneath_rules(["/"], AccessFs::Refer))?
     };
@@ -77,10 +78,20 @@ fn landlock(command: &Command) -> Result<(), RulesetError> {
     Ok(())
 }
 
-/// What has to be named so that everything is named but `guarded` and what leads there.
-fn all_but(guarded: &[PathBuf]) -> Vec<PathBuf> {
+/// What has to be named so that `paths` are named with all that is in them, but not `guarded` and what leads there.
+fn but(paths: &[PathBuf], guarded: &[PathBuf]) -> Vec<PathBuf> {
     let mut found = Vec::new();
-    collect(Path::new("/"), guarded, &mut found);
+    for path in paths {
+        let path = path.canonicalize().unwrap_or_else(|_| path.clone());
+        if guarded.iter().any(|guarded| path.starts_with(guarded)) {
+            continue;
+        }
+        if guarded.iter().any(|guarded| guarded.starts_with(&path)) {
+            collect(&path, guarded, &mut found);
+        } else {
+            found.push(path);
+        }
+    }
     found
 }
 

@@ -9,7 +9,7 @@ fn all_is_named_but_what_is_guarded_and_the_way_there() {
     }
     fs::write(here.join("b/file"), "x").expect("a file");
     std::os::unix::fs::symlink("b/private", here.join("way-in")).expect("a link");
-    let found = all_but(&[here.join("b/private")]);
+    let found = but(&["/".into()], &[here.join("b/private")]);
     let named = |name: &str| found.contains(&here.join(name));
     assert!(named("a") && named("b/other") && named("b/file"));
     assert!(!named("b") && !named("b/private") && !named("way-in"));
@@ -18,6 +18,21 @@ fn all_is_named_but_what_is_guarded_and_the_way_there() {
         !found.iter().any(|path| here.starts_with(path)),
         "{found:?}"
     );
+}
+
+#[test]
+fn what_is_listed_does_not_lead_to_what_is_guarded() {
+    let directory = tempfile::TempDir::new().expect("a directory");
+    let here = directory.path().canonicalize().expect("its name");
+    fs::create_dir_all(here.join("private/in")).expect("a directory");
+    std::os::unix::fs::symlink("private", here.join("way-in")).expect("a link");
+    fs::write(here.join("file"), "x").expect("a file");
+    let listed = |name: &str| but(&[here.join(name)], &[here.join("private")]);
+    assert_eq!(listed(""), [here.join("file")]);
+    assert_eq!(listed("file"), [here.join("file")]);
+    for name in ["private", "private/in", "way-in"] {
+        assert_eq!(listed(name), [PathBuf::new(); 0], "{name}");
+    }
 }
 
 #[test]
