@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use libtcpclient::protocol::Request;
 use libtcpclient::{Builder, Handoff, HandoffError, OpenError, TcpStream};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::{connect, session, wait_for};
 
@@ -84,6 +85,13 @@ fn a_refused_hand_off_leaves_the_stream_as_it_was() {
     assert_eq!(std::io::Error::from(error).kind(), ErrorKind::QuotaExceeded);
     for _ in 0..100 {
         kept.write_all(b"still here").expect("write");
+        // The session's thread still knows who polls there.
+        let mut fds = [PollFd::new(&kept, PollFlags::IN)];
+        let limit = Timespec {
+            tv_sec: 20,
+            tv_nsec: 0,
+        };
+        assert_eq!(poll(&mut fds, Some(&limit)).expect("poll"), 1);
         let mut back = [0; 10];
         kept.read_exact(&mut back).expect("the echo");
     }
