@@ -136,7 +136,11 @@ fn owner(owner: &Owner, users: &Users) -> String {
                     .unwrap_or_default()
             ));
         }
-        OwnerKind::HandedOff => parts.push("none yet: handed off to another program".to_owned()),
+        OwnerKind::HandedOff => {
+            let giver = owner.uid.map(|uid| harmless(&users.name(uid)));
+            let giver = giver.map_or_else(|| "a program".to_owned(), |name| format!("user {name}"));
+            return format!("none yet: {giver} handed it off, and nobody has adopted it");
+        }
         OwnerKind::Orphan => {
             return "none any more: the program closed it, tcpd finishes it".to_owned();
         }

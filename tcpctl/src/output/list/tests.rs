@@ -105,6 +105,15 @@ fn an_owner_is_named_by_what_is_known_of_it() {
         }),
         "orphan"
     );
+    assert_eq!(
+        name(&Owner {
+            kind: OwnerKind::HandedOff,
+            pid: None,
+            program: None,
+            ..client(4711, "nc")
+        }),
+        "handed-off/alice"
+    );
     assert_eq!(name(&Owner::default()), "-");
 }
 

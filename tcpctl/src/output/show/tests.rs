@@ -1,4 +1,4 @@
-use libtcpclient::protocol::status::{ConnectionStatus, TcpState};
+use libtcpclient::protocol::status::{ConnectionStatus, OwnerKind, TcpState};
 
 use super::{connection, listener};
 use crate::output::examples::{busy, listeners, orphan, service, syn_sent, time_wait, users};
@@ -264,6 +264,9 @@ fn the_end_and_the_owner_are_said_in_words() {
     assert!(connection(&status, &users()).contains("of-a-later-version"));
     status.row.owner = orphan();
     assert!(connection(&status, &users()).contains("none any more"));
+    status.row.owner.kind = OwnerKind::HandedOff;
+    status.row.owner.uid = Some(4242);
+    assert!(connection(&status, &users()).contains("none yet: user 4242 handed it off"));
     status.row.owner = service("echo", None);
     assert!(connection(&status, &users()).contains("service echo, no worker yet"));
 }
