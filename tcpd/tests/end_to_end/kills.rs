@@ -18,8 +18,8 @@ use tcpd_core::random::Generator;
 
 use self::inventory::Inventory;
 use self::kernel::Kernel;
-use self::peers::Peers;
-use self::victims::{Clients, Killed, Operators, Spawners, Workers};
+use self::peers::{PORTS, Peers};
+use self::victims::{COMMAND, Clients, Killed, Operators, Spawners, Workers};
 use crate::common::client_process::role;
 use crate::common::daemon::Daemon;
 use crate::common::deadline::wait_for;
@@ -33,6 +33,8 @@ const KILLS: usize = 500;
 const PAUSE_US: u64 = 8_000;
 /// Old duplicates cannot come here, and what is in TIME-WAIT is to be gone when the books are compared.
 const MSL: &str = "tcp.msl=200ms";
+/// Who is killed between hand-off and adoption leaves a token and a connection behind for so long.
+const HANDOFFS: &str = "control.handoff_timeout=5s";
 
 /// A number from the environment.
 pub(crate) fn from_environment(name: &str) -> Option<u64> {
@@ -51,8 +53,7 @@ fn five_hundred_kills_under_load_leave_nothing_and_disturb_nobody() {
         println!("TCPD_SEED={seed} TCPD_KILLS={kills}");
         // Workers whose spawner is killed become ours, and not init's: we see them all, and reap them.
         set_child_subreaper(Some(getpid())).expect("become a subreaper");
-        let config = service("echo", 7) + &service("discard", 9);
-        let daemon = Daemon::start_with(&config, &[MSL]);
+        let daemon = Daemon::start_with(&services(), &[MSL, HANDOFFS]);
         let neighbour = Neighbour::start(&daemon);
         let bystander = TcpStream::connect(ours(7)).expect("connect");
         patient(&bystander);
@@ -72,7 +73,7 @@ fn five_hundred_kills_under_load_leave_nothing_and_disturb_nobody() {
             clients: Clients::start(&daemon, kernel.address(), &mut random),
             operators: Operators::new(&daemon),
         };
-        let mut killed = [0; 4];
+        let mut killed = [0; 5];
         for number in 1..=kills {
             // The moment is the test.
             thread::sleep(Duration::from_micros(random.below(PAUSE_US)));
@@ -81,9 +82,9 @@ fn five_hundred_kills_under_load_leave_nothing_and_disturb_nobody() {
                 neighbour.moves_on();
             }
         }
-        let [workers, spawners, clients, operators] = killed;
+        let [workers, commands, spawners, clients, operators] = killed;
         println!(
-            "killed: {workers} workers, {spawners} spawners, {clients} clients, {operators} tcpctl"
+            "killed: {workers} workers, {commands} commands, {spawners} spawners, {clients} clients, {operators} tcpctl"
         );
         scene.clients.end();
         let served = peers.finish();
@@ -97,8 +98,22 @@ fn five_hundred_kills_under_load_leave_nothing_and_disturb_nobody() {
     });
 }
 
-fn service(name: &str, port: u16) -> String {
-    format!("[[service]]\nname = \"{name}\"\nport = {port}\nhandler = \"{name}\"\n")
+/// All of them give back what they get: tcpd itself and a command, each forked when it is needed and kept ready before.
+fn services() -> String {
+    let service = |(name, port, handler, idle)| {
+        format!("[[service]]\nname = \"{name}\"\nport = {port}\n{handler}\nidle_workers = {idle}\n")
+    };
+    let command = format!("exec = [\"{COMMAND}\"]");
+    let echo = "handler = \"echo\"".to_owned();
+    let names = [
+        ("echo", echo.clone(), 0),
+        ("ready-echo", echo, 3),
+        ("cat", command.clone(), 0),
+        ("ready-cat", command, 3),
+    ];
+    let all = PORTS.into_iter().zip(names);
+    all.map(|(port, (name, handler, idle))| service((name, port, handler, idle)))
+        .collect()
 }
 
 /// Nobody lied, nobody was ended by the daemon, and it complained of nothing.

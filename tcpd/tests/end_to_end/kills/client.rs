@@ -29,11 +29,12 @@ pub(super) fn under_load(role: &str) -> ! {
     let kernel: SocketAddr = kernel.parse().expect("an address");
     let seed: u64 = seed.parse().expect("a number");
     let session = Session::open().expect("a session");
-    let parts: [fn(&Session, SocketAddr, u64); 7] = [
+    let parts: [fn(&Session, SocketAddr, u64); 8] = [
         converse,
         converse,
         converse_by_socket,
         be_called,
+        pass_on,
         come_and_go,
         hope,
         look,
@@ -107,6 +108,29 @@ fn be_called(session: &Session, kernel: SocketAddr, _seed: u64) {
             }
             called.write_all(&buffer[..length]).expect("send");
         }
+    }
+}
+
+/// Hands connections off in the middle of a conversation and adopts them on another session, or lets them wait in vain.
+fn pass_on(session: &Session, kernel: SocketAddr, seed: u64) {
+    let mut random = Generator::from_seed(seed);
+    let other = Session::open().expect("another session");
+    loop {
+        let mut stream = connect(session, kernel, ECHO);
+        stream.write_all(b"one").expect("send");
+        let handoff = stream.into_handoff().expect("a hand-off");
+        pause(&mut random);
+        if random.chance(0.1) {
+            continue;
+        }
+        let adopted = Builder::new().session(&other).adopt(handoff);
+        let mut stream = adopted.expect("adopt it");
+        let set = stream.set_read_timeout(Some(PATIENCE));
+        set.expect("a timeout");
+        stream.write_all(b"two").expect("send");
+        let mut back = [0; 6];
+        stream.read_exact(&mut back).expect("receive");
+        assert_eq!(&back, b"onetwo");
     }
 }
 

@@ -13,6 +13,8 @@ use tcpd_core::random::Generator;
 use crate::common::pair::{PATIENCE, ours, patient};
 use crate::common::pattern::Pattern;
 
+/// Of the services.
+pub(super) const PORTS: [u16; 4] = [7, 8, 9, 10];
 /// So many at a time: as many orders as tcpd gives its spawner at once, and some.
 const PEERS: u64 = 40;
 /// The most that is on its way in a conversation.
@@ -89,7 +91,8 @@ impl Common {
     fn be_served(&self, seed: u64) {
         let mut random = Generator::from_seed(seed);
         while !self.over.load(Relaxed) {
-            let stream = TcpStream::connect_timeout(&ours(7), PATIENCE).expect("tcpd listens");
+            let service = ours(PORTS[random.below(PORTS.len() as u64) as usize]);
+            let stream = TcpStream::connect_timeout(&service, PATIENCE).expect("tcpd listens");
             let port = stream.local_addr().expect("its address").port();
             patient(&stream);
             match converse(stream, &mut random) {

@@ -42,10 +42,14 @@ const SPAWNERS: u64 = 6;
 /// and then one in so long a time, after which there is no such pause.
 const SPAWNERS_APART: Duration = Duration::from_secs(25);
 
+/// The command that services execute.
+pub(super) const COMMAND: &str = "/bin/cat";
+
 /// What was killed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Killed {
     Worker,
+    Command,
     Spawner,
     Client,
     Operator,
@@ -66,9 +70,16 @@ impl Process {
 
     /// Its title as `ps` shows it; empty when it has ended.
     fn title(&self) -> String {
-        read(&format!("/proc/{}/cmdline", self.pid))
-            .trim_end_matches('\0')
-            .to_owned()
+        let title = read(&format!("/proc/{}/cmdline", self.pid));
+        title.trim_end_matches('\0').to_owned()
+    }
+
+    /// Of a command: the port of its peer, as its environment says; `None` when it has ended.
+    fn port_of_peer(&self) -> Option<u16> {
+        let environment = read(&format!("/proc/{}/environ", self.pid));
+        let mut variables = environment.split('\0');
+        let port = variables.find_map(|variable| variable.strip_prefix("TCPREMOTEPORT="));
+        port?.parse().ok()
     }
 
     fn kill(&self) {
@@ -95,20 +106,26 @@ impl<'a> Workers<'a> {
         workers.extend(orphans());
         let victim = *workers.get(random.below(workers.len().max(1) as u64) as usize)?;
         let victim = Process::open(victim)?;
-        match victim.title().as_str() {
-            // Forked, and not yet told from its parent; it is none of ours.
-            "tcpd: spawner" => peers.doom_somebody(),
+        let title = victim.title();
+        let (killed, port) = match title.as_str() {
+            // It has ended.
+            "" => return None,
+            COMMAND => (Killed::Command, Some(victim.port_of_peer()?)),
+            // Forked, and not yet told from its parent.
+            "tcpd: spawner" => (Killed::Worker, None),
             title => {
-                let peer = title.strip_prefix("tcpd: worker ")?.rsplit(' ').next()?;
-                let peer: SocketAddr = peer.parse().ok()?;
-                if peer.port() == self.spared {
-                    return None;
-                }
-                peers.doom(peer.port());
+                let peer = title.strip_prefix("tcpd: worker ")?.rsplit(' ').next();
+                let peer = peer.and_then(|peer| peer.parse::<SocketAddr>().ok());
+                (Killed::Worker, peer.map(|peer| peer.port()))
             }
+        };
+        match port {
+            Some(port) if port == self.spared => return None,
+            Some(port) => peers.doom(port),
+            None => peers.doom_somebody(),
         }
         victim.kill();
-        Some(Killed::Worker)
+        Some(killed)
     }
 
     /// Takes the ends of workers that have become ours.
@@ -124,8 +141,8 @@ impl<'a> Workers<'a> {
 fn orphans() -> Vec<u32> {
     let ours = children(std::process::id());
     let is_worker = |child: &u32| {
-        let title = read(&format!("/proc/{child}/comm"));
-        title == "tcpd: echo" || title == "tcpd: spawner"
+        let name = read(&format!("/proc/{child}/comm"));
+        name.starts_with("tcpd: ") || name == "cat"
     };
     ours.into_iter().filter(is_worker).collect()
 }
