@@ -118,6 +118,7 @@ impl Inventory {
         }
         for row in control.services().map(|row| row.expect("a row")) {
             self.add_many(format!("workers of {}", row.name), row.workers.into());
+            self.add_many(format!("idle workers of {}", row.name), row.idle.into());
         }
         let status = control.daemon_status().expect("the daemon lives");
         self.add_many("spawner".into(), status.spawner_pid.is_some().into());
