@@ -71,14 +71,11 @@ impl Manager {
 
     /// Waits for a notice with a line that begins so, passing over others; gives the whole notice.
     fn hear(&self, wanted: &str) -> String {
-        loop {
-            let Some(notice) = self.next(Duration::from_secs(20)) else {
-                panic!("no {wanted}");
-            };
-            if notice.lines().any(|line| line.starts_with(wanted)) {
-                return notice;
-            }
-        }
+        wait_for(wanted, 20, || {
+            let notice = self.next(Duration::from_millis(50))?;
+            let said = notice.lines().any(|line| line.starts_with(wanted));
+            said.then_some(notice)
+        })
     }
 
     /// `sh` that executes `command` with this descriptor as its number 3, as systemd hands over sockets.
