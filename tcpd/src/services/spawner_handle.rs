@@ -190,6 +190,7 @@ impl SpawnerHandle {
             since: now,
         };
         self.events.push_back(Event::Ready);
+        self.kill_by_spawner(now);
     }
 
     fn down(&mut self, now: Instant, reason: String) {

@@ -111,6 +111,8 @@ struct Job {
     /// The worker, once its start was reported.
     pid: Option<i32>,
     state: JobState,
+    /// The worker waited; whether it was there to take its connection is not known yet.
+    unsure: bool,
     /// An entry of [`Supervisor::ends`].
     ends: Option<Instant>,
 }
@@ -425,6 +427,9 @@ impl<W: Workforce> Supervisor<W> {
     /// Gives a connection to a worker that waits.
     fn assign(&mut self, now: Instant, job: JobId, accepted: Accepted, daemon: &mut impl Daemon) {
         if let Some(ticket) = self.ticket(now, job, accepted, daemon) {
+            if let Some(job) = self.jobs.get_mut(&job) {
+                job.unsure = true;
+            }
             self.workforce.assign(now, job, ticket);
         } else {
             self.dismiss_one(now, job);
@@ -474,6 +479,7 @@ impl<W: Workforce> Supervisor<W> {
             accepted: None,
             pid: None,
             state,
+            unsure: false,
             ends: None,
         };
         self.jobs.insert(id, job);
@@ -532,6 +538,7 @@ impl<W: Workforce> Supervisor<W> {
             return;
         };
         if given {
+            job.unsure = false;
             let service = job.service;
             if let Some(entry) = self.entry(service) {
                 entry.accounts.started();

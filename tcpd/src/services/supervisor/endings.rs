@@ -63,8 +63,9 @@ impl<W: Workforce> Supervisor<W> {
             return;
         };
         match job.state {
-            // Nobody knows how it ended, so its spawner is gone too, and may have had what was meant for the worker.
-            JobState::Ordered if end.is_none() => {
+            // It ended while it waited; or nobody knows how it ended, so its spawner is gone too, and may have had what was
+            // meant for the worker.
+            JobState::Ordered if job.unsure || end.is_none() => {
                 self.lost
                     .extend(job.accepted.map(|accepted| (now, accepted)));
                 return;

@@ -104,6 +104,21 @@ fn a_waiting_worker_that_is_gone_has_taken_nothing() {
 }
 
 #[test]
+fn a_worker_that_ends_before_it_was_known_to_have_its_connection_has_not_cost_it() {
+    let mut t = waiting(1);
+    t.arrive(0, 1);
+    let (job, _) = assigned(&t, 0);
+    let end = end(EndStatus::Killed(9));
+    t.happens(Event::Ended { job, end });
+    let given = false;
+    t.happens(Event::Assigned { job, given });
+    assert_eq!(t.daemon.aborted, [0; 0]);
+    let again = t.ordered().iter().find(|order| order.ticket.is_some());
+    assert!(again.is_some_and(|order| order.job != job));
+    assert_eq!(t.row(0).workers, 1);
+}
+
+#[test]
 fn a_waiting_worker_that_ends_by_itself_is_replaced_after_a_pause() {
     let mut t = waiting(2);
     let job = t.ordered()[0].job;
