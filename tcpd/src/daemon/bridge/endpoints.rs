@@ -1,6 +1,6 @@
 //! Socket endpoints: a connection as one end of an ordinary stream socketpair, for programs that know nothing of rings.
 //!
-//! 1. [`Bridge::into_socket`]: a connection leaves its session's slot; its bytes move into rings of this process ([`store`]).
+//! 1. [`Bridge::give_socket`]: a connection leaves its session's slot; its bytes move into rings of this process ([`store`]).
 //! 2. [`pump`]: bytes go from the pair into the transmit ring as far as it has room, and from the receive ring into the pair as
 //!    far as the holder makes room. Neither side gets more than it takes, so both windows close as they should.
 //! 3. The end: the holder's last descriptor, the peer, a time limit or an operator ([`Bridge::end_of_socket`]).
@@ -159,7 +159,7 @@ pub(crate) fn is_endpoint(token: Token) -> bool {
 
 impl Bridge {
     /// The connection leaves its slot and lives on a socketpair, whose other end is the answer.
-    pub(super) fn into_socket(
+    pub(super) fn give_socket(
         &mut self,
         stack: &mut DaemonStack,
         now: Instant,

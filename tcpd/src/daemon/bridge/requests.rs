@@ -42,7 +42,7 @@ impl Bridge {
                 Some(self.grow_transmit(stack, now, session, connection))
             }
             Request::IntoSocket { connection } => {
-                self.into_socket(stack, now, session, request_id, connection)
+                self.give_socket(stack, now, session, request_id, connection)
             }
             Request::HandOff { connection, uid } => match self.own(session, connection) {
                 Ok(endpoint) => self.hand_off(stack, now, session, request_id, endpoint, uid),
