@@ -83,7 +83,7 @@ pub struct Hello {
 )]
 pub enum Order {
     /// Fork a worker. Answer: [`Report::Started`] or [`Report::NotStarted`].
-    Spawn(Assignment),
+    Spawn(Box<Assignment>),
     /// Give a worker that waits its connection. Answer: [`Report::Assigned`].
     Assign {
         /// Whose order this is.

@@ -293,7 +293,7 @@ impl Workforce for SpawnerHandle {
         match &mut self.state {
             State::Up { spawner, .. } => {
                 spawner.spawning += 1;
-                spawner.give(now, Order::Spawn(assignment));
+                spawner.give(now, Order::Spawn(Box::new(assignment)));
             }
             State::Starting | State::Down { .. } => {
                 let error = "the spawner is not there".to_owned();

@@ -31,7 +31,7 @@ fn what_is_listed_does_not_lead_to_what_is_guarded() {
     assert_eq!(listed(""), [here.join("file")]);
     assert_eq!(listed("file"), [here.join("file")]);
     for name in ["private", "private/in", "way-in"] {
-        assert_eq!(listed(name), [PathBuf::new(); 0], "{name}");
+        assert!(listed(name).is_empty(), "{name}");
     }
 }
 
