@@ -1,5 +1,8 @@
 //! Connections as ordinary sockets: programs that know nothing of tcpd, against the kernel's own TCP, over a real TUN.
 
+mod endings;
+mod idle;
+mod limits;
 mod programs;
 
 use std::io::{ErrorKind, Read, Write};

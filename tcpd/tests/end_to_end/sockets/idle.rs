@@ -1,0 +1,192 @@
+//! What sockets cost that nobody uses, and how fast they are.
+
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use libtcpclient::Builder;
+
+use super::*;
+use crate::common::daemon::HOST_V4;
+
+/// Endpoints at once.
+const MANY: usize = 10_000;
+
+/// A peer in the kernel with many connections: says "all" when all are there and "over" when all have ended.
+const PEER: &str = r#"
+import select, socket, sys
+many = int(sys.argv[2])
+listener = socket.create_server((sys.argv[1], 0), backlog=4096)
+print(listener.getsockname()[1], flush=True)
+held = {}
+poll = select.epoll()
+for _ in range(many):
+    conn, _ = listener.accept()
+    held[conn.fileno()] = conn
+    poll.register(conn.fileno(), select.EPOLLIN)
+print("all", flush=True)
+while held:
+    for fd, _ in poll.poll():
+        if not held[fd].recv(1000):
+            held.pop(fd).close()
+print("over", flush=True)
+"#;
+
+/// Memory of the daemon's own process, in bytes.
+fn resident(daemon: &Daemon) -> u64 {
+    let status = format!("/proc/{}/status", daemon.pid());
+    let status = std::fs::read_to_string(status).expect("it lives");
+    let field = |name: &str| -> u64 {
+        let line = status.lines().find(|line| line.starts_with(name));
+        let kib = line.and_then(|line| line.split_whitespace().nth(1));
+        kib.and_then(|kib| kib.parse().ok())
+            .expect("a field of /proc")
+    };
+    (field("RssAnon:") + field("RssShmem:")) << 10
+}
+
+#[expect(clippy::disallowed_methods, reason = "what is measured is real time")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+#[test]
+fn ten_thousand_idle_sockets_cost_little_and_close_at_once() {
+    in_namespace(|| {
+        let daemon = Daemon::start("");
+        let mut peer = Command::new("python3")
+            .args(["-c", PEER, HOST_V4, &MANY.to_string()])
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("start python3");
+        let mut said = std::io::BufReader::new(peer.stdout.take().expect("piped"));
+        let mut word = || {
+            let mut line = String::new();
+            std::io::BufRead::read_line(&mut said, &mut line).expect("the peer lives");
+            line.trim().to_owned()
+        };
+        let port: u16 = word().parse().expect("a port");
+        let at = (
+            HOST_V4.parse::<std::net::IpAddr>().expect("an address"),
+            port,
+        );
+        let before = resident(&daemon);
+        let session = daemon.session();
+        let mut sockets = Vec::new();
+        for _ in 0..MANY {
+            let stream = Builder::new().session(&session).connect(at);
+            sockets.push(stream.expect("connect").into_socket().expect("a socket"));
+        }
+        assert_eq!(word(), "all");
+        drop(session);
+        assert_eq!(daemon.counter("bridge-sockets"), MANY as u64);
+        let fresh = (resident(&daemon) - before) / MANY as u64;
+
+        // Each is used once, and then gives its memory back.
+        for socket in &mut sockets {
+            socket.write_all(b"a word").expect("send");
+        }
+        let used = daemon.counter("bridge-socket-ring-bytes");
+        wait_for("memory of rings given back", 20, || {
+            (daemon.counter("bridge-socket-ring-bytes") == 0).then_some(())
+        });
+        let idle = (resident(&daemon) - before) / MANY as u64;
+        println!(
+            "measured: {MANY} idle sockets: {fresh} bytes of the daemon's memory each, {idle} after use \
+             (rings: {} KiB while in use, 0 after)",
+            used >> 10
+        );
+        assert!(idle < 4096, "{idle} bytes for an idle socket");
+
+        let start = now();
+        drop(sockets);
+        wait_for("closed sockets", 20, || {
+            (daemon.counter("bridge-sockets") == 0).then_some(())
+        });
+        let closed = start.elapsed();
+        assert_eq!(word(), "over");
+        let over = start.elapsed();
+        println!("measured: closed in {closed:?}, their peers know after {over:?}");
+        assert!(over < Duration::from_secs(2), "{over:?}");
+        peer.wait().expect("our child");
+        nothing_left(&daemon);
+    });
+}
+
+#[test]
+fn a_socket_is_not_much_slower_than_rings() {
+    in_namespace(|| {
+        let daemon = Daemon::start("");
+        let session = daemon.session();
+        let (mut rings, mut far_of_rings) = connect(&session);
+        let (mut socket, mut far_of_socket) = connected(&session);
+        for direction in ["out", "in"] {
+            let mut ratios: Vec<f64> = (0..5)
+                .map(|_| {
+                    let (ring, pair) = match direction {
+                        "out" => (
+                            time(&mut rings, &mut far_of_rings),
+                            time(&mut socket, &mut far_of_socket),
+                        ),
+                        _ => (
+                            time(&mut far_of_rings, &mut rings),
+                            time(&mut far_of_socket, &mut socket),
+                        ),
+                    };
+                    println!("measured: {direction}: rings {ring:.2?}, socket {pair:.2?}");
+                    ring.as_secs_f64() / pair.as_secs_f64()
+                })
+                .collect();
+            ratios.sort_by(f64::total_cmp);
+            let median = ratios[ratios.len() / 2];
+            println!("measured: {direction}: a socket has {median:.2} of the throughput of rings");
+            assert!(median >= 0.6, "{ratios:?}");
+        }
+    });
+}
+
+/// How long so many bytes take.
+fn time(from: &mut (impl Write + Send), to: &mut impl Read) -> Duration {
+    const BYTES: usize = 100 * MIB;
+    let start = now();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let piece = vec![7; 256 << 10];
+            for _ in 0..BYTES / piece.len() {
+                from.write_all(&piece).expect("write");
+            }
+        });
+        let mut piece = vec![0; 256 << 10];
+        let mut left = BYTES;
+        while left > 0 {
+            left -= match to.read(&mut piece).expect("read") {
+                0 => panic!("an early end"),
+                count => count,
+            };
+        }
+    });
+    start.elapsed()
+}
+
+#[test]
+fn a_daemon_with_sockets_that_rest_rests() {
+    in_namespace(|| {
+        let daemon = Daemon::start("");
+        let session = daemon.session();
+        let (mut socket, mut theirs) = connected(&session);
+        passes(&mut socket, &mut theirs);
+        passes(&mut theirs, &mut socket);
+        // One that waits for room on either side has nothing to do either.
+        let (full, _theirs_full) = connected(&session);
+        full.set_nonblocking(true).expect("a socket");
+        while (&full).write(&[0; 64 << 10]).is_ok() {}
+        wait_for("rest", 30, || {
+            let before = daemon.counter("stack-thread-sleeps");
+            // The time is the test.
+            std::thread::sleep(Duration::from_millis(1500));
+            // The question wakes it, and the window of the full one is probed.
+            (daemon.counter("stack-thread-sleeps") - before <= 8).then_some(())
+        });
+        passes(&mut socket, &mut theirs);
+        passes(&mut theirs, &mut socket);
+    });
+}
