@@ -39,6 +39,8 @@ pub struct View {
 pub struct SendView {
     /// Bytes up to here were acknowledged: their space is free.
     pub acknowledged: u64,
+    /// Bytes up to here were sent, once or more often.
+    pub sent: u64,
     /// Bytes up to here were written.
     pub written: u64,
     /// Bytes the ring holds.
@@ -98,6 +100,7 @@ impl<R: Ring> Stack<R> {
                 state: open.state(),
                 send: SendView {
                     acknowledged: 0,
+                    sent: 0,
                     written: open.written,
                     capacity: open.rings.send.capacity(),
                 },
@@ -245,6 +248,7 @@ fn view_of<R: Ring>(conn: &Connection<R>) -> View {
         state: conn.state,
         send: SendView {
             acknowledged: conn.send.una.min(conn.send.written),
+            sent: conn.send.nxt.min(conn.send.written),
             written: conn.send.written,
             capacity: conn.rings.send.capacity(),
         },
