@@ -91,7 +91,7 @@ fn ten_thousand_idle_sockets_cost_little_and_close_at_once() {
         });
         let idle = (resident(&daemon) - before) / MANY as u64;
         println!(
-            "measured: {MANY} idle sockets: {fresh} bytes of the daemon's memory each, {idle} after use \
+            "{MANY} idle sockets: {fresh} bytes of the daemon's memory each, {idle} after use \
              (rings: {} KiB while in use, 0 after)",
             used >> 10
         );
@@ -105,7 +105,7 @@ fn ten_thousand_idle_sockets_cost_little_and_close_at_once() {
         let closed = start.elapsed();
         assert_eq!(word(), "over");
         let over = start.elapsed();
-        println!("measured: closed in {closed:?}, their peers know after {over:?}");
+        println!("closed in {closed:?}, their peers know after {over:?}");
         assert!(over < Duration::from_secs(2), "{over:?}");
         peer.wait().expect("our child");
         nothing_left(&daemon);
@@ -159,7 +159,7 @@ fn a_socket_is_not_much_slower_than_rings() {
                 }
             };
             println!(
-                "measured: {direction}: a socket has {ratio:.2} of the throughput of rings; {rounds} times 100 MiB, work of \
+                "{direction}: a socket has {ratio:.2} of the throughput of rings; {rounds} times 100 MiB, work of \
                  the stack thread {work:.1?}, fastest {fastest:.1?}"
             );
             assert!(ratio >= 0.6, "{ratio:.2} in {rounds} rounds: {work:?}");
