@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use libtcpclient::protocol::status::{
-    ConnectionRow, ListenerRow, Owner, OwnerKind, TcpState, TimerRow,
+    ConnectionRow, EndpointKind, ListenerRow, Owner, OwnerKind, TcpState, TimerRow,
 };
 
 use super::human::{harmless, short_duration};
@@ -83,7 +83,8 @@ pub fn listening_at(local: SocketAddr) -> String {
     }
 }
 
-/// `4711/nc/alice` for a program, `echo/4712` for a service and its worker, `handed-off/alice`, `orphan`, or `-`.
+/// `4711/nc/alice` for a program, `echo/4712` for a service and its worker, `handed-off/alice`, `orphan`, or `-`; `/socket` behind one
+/// that has it as an ordinary socket, and for a service the command that holds it.
 pub fn owner(owner: &Owner, users: &Users) -> String {
     let pid = owner.pid.map(|pid| pid.to_string());
     let service = owner.service.as_deref().map(harmless);
@@ -93,8 +94,13 @@ pub fn owner(owner: &Owner, users: &Users) -> String {
         .filter(|name| !name.is_empty())
         .map(harmless);
     let user = owner.uid.map(|uid| harmless(&users.name(uid)));
+    let socket = (owner.endpoint == Some(EndpointKind::Socket)).then(|| "socket".to_owned());
     let parts: Vec<String> = match owner.kind {
-        OwnerKind::Client => [pid, program, user].into_iter().flatten().collect(),
+        OwnerKind::Client => [pid, program, user, socket].into_iter().flatten().collect(),
+        OwnerKind::Service if socket.is_some() => {
+            let what = [service, pid, program, socket];
+            what.into_iter().flatten().collect()
+        }
         OwnerKind::Service => [service.or(program), pid].into_iter().flatten().collect(),
         OwnerKind::HandedOff => [Some("handed-off".to_owned()), user]
             .into_iter()

@@ -5,7 +5,9 @@
 //! 3. [`path`]: congestion control, round-trip time, timers;
 //! 4. [`stores`]: options, rings, counts.
 
-use libtcpclient::protocol::status::{ConnectionStatus, ListenerRow, Owner, OwnerKind};
+use libtcpclient::protocol::status::{
+    ConnectionStatus, EndpointKind, ListenerRow, Owner, OwnerKind,
+};
 
 use super::human::{count, counted, duration, harmless};
 use super::list::listening_at;
@@ -82,6 +84,7 @@ fn identity(sheet: &mut Sheet, status: &ConnectionStatus, users: &Users) {
             }),
         )
         .line("owner", owner_of_connection(&row.owner, users))
+        .maybe("endpoint", endpoint(&row.owner))
         .maybe(
             "age",
             status.age_ms.map(|age| duration(age.saturating_mul(1_000))),
@@ -110,9 +113,26 @@ fn identity(sheet: &mut Sheet, status: &ConnectionStatus, users: &Users) {
 /// A connection of a service waits in the backlog until a worker has it.
 fn owner_of_connection(row: &Owner, users: &Users) -> String {
     match (row.kind, row.pid) {
-        (OwnerKind::Service, None) => owner(row, users) + ", no worker yet",
+        (OwnerKind::Service, None) if row.endpoint.is_none() => {
+            owner(row, users) + ", no worker yet"
+        }
         _ => owner(row, users),
     }
+}
+
+/// How the owner has the connection.
+fn endpoint(row: &Owner) -> Option<String> {
+    let program = row.program.as_deref().filter(|name| !name.is_empty());
+    Some(match (row.endpoint?, row.pid) {
+        (EndpointKind::Ring, _) => "rings in shared memory".to_owned(),
+        (EndpointKind::Socket, Some(pid)) => match program {
+            Some(program) => format!("an ordinary socket, of {} ({pid})", harmless(program)),
+            None => format!("an ordinary socket, of process {pid}"),
+        },
+        (EndpointKind::Socket, None) => {
+            "an ordinary socket, passed on by a process that has ended".to_owned()
+        }
+    })
 }
 
 fn owner(owner: &Owner, users: &Users) -> String {

@@ -3,6 +3,9 @@
 //!
 //! The geometry (capacity, base) is the daemon's own truth: what the client reads of it in the slot's header is a copy.
 
+use std::cell::Cell;
+
+use libtcpclient::shm::layout::MIN_RING;
 use libtcpclient::shm::{Geometry, RawSlice, SharedRing};
 use tcpd_core::tcp::buffer::{HeapRing, Ring};
 
@@ -13,6 +16,8 @@ pub(crate) enum ConnectionRing {
     Private(HeapRing),
     /// In a client's arena; it may grow up to so many bytes.
     Arena(SharedRing, u32),
+    /// In an arena of this process.
+    Own(OwnRing),
 }
 
 impl ConnectionRing {
@@ -25,6 +30,7 @@ impl ConnectionRing {
     ) -> [RawSlice; 2] {
         match self {
             ConnectionRing::Arena(ring, _) => ring.slices(position, length as usize),
+            ConnectionRing::Own(own) => own.ring.slices(position, length as usize),
             ConnectionRing::Private(ring) => {
                 scratch.resize(length as usize, 0);
                 ring.read_at(position, scratch);
@@ -37,20 +43,62 @@ impl ConnectionRing {
         }
     }
 
-    /// Where the `length` bytes from `position` stand; `None` for private memory, where they have no fixed place.
-    pub(crate) fn places(&self, position: u64, length: u32) -> Option<[RawSlice; 2]> {
+    /// A ring in an arena that no client sees.
+    pub(crate) fn own(ring: SharedRing, maximum: u32) -> ConnectionRing {
+        ConnectionRing::Own(OwnRing {
+            ring,
+            maximum,
+            reach: Cell::new(0),
+        })
+    }
+
+    /// The same ring, if it is one of those.
+    pub(crate) fn as_own(&self) -> Option<&OwnRing> {
         match self {
-            ConnectionRing::Arena(ring, _) => Some(ring.slices(position, length as usize)),
-            ConnectionRing::Private(_) => None,
+            ConnectionRing::Own(own) => Some(own),
+            ConnectionRing::Private(_) | ConnectionRing::Arena(..) => None,
         }
     }
 
-    /// For the slot's words; `None` for private memory.
+    /// Where stream positions stand in it; `None` for private memory.
     pub(crate) fn geometry(&self) -> Option<Geometry> {
         match self {
             ConnectionRing::Arena(ring, _) => Some(ring.geometry()),
+            ConnectionRing::Own(own) => Some(own.ring.geometry()),
             ConnectionRing::Private(_) => None,
         }
+    }
+}
+
+/// A ring in an arena of this process, whose memory the daemon answers for: a socket endpoint's.
+#[derive(Debug)]
+pub(crate) struct OwnRing {
+    ring: SharedRing,
+    maximum: u32,
+    /// Pages may be allocated up to this offset.
+    reach: Cell<u32>,
+}
+
+impl OwnRing {
+    /// Where the `length` bytes from `position` stand.
+    pub(crate) fn places(&self, position: u64, length: u32) -> [RawSlice; 2] {
+        self.ring.slices(position, length as usize)
+    }
+
+    /// `length` bytes were put at `position`.
+    pub(crate) fn touched(&self, position: u64, length: usize) {
+        let Geometry { capacity, base } = self.ring.geometry();
+        let offset = position.wrapping_sub(base) & u64::from(capacity - 1);
+        let end = offset + length as u64;
+        // Around the end: all of it.
+        let end = u32::try_from(end).unwrap_or(capacity).min(capacity);
+        let end = end.next_multiple_of(MIN_RING).min(capacity);
+        self.reach.set(self.reach.get().max(end));
+    }
+
+    /// Its pages were given back.
+    pub(crate) fn punched(&self) {
+        self.reach.set(0);
     }
 }
 
@@ -63,6 +111,7 @@ impl Ring for ConnectionRing {
         match self {
             ConnectionRing::Private(ring) => ring.capacity(),
             ConnectionRing::Arena(ring, _) => ring.capacity(),
+            ConnectionRing::Own(own) => own.ring.capacity(),
         }
     }
 
@@ -70,6 +119,10 @@ impl Ring for ConnectionRing {
         match self {
             ConnectionRing::Private(ring) => ring.write_at(position, bytes),
             ConnectionRing::Arena(ring, _) => ring.copy_in(position, bytes),
+            ConnectionRing::Own(own) => {
+                own.ring.copy_in(position, bytes);
+                own.touched(position, bytes.len());
+            }
         }
     }
 
@@ -77,6 +130,7 @@ impl Ring for ConnectionRing {
         match self {
             ConnectionRing::Private(ring) => ring.read_at(position, out),
             ConnectionRing::Arena(ring, _) => ring.copy_out(position, out),
+            ConnectionRing::Own(own) => own.ring.copy_out(position, out),
         }
     }
 
@@ -84,17 +138,21 @@ impl Ring for ConnectionRing {
         match self {
             ConnectionRing::Private(ring) => ring.private_bytes(),
             ConnectionRing::Arena(..) => 0,
+            ConnectionRing::Own(own) => own.reach.get().into(),
         }
     }
 
     /// Bytes in an arena never move: such a ring grows only while what is occupied lies in one piece.
     fn grow(&mut self, capacity: u32, start: u64, end: u64) -> bool {
-        match self {
-            ConnectionRing::Private(ring) => ring.grow(capacity, start, end),
-            ConnectionRing::Arena(ring, _) if capacity <= ring.capacity() => true,
-            ConnectionRing::Arena(ring, maximum) => {
-                capacity <= *maximum && ring.grow(capacity.next_power_of_two(), start, end)
-            }
-        }
+        let (ring, maximum) = match self {
+            ConnectionRing::Private(ring) => return ring.grow(capacity, start, end),
+            ConnectionRing::Arena(ring, maximum) => (ring, *maximum),
+            ConnectionRing::Own(own) => (&mut own.ring, own.maximum),
+        };
+        capacity <= ring.capacity()
+            || capacity <= maximum && ring.grow(capacity.next_power_of_two(), start, end)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,4 +1,4 @@
-use libtcpclient::protocol::status::{Owner, OwnerKind};
+use libtcpclient::protocol::status::{EndpointKind, Owner, OwnerKind};
 
 use super::{owner, sort, table};
 use crate::output::examples::{client, connections, listeners, service, users};
@@ -96,6 +96,17 @@ fn an_owner_is_named_by_what_is_known_of_it() {
     );
     assert_eq!(name(&client(4711, "")), "4711/alice");
     assert_eq!(name(&service("echo", Some(12))), "echo/12");
+    let socket = |owner| Owner {
+        endpoint: Some(EndpointKind::Socket),
+        ..owner
+    };
+    assert_eq!(name(&socket(client(7, "cat"))), "7/cat/alice/socket");
+    let mut command = socket(service("gate", Some(12)));
+    command.program = Some("sh".to_owned());
+    assert_eq!(name(&command), "gate/12/sh/socket");
+    let mut passed_on = socket(client(7, "cat"));
+    passed_on.pid = None;
+    assert_eq!(name(&passed_on), "cat/alice/socket");
     assert_eq!(name(&service("echo", None)), "echo");
     assert_eq!(
         name(&Owner {

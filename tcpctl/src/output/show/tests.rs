@@ -1,4 +1,4 @@
-use libtcpclient::protocol::status::{ConnectionStatus, OwnerKind, TcpState};
+use libtcpclient::protocol::status::{ConnectionStatus, EndpointKind, Owner, OwnerKind, TcpState};
 
 use super::{connection, listener};
 use crate::output::examples::{busy, listeners, orphan, service, syn_sent, time_wait, users};
@@ -154,6 +154,7 @@ fn a_connection_whose_syn_is_not_answered() {
       state               SYN-SENT: our SYN went out; the peer has not answered it
       opened              by this side (active OPEN)
       owner               program nc, pid 4711, user alice, session 3
+      endpoint            rings in shared memory
       age                 1.4 s
       last received       never
       last sent           400 ms ago
@@ -267,6 +268,14 @@ fn the_end_and_the_owner_are_said_in_words() {
     status.row.owner.kind = OwnerKind::HandedOff;
     status.row.owner.uid = Some(4242);
     assert!(connection(&status, &users()).contains("none yet: user 4242 handed it off"));
+    status.row.owner = Owner {
+        endpoint: Some(EndpointKind::Socket),
+        program: Some("sh".to_owned()),
+        ..service("gate", Some(12))
+    };
+    assert!(connection(&status, &users()).contains("an ordinary socket, of sh (12)\n"));
+    status.row.owner.pid = None;
+    assert!(connection(&status, &users()).contains("passed on by a process that has ended\n"));
     status.row.owner = service("echo", None);
     assert!(connection(&status, &users()).contains("service echo, no worker yet"));
 }

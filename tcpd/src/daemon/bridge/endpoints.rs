@@ -368,7 +368,7 @@ fn rings_at(
         let capacity = held.max(sizes.initial.min(sizes.maximum));
         let arena = Arc::clone(place.arena());
         let ring = SharedRing::new(arena, place.slot(), direction, capacity, base)?;
-        Some(ConnectionRing::Arena(ring, sizes.maximum))
+        Some(ConnectionRing::own(ring, sizes.maximum))
     };
     let receive = RingSizes {
         maximum: receive_maximum,

@@ -6,6 +6,7 @@ mod handoffs;
 mod liars;
 mod memory;
 mod opening;
+mod sockets;
 mod transfer;
 
 use std::collections::HashMap;
@@ -30,6 +31,8 @@ struct Daemon {
     poll: mio::Poll,
     now: Instant,
     replies: HashMap<(SessionId, u32), Reply>,
+    /// What answers carried.
+    descriptors: Vec<OwnedFd>,
     /// Every other report.
     told: Vec<Report>,
     arenas: HashMap<SessionId, (Arc<Arena>, Bell)>,
@@ -85,6 +88,7 @@ impl Daemon {
             poll,
             now,
             replies: HashMap::new(),
+            descriptors: Vec::new(),
             told: Vec::new(),
             arenas: HashMap::new(),
             next_request: 1,
@@ -164,8 +168,9 @@ impl Daemon {
                     session,
                     request_id,
                     reply,
-                    descriptor: _,
+                    descriptor,
                 } => {
+                    self.descriptors.extend(descriptor);
                     let before = self.replies.insert((session, request_id), reply);
                     assert!(before.is_none(), "a request is answered once");
                 }

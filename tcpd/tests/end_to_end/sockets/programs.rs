@@ -113,3 +113,36 @@ fn a_python_program_uses_it_as_it_uses_any_socket() {
         nothing_left(&daemon);
     });
 }
+
+/// The process that asked executes another program: that is the holder, in `tcpctl list` and `show`.
+#[test]
+fn the_holder_is_shown_with_its_process_and_program_until_it_ends() {
+    use libtcpclient::protocol::status::{EndpointKind, OwnerKind, TcpState};
+    in_namespace(|| {
+        let daemon = Daemon::start("");
+        let holder = |kind: EndpointKind| {
+            wait_for("connection of that kind", 20, || {
+                let rows = daemon.connections();
+                let mut rows = rows
+                    .into_iter()
+                    .filter(|row| row.state != TcpState::TimeWait);
+                rows.find(|row| row.owner.endpoint == Some(kind))
+            })
+        };
+        let session = daemon.session();
+        let (ours, mut theirs) = connect(&session);
+        let row = holder(EndpointKind::Ring);
+        assert_eq!(row.owner.pid, Some(std::process::id()));
+        let mut socket = socket_of(ours);
+        let row = holder(EndpointKind::Socket);
+        assert_eq!(row.owner.kind, OwnerKind::Client);
+        assert_eq!(row.owner.pid, Some(std::process::id()));
+        let name = std::fs::read_to_string("/proc/self/comm").expect("our name");
+        assert_eq!(row.owner.program.as_deref(), Some(name.trim()));
+        let status = daemon.control().show(&row.id).expect("it lives");
+        assert_eq!(status.row.owner, row.owner);
+        drop(session);
+        passes(&mut theirs, &mut socket);
+        assert_eq!(holder(EndpointKind::Socket).owner, row.owner);
+    });
+}

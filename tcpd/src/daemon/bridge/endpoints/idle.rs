@@ -43,13 +43,13 @@ impl Bridge {
                 entry.watched = true;
                 self.endpoints.looks.push_back((now + IDLE, endpoint));
             } else {
-                self.give_memory_back(stack, endpoint);
+                self.give_memory_back(stack, now, endpoint);
             }
             self.try_again(stack, now, endpoint);
         }
     }
 
-    fn give_memory_back(&mut self, stack: &DaemonStack, endpoint: EndpointId) {
+    fn give_memory_back(&mut self, stack: &mut DaemonStack, now: Instant, endpoint: EndpointId) {
         let (Some(view), Some(status)) = (stack.view(endpoint), stack.status(endpoint)) else {
             return;
         };
@@ -58,12 +58,22 @@ impl Bridge {
         };
         let receives = view.receive.next > view.receive.read || !status.out_of_order.is_empty();
         let sends = view.send.written > view.send.acknowledged;
-        for (held, direction) in [(receives, Direction::Receive), (sends, Direction::Transmit)] {
-            if !held && entry.place.punch(direction) {
+        let rings = [
+            (receives, Direction::Receive, stack.receive_ring(endpoint)),
+            (sends, Direction::Transmit, stack.send_ring(endpoint)),
+        ];
+        for (held, direction, ring) in rings {
+            if !held
+                && entry.place.punch(direction)
+                && let Some(ring) = ring.and_then(ConnectionRing::as_own)
+            {
+                ring.punched();
                 self.counts.punched += 1;
             }
         }
         entry.touched = receives || sends;
+        // Nothing was read; the stack looks at its rings again.
+        stack.consumed(now, endpoint, view.receive.read).ok();
     }
 
     /// A pair that the kernel had no memory for: nobody says when it has.

@@ -14,6 +14,8 @@ const STEP: usize = 256 << 10;
 /// Bytes taken from a pair ahead of what can be sent. What waits does so better in the pair than in a ring that outgrows the
 /// processor's cache.
 const AHEAD: u64 = 256 << 10;
+/// How far a transmit ring grows where acknowledgments come at once, in bytes.
+const SHORT_WAY_RING: u32 = 512 << 10;
 
 impl Bridge {
     /// One step for one endpoint.
@@ -60,6 +62,9 @@ impl Bridge {
                     total += count;
                     // The end of what the holder writes comes next and rings no bell of its own.
                     entry.readable = !last || entry.ends;
+                    if let Some(ring) = stack.send_ring(endpoint).and_then(ConnectionRing::as_own) {
+                        ring.touched(room.written, count);
+                    }
                     stack
                         .committed(now, endpoint, room.written + count as u64)
                         .ok();
@@ -108,9 +113,11 @@ impl Bridge {
                 view.send.written.wrapping_sub(geometry.base) % u64::from(geometry.capacity);
             Some(u64::from(geometry.capacity) - offset)
         };
-        // As a client does it: before it would go around the end, while what is used stands in one piece.
+        // As a client does it: before it would go around the end, while what is used stands in one piece. On a short way a large
+        // ring is of no use, and outgrows the processor's cache.
         if growable
             && used >= u64::from(capacity) / 2
+            && (capacity < SHORT_WAY_RING || is_long_way(stack, endpoint))
             && at_the_end(stack) == Some(u64::from(capacity))
             && stack.grow_send(now, endpoint, capacity * 2)
         {
@@ -130,10 +137,9 @@ impl Bridge {
         if free == 0 {
             return None;
         }
-        let slices = stack.send_ring(endpoint)?;
-        let slices = slices.places(view.send.written, free as u32)?;
+        let ring = stack.send_ring(endpoint)?.as_own()?;
         Some(Room {
-            slices,
+            slices: ring.places(view.send.written, free as u32),
             written: view.send.written,
         })
     }
@@ -155,10 +161,10 @@ impl Bridge {
             };
             let length = unread.min(STEP as u64) as u32;
             let ring = stack.receive_ring(endpoint);
-            let Some(slices) = ring.and_then(|ring| ring.places(read, length)) else {
+            let Some(ring) = ring.and_then(ConnectionRing::as_own) else {
                 break;
             };
-            match pair.give(slices) {
+            match pair.give(ring.places(read, length)) {
                 Given::Bytes(count) => {
                     total += count;
                     let end = read + count as u64;
@@ -266,6 +272,12 @@ impl Bridge {
             self.counts.receive_growths += 1;
         }
     }
+}
+
+/// Whether a full ring waits longer for its acknowledgments than this thread takes to get them.
+fn is_long_way(stack: &DaemonStack, endpoint: EndpointId) -> bool {
+    let srtt = stack.status(endpoint).and_then(|status| status.srtt);
+    srtt.is_some_and(|srtt| srtt >= Duration::from_millis(1))
 }
 
 /// Where bytes may go, and the position of the first.
