@@ -77,10 +77,6 @@ pub struct Hello {
 
 /// From tcpd to the spawner.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "an order is made, sent and forgotten"
-)]
 pub enum Order {
     /// Fork a worker. Answer: [`Report::Started`] or [`Report::NotStarted`].
     Spawn(Box<Assignment>),
