@@ -4,7 +4,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::ptr::{self, NonNull};
 
-use rustix::fs::{FallocateFlags, MemfdFlags, SealFlags};
+use rustix::fs::{MemfdFlags, SealFlags};
 use rustix::io::Errno;
 use rustix::mm::{Advice, MapFlags, ProtFlags};
 
@@ -155,26 +155,33 @@ impl Arena {
 
     /// Gives the pages of a ring back to the system; it reads as zero then. Only for an empty ring.
     ///
+    /// It waits for the lock of the file, which anybody holds who writes to it or allocates in it: whoever got the descriptor can
+    /// make it wait for ever.
+    ///
     /// # Errors
-    /// As `fallocate(2)`.
+    /// As MADV_REMOVE in `madvise(2)`.
     pub fn punch(&self, slot: u32, direction: Direction) -> io::Result<()> {
-        let offset = self.layout.ring_offset(slot, direction) as u64;
-        self.punch_range(offset, u64::from(self.layout.ring_maximum()))
+        let offset = self.layout.ring_offset(slot, direction);
+        self.punch_range(offset, self.layout.ring_maximum() as usize)
     }
 
     /// Gives every page back: the last thing a daemon does with an arena whose client is gone.
     ///
     /// # Errors
-    /// As `fallocate(2)`.
+    /// As [`Arena::punch`].
     pub fn punch_all(&self) -> io::Result<()> {
-        self.punch_range(0, self.layout.len() as u64)
+        self.punch_range(0, self.layout.len())
     }
 
-    fn punch_range(&self, offset: u64, len: u64) -> io::Result<()> {
-        let mode = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
-        Ok(rustix::io::retry_on_intr(|| {
-            rustix::fs::fallocate(&self.file, mode, offset, len)
-        })?)
+    /// By the mapping, so that a thread can do it that has no descriptors.
+    fn punch_range(&self, offset: usize, len: usize) -> io::Result<()> {
+        // SAFETY: the range is inside the mapping, in whole pages; what stands there reads as zero afterwards, which every
+        // user of this memory must be prepared for, since the other side may write it at any time.
+        let punch = || unsafe {
+            let start = self.at(offset).as_ptr().cast();
+            rustix::mm::madvise(start, len, Advice::LinuxRemove)
+        };
+        Ok(rustix::io::retry_on_intr(punch)?)
     }
 
     /// The memory that is really allocated, in bytes. Reading a hole allocates too, on either side.

@@ -34,12 +34,14 @@ pub(super) use self::endpoints::is_endpoint;
 use self::exchange::slot_state;
 use self::handoffs::HandedOff;
 use self::services::ServiceListener;
+use self::sweeping::Sweeping;
 pub(super) use self::words::end_reason;
 use self::words::{close_error, connection_options, end_error, open_error};
 use super::channel::ReportSender;
 use super::orders::{Credentials, Inspected, Inspection, Owner, Report, ServiceIndex, SessionId};
 use super::ring_buffer::ConnectionRing;
 use super::stack_loop::LoopCounts;
+use super::sweeper::{Sweep, Sweeper};
 use crate::device::Statistics;
 
 mod endpoints;
@@ -52,6 +54,7 @@ mod requests;
 mod services;
 mod sessions;
 mod slots;
+mod sweeping;
 mod words;
 
 #[cfg(test)]
@@ -76,6 +79,8 @@ struct Session {
     /// Whose connection each slot is; grows with use.
     slots: Vec<Option<EndpointId>>,
     free: Vec<u32>,
+    /// What of its memory goes back to the system: [`sweeping`].
+    sweeping: Sweeping,
     listeners: HashSet<ListenerId>,
     /// Looked at every turn, until there is nothing to see when the thread goes to sleep.
     active: bool,
@@ -118,6 +123,8 @@ struct Connection {
     watched: bool,
     /// The reader is asked to tell when it has read everything.
     tell_when_empty: bool,
+    /// The receive ring, while its pages go back to the system and what arrives stands in private memory.
+    aside: Option<ConnectionRing>,
 }
 
 /// Who a listener is for.
@@ -191,6 +198,9 @@ pub(crate) struct Bridge {
     deadlines: BTreeSet<(Instant, EndpointId)>,
     /// Receive rings in use lately, and when to look whether they still are; the earliest first.
     idle: VecDeque<(Instant, EndpointId)>,
+    /// Sessions with slots whose memory may go back, and when; the earliest first.
+    sweeps: VecDeque<(Instant, SessionId)>,
+    sweeper: Sweeper,
     counts: BridgeCounts,
     /// Nothing new is taken.
     draining: bool,
@@ -213,10 +223,13 @@ impl Bridge {
         config: BridgeConfig,
         reports: ReportSender<Report>,
         registry: mio::Registry,
+        sweeper: Sweeper,
     ) -> Bridge {
         let ring_maximum = config.receive.maximum.max(config.transmit.maximum);
         Bridge {
             endpoints: Endpoints::new(registry, ring_maximum),
+            sweeps: VecDeque::new(),
+            sweeper,
             config,
             reports,
             sessions: HashMap::new(),

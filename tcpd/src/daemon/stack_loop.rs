@@ -30,6 +30,7 @@ use super::channel::ReportSender;
 use super::clock;
 use super::orders::{Order, Report, SessionId};
 use super::ring_buffer::ConnectionRing;
+use super::sweeper::Sweeper;
 use crate::device::{Device, OutPacket, RECEIVE_BUFFER_LEN};
 
 /// Packets taken from the device in one turn: more than are given to it, so that the answers to many small ones find room in the
@@ -49,6 +50,7 @@ const COUNT_EVERY: Duration = Duration::from_millis(20);
 const DEVICE: Token = Token(0);
 const ORDERS: Token = Token(1);
 const TIMER: Token = Token(2);
+const SWEPT: Token = Token(4);
 /// The bell of a session is this plus the session's number.
 const FIRST_BELL: usize = 16;
 
@@ -125,10 +127,16 @@ impl StackLoop {
             Interest::READABLE,
         )?;
         registry.register(&mut SourceFd(&timer.as_raw_fd()), TIMER, Interest::READABLE)?;
+        let sweeper = Sweeper::new()?;
+        registry.register(
+            &mut SourceFd(&sweeper.as_raw_fd()),
+            SWEPT,
+            Interest::READABLE,
+        )?;
         Ok(StackLoop {
             device,
             stack,
-            bridge: Bridge::new(config, reports, for_sockets),
+            bridge: Bridge::new(config, reports, for_sockets, sweeper),
             orders,
             orders_waiting,
             poll,
@@ -167,7 +175,7 @@ impl StackLoop {
     }
 
     /// One turn; true when there was something to do.
-    fn turn(&mut self) -> io::Result<bool> {
+    pub(super) fn turn(&mut self) -> io::Result<bool> {
         let now = clock::now();
         let mut busy = self.take_orders(now);
         busy |= self.receive(now)?;
@@ -375,7 +383,11 @@ impl StackLoop {
         self.poll(events, Some(Duration::ZERO))
     }
 
-    fn poll(&mut self, events: &mut Events, timeout: Option<Duration>) -> io::Result<()> {
+    pub(super) fn poll(
+        &mut self,
+        events: &mut Events,
+        timeout: Option<Duration>,
+    ) -> io::Result<()> {
         match self.poll.poll(events, timeout) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
@@ -389,6 +401,7 @@ impl StackLoop {
                     drain(&self.timer);
                     self.timer_at = None;
                 }
+                SWEPT => self.bridge.take_swept(&mut self.stack, clock::now()),
                 token if is_endpoint(token) => self.bridge.on_socket_event(event),
                 Token(bell) => self.bridge.hear_bell((bell - FIRST_BELL) as SessionId),
             }

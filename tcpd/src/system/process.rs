@@ -87,11 +87,32 @@ pub fn close_from_on_exec(first: RawFd) -> io::Result<()> {
     close_range(first, libc::CLOSE_RANGE_CLOEXEC)
 }
 
+/// Gives the calling thread a table of descriptors of its own, in which `kept` stands and nothing else: what it opens and closes
+/// from then on is no business of the other threads, and what they close is closed.
+///
+/// No value that owns a descriptor of the process may be dropped in this thread afterwards.
+///
+/// # Errors
+/// As unshare(2) and close_range(2); the thread may share its table still.
+pub fn keep_one_for_this_thread(kept: RawFd) -> io::Result<()> {
+    // SAFETY: the table is copied; every descriptor that this thread knows stands in the copy too.
+    unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::FILES) }?;
+    let number = |fd| libc::c_uint::try_from(fd).map_err(|_| io::ErrorKind::InvalidInput);
+    if kept > 0 {
+        close_numbers(0, number(kept - 1)?, 0)?;
+    }
+    close_range(kept + 1, 0)
+}
+
 fn close_range(first: RawFd, flags: libc::c_uint) -> io::Result<()> {
     let first =
         libc::c_uint::try_from(first).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
-    // SAFETY: plain integers; what closing means for owners is in the contract of `close_from`.
-    let result = unsafe { libc::syscall(libc::SYS_close_range, first, libc::c_uint::MAX, flags) };
+    close_numbers(first, libc::c_uint::MAX, flags)
+}
+
+fn close_numbers(first: libc::c_uint, last: libc::c_uint, flags: libc::c_uint) -> io::Result<()> {
+    // SAFETY: plain integers; what closing means for owners is in the contracts of `close_from` and `keep_one_for_this_thread`.
+    let result = unsafe { libc::syscall(libc::SYS_close_range, first, last, flags) };
     if result == -1 {
         Err(io::Error::last_os_error())
     } else {

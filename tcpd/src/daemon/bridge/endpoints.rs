@@ -181,7 +181,7 @@ impl Bridge {
                 return Some(Reply::error(ErrorCode::InsufficientResources, detail));
             }
         };
-        self.leave_slot(endpoint);
+        self.leave_slot(now, endpoint);
         self.report(Report::Reply {
             session,
             request_id,

@@ -77,6 +77,10 @@ impl Bridge {
         let Some(connection) = self.connections.get_mut(&endpoint) else {
             return;
         };
+        if connection.aside.is_some() {
+            // What is the ring now stands elsewhere for a moment.
+            return;
+        }
         let maximum = connection.receive_maximum;
         let from = &mut connection.growth_from;
         if grow_when_fast(stack, now, endpoint, maximum, read, from) {
@@ -110,6 +114,10 @@ impl Bridge {
         let Some(session) = session.filter(|session| session.is_served()) else {
             return;
         };
+        if connection.aside.is_some() {
+            // The bytes are not where the client would read them: all of it is told when they are.
+            return;
+        }
         let slot = &connection.slot;
         slot.publish_received(view.receive.next);
         slot.publish_acknowledged(view.send.acknowledged);

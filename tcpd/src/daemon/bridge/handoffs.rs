@@ -46,7 +46,7 @@ impl Bridge {
             // The stack has forgotten it, or all but: the slot says so to its owner.
             return Some(Reply::error(ErrorCode::NoSuchConnection, ""));
         }
-        self.leave_slot(endpoint);
+        self.leave_slot(now, endpoint);
         self.handed_off.insert(endpoint, waiting);
         self.report(Report::HandedOff {
             session,

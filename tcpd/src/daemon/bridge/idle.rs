@@ -1,11 +1,13 @@
 //! Receive rings that nobody uses give their memory back.
 //!
 //! A ring is looked at a second after bytes came. Did more come since, it is looked at again a second later; is it
-//! empty, its pages are punched; is something unread, the reader is asked to tell when it has read all. So nothing wakes
+//! empty, its pages are swept ([`super::sweeping`]); is something unread, the reader is asked to tell when it has read all. So nothing wakes
 //! up for a ring that has no page to give.
 //!
 //! Only receive rings: nobody but the daemon writes there. Into a transmit ring the client copies before it says so, at any
 //! time; its pages go when the slot is given back.
+
+use std::collections::BTreeMap;
 
 use super::*;
 
@@ -29,32 +31,45 @@ impl Bridge {
         self.idle.front().map(|(at, _)| *at)
     }
 
-    /// Looks at the receive rings whose time has come.
+    /// Looks at the receive rings whose time has come, and sweeps what nobody needs.
     pub(super) fn look_at_idle(&mut self, stack: &mut DaemonStack, now: Instant) {
+        let mut bare: BTreeMap<SessionId, Vec<EndpointId>> = BTreeMap::new();
         while let Some(&(at, endpoint)) = self.idle.front()
             && at <= now
         {
             self.idle.pop_front();
             if let Some(connection) = self.connections.get_mut(&endpoint) {
                 connection.watched = false;
-                self.look_at(stack, now, endpoint);
+                let session = connection.session;
+                if self.look_at(stack, now, endpoint) {
+                    bare.entry(session).or_default().push(endpoint);
+                }
             }
+        }
+        for session in self.sweeps_due(now) {
+            bare.entry(session).or_default();
+        }
+        for (session, endpoints) in bare {
+            self.sweep(stack, now, session, &endpoints);
         }
     }
 
-    fn look_at(&mut self, stack: &mut DaemonStack, now: Instant, endpoint: EndpointId) {
+    /// Whether the receive ring's pages are of no use to anybody.
+    fn look_at(&mut self, stack: &mut DaemonStack, now: Instant, endpoint: EndpointId) -> bool {
         let Some(connection) = self.connections.get(&endpoint) else {
-            return;
+            return false;
         };
         let id = connection.session;
-        if !self.sessions.get(&id).is_some_and(Session::is_served) {
-            return;
+        if connection.aside.is_some() || !self.is_served(id) {
+            return false;
         }
         if connection.received != connection.received_at_look {
-            return self.watch_idle(now, endpoint);
+            self.watch_idle(now, endpoint);
+            return false;
         }
         if let Err(violation) = self.pull(stack, now, endpoint) {
-            return self.violation(id, violation);
+            self.violation(id, violation);
+            return false;
         }
         let view = stack.view(endpoint);
         if view.is_some_and(|view| view.receive.read < view.receive.next) {
@@ -65,9 +80,9 @@ impl Bridge {
             if let Err(violation) = self.pull(stack, now, endpoint) {
                 self.violation(id, violation);
             }
-        } else if self.is_bare(stack, endpoint) {
-            self.punch_receive(endpoint);
+            return false;
         }
+        self.is_bare(stack, endpoint)
     }
 
     /// Whether nothing waits in the receive ring behind a hole either.
@@ -75,15 +90,5 @@ impl Bridge {
         stack
             .status(endpoint)
             .is_none_or(|status| status.out_of_order.is_empty())
-    }
-
-    fn punch_receive(&mut self, endpoint: EndpointId) {
-        let Some(connection) = self.connections.get(&endpoint) else {
-            return;
-        };
-        let (arena, slot) = (connection.slot.arena(), connection.slot.slot());
-        if arena.punch(slot, Direction::Receive).is_ok() {
-            self.counts.punched += 1;
-        }
     }
 }

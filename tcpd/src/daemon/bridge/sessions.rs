@@ -24,6 +24,7 @@ impl Bridge {
                 worker,
                 slots: Vec::new(),
                 free: Vec::new(),
+                sweeping: Sweeping::default(),
                 listeners: HashSet::new(),
                 active: false,
                 next_word: 0,

@@ -95,6 +95,7 @@ impl Bridge {
                 received_at_look: view.receive.next,
                 watched: false,
                 tell_when_empty: false,
+                aside: None,
             },
         );
         if view.receive.next > view.receive.read {
@@ -154,25 +155,17 @@ impl Bridge {
         } else if let Some(view) = view {
             detach(stack, now, endpoint, &view);
         }
-        self.leave_slot(endpoint);
+        self.leave_slot(now, endpoint);
     }
 
     /// The slot is free for another connection: nothing of this one is in the arena any more.
-    pub(super) fn leave_slot(&mut self, endpoint: EndpointId) {
+    pub(super) fn leave_slot(&mut self, now: Instant, endpoint: EndpointId) {
         self.clear_deadline(endpoint);
         let Some(connection) = self.connections.remove(&endpoint) else {
             return;
         };
         let (id, slot) = (connection.session, connection.slot.slot());
-        if let Some(session) = self.sessions.get_mut(&id) {
-            session.slots[slot as usize] = None;
-            session.free.push(slot);
-            for direction in [Direction::Receive, Direction::Transmit] {
-                if session.arena.punch(slot, direction).is_ok() {
-                    self.counts.punched += 1;
-                }
-            }
-        }
+        self.give_back(now, id, slot);
         self.release_if_empty(id);
     }
 
@@ -217,10 +210,15 @@ impl Bridge {
     /// When the bridge next wants [`Bridge::on_deadline`].
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
         let own = self.deadlines.first().map(|(at, _)| *at);
-        [own, self.next_look(), self.next_look_at_sockets()]
-            .into_iter()
-            .flatten()
-            .min()
+        [
+            own,
+            self.next_look(),
+            self.next_sweep(),
+            self.next_look_at_sockets(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     /// Connect timeouts, lingering closes and looks at idle rings that are due.
@@ -282,6 +280,7 @@ impl Session {
 
     fn take_slot(&mut self) -> Option<u32> {
         if let Some(slot) = self.free.pop() {
+            self.sweeping.bare.remove(&slot);
             return Some(slot);
         }
         let next = self.slots.len() as u32;

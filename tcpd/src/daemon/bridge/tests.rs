@@ -37,6 +37,8 @@ struct Daemon {
     told: Vec<Report>,
     arenas: HashMap<SessionId, (Arc<Arena>, Bell)>,
     next_request: u32,
+    /// Sweeps do not end, as when a client keeps them waiting.
+    sweeps_held: bool,
 }
 
 /// The client's end of a connection.
@@ -81,9 +83,10 @@ impl Daemon {
         let (sender, reports) = reports().expect("an eventfd");
         let poll = mio::Poll::new().expect("a poll");
         let registry = poll.registry().try_clone().expect("a registry");
+        let sweeper = Sweeper::new().expect("an eventfd");
         Daemon {
             stack: Stack::new(config, Secret::new([7; 16]), 1, now),
-            bridge: Bridge::new(bridge, sender, registry),
+            bridge: Bridge::new(bridge, sender, registry, sweeper),
             reports,
             poll,
             now,
@@ -92,6 +95,7 @@ impl Daemon {
             told: Vec::new(),
             arenas: HashMap::new(),
             next_request: 1,
+            sweeps_held: false,
         }
     }
 
@@ -136,6 +140,7 @@ impl Daemon {
                 busy = true;
             }
             busy |= self.publish();
+            busy |= self.be_swept();
             if !busy {
                 return self.take_reports();
             }
@@ -159,6 +164,22 @@ impl Daemon {
             self.bridge.on_event(&mut self.stack, self.now, event);
         }
         any
+    }
+
+    /// Waits until no sweep is under way; true when there was one.
+    fn be_swept(&mut self) -> bool {
+        let any = self.bridge.sweeper.under_way() > 0;
+        if self.sweeps_held {
+            return false;
+        }
+        for _ in 0..1_000_000 {
+            self.bridge.take_swept(&mut self.stack, self.now);
+            if self.bridge.sweeper.under_way() == 0 {
+                return any;
+            }
+            std::thread::yield_now();
+        }
+        panic!("a sweep does not end");
     }
 
     fn take_reports(&mut self) {

@@ -62,6 +62,23 @@ impl<R: Ring> Stack<R> {
         Ok(())
     }
 
+    /// Moves what was received and not read into another store of the same capacity, at the same positions, and uses that from now
+    /// on. Gives the old one back, or `None` and no change for what has no such ring.
+    pub fn exchange_receive(&mut self, id: EndpointId, new: R) -> Option<R> {
+        let conn = match self.endpoints.get_mut(id.key())? {
+            Slot::Connection(conn) | Slot::TimeWait(_, Some(conn)) => conn,
+            Slot::SynSent(_) | Slot::HalfOpen(_) | Slot::TimeWait(_, None) | Slot::Listener(_) => {
+                return None;
+            }
+        };
+        if new.capacity() != conn.rings.receive.capacity() {
+            return None;
+        }
+        let old = std::mem::replace(&mut conn.rings.receive, new);
+        move_received(&old, &mut conn.rings.receive, &conn.receive);
+        Some(old)
+    }
+
     /// The ring that received bytes stand in.
     #[must_use]
     pub fn receive_ring(&self, id: EndpointId) -> Option<&R> {
@@ -144,16 +161,15 @@ fn move_bytes<R: Ring>(
     receive: &crate::tcp::receive_space::ReceiveSpace,
 ) {
     let old = std::mem::replace(rings, new);
-    copy(
-        &old.receive,
-        &mut rings.receive,
-        receive.read,
-        receive.data_end(),
-    );
-    for range in receive.out_of_order.as_slice() {
-        copy(&old.receive, &mut rings.receive, range.start, range.end);
-    }
+    move_received(&old.receive, &mut rings.receive, receive);
     copy(&old.send, &mut rings.send, una.min(written), written);
+}
+
+fn move_received<R: Ring>(from: &R, to: &mut R, receive: &crate::tcp::receive_space::ReceiveSpace) {
+    copy(from, to, receive.read, receive.data_end());
+    for range in receive.out_of_order.as_slice() {
+        copy(from, to, range.start, range.end);
+    }
 }
 
 fn copy<R: Ring>(from: &R, to: &mut R, start: u64, end: u64) {

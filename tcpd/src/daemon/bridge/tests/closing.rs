@@ -5,7 +5,7 @@ use super::*;
 #[test]
 fn a_connection_closed_by_both_gives_its_slots_back() {
     let mut daemon = Daemon::new();
-    let (one, two) = (daemon.client(1, 1), daemon.client(2, 1));
+    let (one, two) = (daemon.client(1, 2), daemon.client(2, 2));
     for round in 0..3 {
         let (mut a, mut b) = daemon.pair(one, two);
         a.write(b"last words");
@@ -17,9 +17,10 @@ fn a_connection_closed_by_both_gives_its_slots_back() {
         assert!(b.is_at(SlotState::PEER_CLOSED));
         b.write(b"to nobody");
         daemon.close(&b, None);
-        daemon.pass(Duration::from_secs(1));
+        daemon.pass(Duration::from_secs(3));
         daemon.assert_nothing_left();
-        assert_eq!(daemon.bridge.counts.punched, 4 * (round + 1));
+        // Both rings of two slots, and before that the receive ring of the one that stayed open.
+        assert!(daemon.bridge.counts.punched >= 4 * (round + 1));
     }
     daemon.pass(Duration::from_secs(100));
     assert_eq!(daemon.stack.endpoints().count(), 0);

@@ -79,3 +79,123 @@ fn a_lie_found_while_a_ring_is_looked_at_ends_the_session() {
     daemon.turn();
     assert_eq!(daemon.violations(), [(two, "receive-read-beyond")]);
 }
+
+#[test]
+fn what_arrives_while_a_ring_is_swept_is_told_when_it_is_done_and_nobody_else_waits() {
+    let mut daemon = Daemon::new();
+    let (one, two) = (daemon.client(1, 4), daemon.client(2, 4));
+    let (mut a, mut b) = daemon.pair(one, two);
+    let (mut c, mut d) = daemon.pair(one, two);
+    a.write(b"before");
+    daemon.turn();
+    assert_eq!(b.read(100), b"before");
+    daemon.sweeps_held = true;
+    daemon.pass(Duration::from_secs(1));
+    a.write(&pattern(3000));
+    c.write(b"beside it");
+    daemon.turn();
+    assert_eq!(d.read(100), b"beside it");
+    assert!(b.read(100).is_empty(), "it is not there yet");
+    a.write(b" and the end");
+    daemon.close(&a, None);
+    daemon.pass(Duration::from_secs(5));
+    assert!(
+        !b.is_at(SlotState::PEER_CLOSED),
+        "that comes after the bytes"
+    );
+    assert!(b.read(100).is_empty());
+
+    daemon.sweeps_held = false;
+    daemon.turn();
+    let mut all = pattern(3000);
+    all.extend(b" and the end");
+    assert_eq!(b.read(usize::MAX), all);
+    assert!(b.is_at(SlotState::PEER_CLOSED));
+    // And the other way it never stopped.
+    b.write(b"bye");
+    assert_eq!(daemon.close(&b, None), daemon.next_request - 1);
+    daemon.close(&c, None);
+    daemon.close(&d, None);
+    daemon.pass(Duration::from_secs(100));
+    daemon.assert_nothing_left();
+}
+
+#[test]
+fn a_slot_that_is_swept_is_given_out_when_it_is_done() {
+    let mut daemon = Daemon::new();
+    let (one, two) = (daemon.client(1, 2), daemon.client(2, 2));
+    let (a, b) = daemon.pair(one, two);
+    daemon.close(&a, None);
+    daemon.close(&b, None);
+    daemon.turn();
+    daemon.sweeps_held = true;
+    daemon.pass(Duration::from_secs(2));
+    assert_eq!(daemon.bridge.sweeper.under_way(), 2);
+    let (c, _d) = daemon.pair(one, two);
+    assert_ne!(c.slot.slot(), a.slot.slot());
+    let listener = daemon.listen(two, 9);
+    let accepting = daemon.accept(two, listener, false);
+    let connecting = daemon.connect_to(one, "198.18.0.2:9", 0);
+    let refused = daemon.answer(one, connecting);
+    assert_eq!(error_of(refused), ErrorCode::QuotaExceeded);
+    daemon.sweeps_held = false;
+    daemon.turn();
+    let connecting = daemon.connect_to(one, "198.18.0.2:9", 0);
+    let again = (daemon.end(one, connecting), daemon.end(two, accepting));
+    assert_eq!(again.0.slot.slot(), a.slot.slot());
+    assert_eq!(again.1.slot.slot(), b.slot.slot());
+}
+
+#[test]
+fn a_session_that_ends_while_it_is_swept_goes_when_that_is_done() {
+    let mut daemon = Daemon::new();
+    let (one, two) = (daemon.client(1, 2), daemon.client(2, 2));
+    let (mut a, mut b) = daemon.pair(one, two);
+    a.write(b"x");
+    daemon.turn();
+    assert_eq!(b.read(1), b"x");
+    daemon.sweeps_held = true;
+    daemon.pass(Duration::from_secs(1));
+    daemon.end_session(two);
+    assert!(!daemon.is_released(two), "somebody is at work there");
+    daemon.sweeps_held = false;
+    daemon.turn();
+    assert!(daemon.is_released(two));
+    daemon.end_session(one);
+    daemon.pass(Duration::from_secs(100));
+    assert!(daemon.is_released(one));
+}
+
+#[test]
+fn a_user_who_keeps_sweeps_waiting_does_not_use_up_the_sweepers() {
+    let mut daemon = Daemon::new();
+    let mut ends = Vec::new();
+    for session in 1..=8 {
+        daemon.client(session, 2);
+    }
+    for session in [1, 3, 5, 7] {
+        let (mut a, mut b) = daemon.pair(session, session + 1);
+        a.write(&pattern(4096));
+        daemon.turn();
+        assert_eq!(b.read(usize::MAX), pattern(4096));
+        ends.push((a, b));
+    }
+    daemon.sweeps_held = true;
+    daemon.pass(Duration::from_secs(2));
+    assert_eq!(
+        daemon.bridge.sweeper.under_way(),
+        2,
+        "all sessions are one user's"
+    );
+    assert!(
+        daemon.bridge.sweeper.has_room(1001),
+        "another user finds one"
+    );
+    daemon.sweeps_held = false;
+    daemon.pass(Duration::from_secs(5));
+    assert_eq!(
+        daemon.bridge.counts.punched, 4,
+        "the others had their turn later"
+    );
+    assert_eq!(daemon.bridge.next_deadline(), None);
+}
