@@ -20,6 +20,7 @@ mod rows;
 pub mod signals;
 pub(crate) mod stack_config;
 mod stack_loop;
+mod sweeper;
 
 use std::io;
 use std::path::Path;

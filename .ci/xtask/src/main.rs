@@ -3,6 +3,7 @@
 mod bless;
 mod check;
 mod deb;
+mod fuzz;
 mod install;
 mod library;
 mod package;
@@ -40,6 +41,8 @@ enum Chore {
     Install(install::Install),
     /// Makes Debian packages of the same (needs cargo-deb)
     Deb,
+    /// Mutates the corpora of the fuzz targets for so long: the protocol's codec, and the handler of requests and shared memory
+    Fuzz(fuzz::Fuzz),
     /// Runs simulated conversations over a bad network, a seed each, until the first that breaks; then long transfers over a real TUN
     Soak(soak::Soak),
 }
@@ -53,6 +56,7 @@ fn main() -> ExitCode {
         Chore::Pages => pages::write(),
         Chore::Install(arguments) => install::run(&arguments),
         Chore::Deb => deb::run(),
+        Chore::Fuzz(arguments) => fuzz::run(&arguments),
         Chore::Soak(arguments) => soak::run(&arguments),
     };
     match result {

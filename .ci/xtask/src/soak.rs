@@ -1,6 +1,6 @@
 //! `cargo xtask soak`: the simulation of `tcpd/core/tests/simulation.rs` for as many seeds as one likes, a long SYN flood,
 //! random walks, a million couples of ends that disagree, a million connections in TIME-WAIT, then long transfers over a real TUN,
-//! thousands of kills and a long stop.
+//! thousands of kills, a long stop and an hour of hostile clients.
 
 use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -38,6 +38,9 @@ pub(crate) struct Soak {
     /// Afterwards: a client stopped for so many seconds, as the end-to-end tests do for a few; 0 for none
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     stop: u64,
+    /// Afterwards: every attack of the campaign of hostile clients for so many seconds, as the end-to-end tests do for 20; 0 for none
+    #[arg(long, value_name = "SECONDS", default_value_t = 3600)]
+    attacks: u64,
 }
 
 /// Runs seeds on all processors until one breaks.
@@ -82,7 +85,9 @@ pub(crate) fn run(arguments: &Soak) -> anyhow::Result<()> {
     let kills = ["tcpd", "end_to_end", "kills::"];
     longer(kills, "TCPD_KILLS", arguments.kills)?;
     let stop = ["tcpd", "end_to_end", "stopped::"];
-    longer(stop, "TCPD_STOP_SECONDS", arguments.stop)
+    longer(stop, "TCPD_STOP_SECONDS", arguments.stop)?;
+    let attacks = ["tcpd", "end_to_end", "campaign::"];
+    longer(attacks, "TCPD_ATTACK_SECONDS", arguments.attacks)
 }
 
 /// The tests of a package and binary with this name, with a `variable` that makes them longer; not at all when it would be 0.

@@ -1,5 +1,6 @@
 //! The control loop with a stack thread that is only a queue of orders, and clients that are only sockets.
 
+mod fuzz;
 mod handoffs;
 mod hostile;
 mod inspections;

@@ -1,0 +1,341 @@
+//! Fuzz target: what clients say, write and do to a control loop, a stack thread's loop and a stack, all turned by hand. An input is a
+//! script of [`World::step`]s; at its end everybody else must be served, and all that ended must have been counted.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+
+use fuzzing::Target;
+use libtcpclient::protocol::ErrorCode;
+use rustix::net::{RecvFlags, SendFlags, recv, send};
+use tcpd_core::random::Secret;
+use tcpd_core::stack::{IpCidr, Stack, StackConfig};
+
+use super::*;
+use crate::daemon::bridge::{BridgeConfig, RingSizes};
+use crate::daemon::stack_loop::StackLoop;
+use crate::device::channel::{Channel, channel};
+
+/// Clients that the script plays.
+const PLAYERS: usize = 3;
+/// Bytes of shared memory in which words stand: the doorbells and the slots' headers.
+const WORDS: u64 = 4096 + 4 * 256;
+/// Connections that a client may open to this port go to one who listens there.
+const PORT: u16 = 7000;
+
+struct Player {
+    client: Client,
+    arena: Option<File>,
+    bell: Option<OwnedFd>,
+}
+
+struct World {
+    t: Fixture,
+    stack: StackLoop,
+    events: Events,
+    players: Vec<Player>,
+    /// Somebody else.
+    bystander: Client,
+    /// What was answered, in words.
+    heard: BTreeSet<String>,
+    _outside: Channel,
+}
+
+/// The script, from its beginning on; zeros behind its end.
+struct Script<'a>(&'a [u8]);
+
+impl Script<'_> {
+    fn byte(&mut self) -> u8 {
+        self.0.split_off_first().copied().unwrap_or(0)
+    }
+
+    fn number(&mut self, bytes: u32) -> u64 {
+        (0..bytes).fold(0, |number, place| {
+            number | u64::from(self.byte()) << (8 * place)
+        })
+    }
+}
+
+fn hello_of_a_client() -> Request {
+    hello(true, None)
+}
+
+impl World {
+    fn new() -> World {
+        let mut t = Fixture::with(|config| {
+            config.limits.unread_bytes_per_session = 64 << 10;
+            config.limits.requests_per_session = 64;
+        });
+        let (device, outside) = channel(1500, true).expect("a socketpair");
+        let address = IpCidr {
+            addr: "198.18.0.2".parse().expect("an address"),
+            prefix: 24,
+        };
+        let config = StackConfig {
+            addresses: vec![address],
+            ..StackConfig::default()
+        };
+        let sizes = RingSizes {
+            initial: 4096,
+            maximum: 65_536,
+        };
+        let bridge = BridgeConfig {
+            receive: sizes,
+            transmit: sizes,
+            pending_accepts: 4,
+            keepalive: None,
+        };
+        let (_, unused) = std::sync::mpsc::channel();
+        let orders = std::mem::replace(&mut t.orders, unused);
+        let stack = Stack::new(config, Secret::new([7; 16]), 1, clock::now());
+        let waiting = spare().expect("an eventfd");
+        let stack = StackLoop::new(
+            Box::new(device),
+            stack,
+            bridge,
+            orders,
+            waiting,
+            t.reports.clone(),
+        );
+        let bystander = t.connect_as(2000, None);
+        bystander.say(1, &hello(false, None));
+        let mut world = World {
+            t,
+            stack: stack.expect("a loop"),
+            events: Events::with_capacity(64),
+            players: Vec::new(),
+            bystander,
+            heard: BTreeSet::new(),
+            _outside: outside,
+        };
+        for player in 0..PLAYERS {
+            let player = world.enter(player);
+            world.players.push(player);
+        }
+        world.meet();
+        world
+    }
+
+    /// A client of user 1000 or 1001 comes in order.
+    fn enter(&mut self, number: usize) -> Player {
+        let client = self.t.connect_as(1000 + number as u32 % 2, None);
+        client.say(1, &hello_of_a_client());
+        let mut buffer = vec![0; MAX_MESSAGE];
+        for _ in 0..100 {
+            self.turn();
+            if let Ok((Received::Message(_), mut descriptors)) =
+                client.socket.recv_with_fds(&mut buffer, 2)
+            {
+                let bell = descriptors.pop();
+                let arena = descriptors.pop().map(File::from);
+                return Player {
+                    client,
+                    arena,
+                    bell,
+                };
+            }
+        }
+        // Not welcome, as too many have been: a player without anything.
+        Player {
+            client,
+            arena: None,
+            bell: None,
+        }
+    }
+
+    /// The first player listens, the second connects to it: connections and slots that a script can name.
+    fn meet(&mut self) {
+        let Request::Connect(mut to) = connect() else {
+            return;
+        };
+        to.remote = ([198, 18, 0, 2], PORT).into();
+        self.players[0].client.say(2, &listen(PORT));
+        self.turns(4);
+        self.players[1].client.say(2, &Request::Connect(to));
+        self.turns(4);
+    }
+
+    fn turn(&mut self) {
+        let turned = self
+            .t
+            .control
+            .turn(&mut self.t.events, Some(Duration::ZERO));
+        assert!(turned.expect("the control loop goes on").is_none());
+        self.stack.turn().expect("the stack's loop goes on");
+        self.stack
+            .poll(&mut self.events, Some(Duration::ZERO))
+            .expect("poll");
+    }
+
+    fn turns(&mut self, count: u32) {
+        (0..count).for_each(|_| self.turn());
+    }
+
+    /// One step: a message, a word in shared memory, a bell, a silence, an end.
+    fn step(&mut self, script: &mut Script<'_>) {
+        let action = script.byte();
+        let number = usize::from(script.byte()) % PLAYERS;
+        let player = &mut self.players[number];
+        match action % 8 {
+            0..=2 => {
+                let length = (script.number(2) as usize % 512).min(script.0.len());
+                let (message, rest) = script.0.split_at(length);
+                script.0 = rest;
+                // Full, or over by now.
+                send(
+                    &player.client.socket,
+                    message,
+                    SendFlags::DONTWAIT | SendFlags::NOSIGNAL,
+                )
+                .ok();
+            }
+            3 | 4 => {
+                let (place, value) = (8 * script.number(2) % WORDS, script.number(8));
+                if let Some(arena) = &player.arena {
+                    arena
+                        .write_all_at(&value.to_le_bytes(), place)
+                        .expect("a writable arena");
+                }
+            }
+            5 => {
+                if let Some(bell) = &player.bell {
+                    // The bit of every slot, so that what was written is looked at.
+                    let arena = player.arena.as_ref().expect("they come together");
+                    for (place, value) in [(64_u64, 1_u64), (128, u64::MAX)] {
+                        arena
+                            .write_all_at(&value.to_le_bytes(), place)
+                            .expect("a writable arena");
+                    }
+                    send(bell, &[1], SendFlags::DONTWAIT | SendFlags::NOSIGNAL).ok();
+                }
+                self.turns(2);
+            }
+            6 => match script.byte() % 4 {
+                0 => player.bell = None,
+                1 => self.players[number] = self.enter(number),
+                _ => self.listen_to(number),
+            },
+            _ => self.turns(u32::from(script.byte() % 8)),
+        }
+    }
+
+    fn listen_to(&mut self, player: usize) {
+        let mut buffer = vec![0; MAX_MESSAGE];
+        let socket = &self.players[player].client.socket;
+        while let Ok((length @ 1.., _)) = recv(socket, &mut buffer[..], RecvFlags::DONTWAIT) {
+            let message = FromDaemon::decode(&buffer[..length]).expect("sense from the daemon");
+            self.heard.insert(match message {
+                FromDaemon::Reply(_, Reply::Error(failure)) => failure.code.name().to_owned(),
+                FromDaemon::Reply(_, reply) => word(&reply),
+                FromDaemon::Event(event) => word(&event),
+            });
+        }
+    }
+
+    /// Everybody else is served, and what ended was counted.
+    fn ends_well(mut self) -> String {
+        self.turns(4);
+        for player in 0..PLAYERS {
+            self.listen_to(player);
+        }
+        self.bystander.say(77, &Request::Ping);
+        let mut buffer = vec![0; MAX_MESSAGE];
+        let mut answered = false;
+        for _ in 0..1000 {
+            self.turn();
+            while let Ok((length @ 1.., _)) =
+                recv(&self.bystander.socket, &mut buffer[..], RecvFlags::DONTWAIT)
+            {
+                let message = FromDaemon::decode(&buffer[..length]).expect("sense");
+                answered |= matches!(message, FromDaemon::Reply(77, Reply::Pong { .. }));
+            }
+            if answered {
+                break;
+            }
+        }
+        assert!(answered, "somebody else is not served");
+        self.players.clear();
+        for _ in 0..1000 {
+            self.turn();
+            if self.t.control.clients.count() == 1 {
+                break;
+            }
+        }
+        let counts = &self.t.control.counts;
+        assert_eq!(self.t.control.clients.count(), 1, "sessions are left over");
+        assert_eq!(counts.sessions, 1 + counts.ended.values().sum::<u64>());
+        let ends = counts.ended.keys().map(|end| end.name());
+        let violations = counts.violations.keys().copied();
+        let words: Vec<&str> = ends
+            .chain(violations)
+            .chain(self.heard.iter().map(String::as_str))
+            .collect();
+        words.join(" ")
+    }
+}
+
+/// The first word of its debug form.
+fn word(value: &impl std::fmt::Debug) -> String {
+    let text = format!("{value:?}");
+    let end = text
+        .find(|c: char| !c.is_alphanumeric())
+        .unwrap_or(text.len());
+    text[..end].to_owned()
+}
+
+fn play(bytes: &[u8]) -> String {
+    let mut world = World::new();
+    let mut script = Script(bytes);
+    while !script.0.is_empty() {
+        world.step(&mut script);
+    }
+    world.ends_well()
+}
+
+#[test]
+fn whatever_clients_do_the_loops_go_on_and_others_are_served() {
+    let corpus = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/corpus/handler");
+    let target = Target {
+        name: "handler",
+        corpus,
+        cases: 300,
+        longest: 4096,
+    };
+    target.run(play);
+}
+
+/// A script that says these things, for the corpus: each by this player, and a few turns after it.
+fn said(messages: &[(u8, Request)]) -> Vec<u8> {
+    let mut script = Vec::new();
+    for (number, (player, request)) in messages.iter().enumerate() {
+        let message = request.encode(10 + number as u32);
+        script.extend([0, *player]);
+        script.extend((message.len() as u16).to_le_bytes());
+        script.extend(message);
+        script.extend([7, 0, 4]);
+    }
+    script
+}
+
+/// The corpus reaches what it is meant to reach: connections that are open, and answers of every kind.
+#[test]
+fn a_script_reaches_an_open_connection() {
+    let mut world = World::new();
+    world.turns(4);
+    world.listen_to(0);
+    world.listen_to(1);
+    assert!(world.heard.contains("Listening"), "{:?}", world.heard);
+    assert!(world.heard.contains("Connected"), "{:?}", world.heard);
+    let listener = Request::Accept {
+        listener: 1 << 32,
+        nonblocking: true,
+    };
+    let words = play(&said(&[
+        (0, listener),
+        (1, Request::Abort { connection: 5 }),
+    ]));
+    assert!(
+        words.contains(ErrorCode::NoSuchConnection.name()),
+        "{words}"
+    );
+}
