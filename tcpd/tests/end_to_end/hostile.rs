@@ -1,6 +1,6 @@
 //! A client that lies: its own session ends with a counted reason, and the transfer beside it goes on byte by byte.
 
-mod liar;
+pub(crate) mod liar;
 pub(crate) mod neighbour;
 
 use std::io::{ErrorKind, Read, Write};

@@ -19,6 +19,7 @@ mod common {
     pub(crate) mod tcpctl;
 }
 
+mod campaign;
 mod capture;
 mod crowded;
 mod endings;

@@ -80,6 +80,12 @@ impl Neighbour {
         });
     }
 
+    /// Bytes that have arrived and were right, both ways together.
+    pub(crate) fn moved(&self) -> u64 {
+        assert!(!self.receivers.iter().any(JoinHandle::is_finished));
+        self.moved.load(Relaxed)
+    }
+
     /// Ends the transfer in order: what was sent has arrived, all of it and nothing else.
     pub(crate) fn finish(self) {
         self.stop.store(true, Relaxed);
