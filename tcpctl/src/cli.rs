@@ -107,6 +107,13 @@ pub enum Command {
     /// A connection waits in the backlog while a service has as many workers as `max_workers` allows.
     Services(Services),
 
+    /// Show every user: what it has against what it may have, and what was refused to it by which rule
+    ///
+    /// Ring memory is what the rings of its connections really occupy. A user near its limit is held: nothing that it has is lost, but
+    /// its windows do not open further than it reads, and new connections are refused. Root and the group `tcpd` see every user, the
+    /// services and the whole; others see themselves.
+    Users(Users),
+
     /// Close a connection in order: what is queued is sent, then FIN
     ///
     /// The program that holds the connection sees its end, as if it had closed it itself. To end a connection at once,
@@ -216,6 +223,18 @@ pub struct Services {
     #[arg(short, long)]
     pub workers: bool,
 
+    /// Leave out the line with the names of the columns
+    #[arg(short = 'H', long)]
+    pub no_header: bool,
+
+    /// One JSON object a line instead of a table
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `tcpctl users`.
+#[derive(Debug, Args)]
+pub struct Users {
     /// Leave out the line with the names of the columns
     #[arg(short = 'H', long)]
     pub no_header: bool,

@@ -15,6 +15,7 @@ mod reload;
 mod services;
 mod show;
 mod stats;
+mod users;
 
 /// Does what the command line says; what is returned belongs on standard output. `width` is how wide a table may be, in characters.
 ///
@@ -31,6 +32,7 @@ pub fn run(cli: &Cli, width: Option<u16>) -> Result<String, Failure> {
         Command::Show(options) => show::run(&mut control, options),
         Command::Stats(options) => stats::run(&mut control, options, width),
         Command::Services(options) => services::run(&mut control, options, width),
+        Command::Users(options) => users::run(&mut control, options, width),
         Command::Close(targets) => end::close(&mut control, targets),
         Command::Reset(targets) => end::reset(&mut control, targets),
         Command::Reload(options) => reload::run(&mut control, options),

@@ -5,6 +5,7 @@ pub(crate) mod examples;
 pub mod human;
 pub mod json;
 pub mod list;
+pub mod quotas;
 pub mod ruler;
 pub mod services;
 pub mod sheet;

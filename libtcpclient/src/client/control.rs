@@ -15,7 +15,7 @@ use super::error::SessionError;
 use super::patience::{patience, patiently};
 use crate::protocol::status::{
     ConnectionRow, ConnectionStatus, CounterRow, DaemonStatus, Draining, ListenerRow, Reloaded,
-    ServiceRow, SessionRow,
+    ServiceRow, SessionRow, UserRow,
 };
 use crate::protocol::{
     DEFAULT_SOCKET, Event, Failure, Filter, FromDaemon, Hello, MAX_MESSAGE, Page, Reply, Request,
@@ -170,6 +170,11 @@ impl Control {
     /// Every session that this user may see.
     pub fn sessions(&mut self) -> Rows<'_, SessionRow> {
         Rows::new(self, |cursor| Request::Sessions { cursor })
+    }
+
+    /// What every user has and may have. A user sees itself; root and the administrators' group every user, the services and the whole.
+    pub fn users(&mut self) -> Rows<'_, UserRow> {
+        Rows::new(self, |cursor| Request::Users { cursor })
     }
 
     /// Everything about one connection, named as in its row.

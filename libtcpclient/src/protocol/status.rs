@@ -312,6 +312,61 @@ pub struct SessionRow {
     pub age_ms: u64,
 }
 
+/// Whose a [`UserRow`] is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum UserKind {
+    /// A user's.
+    #[default]
+    User,
+    /// The daemon's services and their workers.
+    Services,
+    /// Everybody together, against what there is for all.
+    All,
+}
+
+/// What a user has, and the most it may have. A limit that is absent is none.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UserRow {
+    /// Whose.
+    pub kind: UserKind,
+    /// The user.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uid: Option<u32>,
+    /// Sessions.
+    pub sessions: u32,
+    /// `limits.sessions_per_uid`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sessions_limit: Option<u32>,
+    /// Connections: SYN-SENT, those that wait to be accepted, and those without a slot among them; orphans and TIME-WAIT not.
+    pub connections: u32,
+    /// `limits.connections_per_uid`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connections_limit: Option<u32>,
+    /// Connections that it has closed and that are not over.
+    pub orphans: u32,
+    /// `limits.orphans_per_uid`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub orphans_limit: Option<u32>,
+    /// Listeners.
+    pub listeners: u32,
+    /// `limits.listeners_per_uid`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub listeners_limit: Option<u32>,
+    /// Memory that its rings really occupy.
+    pub ring_bytes: u64,
+    /// What they may occupy now: `limits.ring_bytes_per_uid`, or less while all rings together near `limits.ring_bytes`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ring_bytes_limit: Option<u64>,
+    /// The part of [`UserRow::ring_bytes`] that is the daemon's own memory: of connections without a slot.
+    pub private_ring_bytes: u64,
+    /// Its rings are near their limit: windows are held, new connections refused.
+    pub pressed: bool,
+    /// What was refused, by the name of the rule. SYNs to its listeners count with the rule that kept them out.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub refused: BTreeMap<String, u64>,
+}
+
 /// The daemon as a whole.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DaemonStatus {

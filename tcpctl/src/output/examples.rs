@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use libtcpclient::protocol::status::{
     CongestionStatus, ConnectionCounters, ConnectionRow, ConnectionStatus, CounterRow,
     EndpointKind, Exits, ListenerRow, OptionsStatus, Owner, OwnerKind, ReceiveSequence,
-    RingsStatus, RttStatus, SendSequence, ServiceRow, TcpState, TimerRow, Usage,
+    RingsStatus, RttStatus, SendSequence, ServiceRow, TcpState, TimerRow, Usage, UserKind, UserRow,
 };
 
 use super::users::Users;
@@ -406,6 +406,56 @@ pub(crate) fn services() -> Vec<ServiceRow> {
                 ..Exits::default()
             },
             usage: Usage::default(),
+        },
+    ]
+}
+
+/// A user near its limits, root, the services, and all together.
+pub(crate) fn user_rows() -> Vec<UserRow> {
+    vec![
+        UserRow {
+            uid: Some(0),
+            sessions: 1,
+            ..UserRow::default()
+        },
+        UserRow {
+            uid: Some(1000),
+            sessions: 3,
+            sessions_limit: Some(1_024),
+            connections: 1_204,
+            connections_limit: Some(65_536),
+            orphans: 2,
+            orphans_limit: Some(4_096),
+            listeners: 1,
+            listeners_limit: Some(1_024),
+            ring_bytes: 470 << 20,
+            ring_bytes_limit: Some(512 << 20),
+            private_ring_bytes: 1 << 20,
+            pressed: true,
+            refused: BTreeMap::from([
+                ("control.privileged_ports_below".to_owned(), 1),
+                ("limits.ring_bytes_per_uid".to_owned(), 12_345),
+            ]),
+            ..UserRow::default()
+        },
+        UserRow {
+            kind: UserKind::Services,
+            connections: 7,
+            ring_bytes: 1 << 20,
+            ..UserRow::default()
+        },
+        UserRow {
+            kind: UserKind::All,
+            sessions: 4,
+            connections: 1_211,
+            connections_limit: Some(1_000_000),
+            orphans: 2,
+            orphans_limit: Some(8_192),
+            listeners: 1,
+            ring_bytes: 471 << 20,
+            ring_bytes_limit: Some(2 << 30),
+            pressed: true,
+            ..UserRow::default()
         },
     ]
 }

@@ -73,7 +73,7 @@ fn the_help_documents_every_exit_code() {
 #[test]
 fn the_help_of_every_command_can_be_read_alone() {
     for name in [
-        "list", "show", "stats", "services", "close", "reset", "ping",
+        "list", "show", "stats", "services", "users", "close", "reset", "ping",
     ] {
         let mut command = command(&[name, "--help"]);
         command.env("COLUMNS", "100");

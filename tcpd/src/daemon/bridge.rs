@@ -33,12 +33,16 @@ use self::endpoints::Endpoints;
 pub(super) use self::endpoints::is_endpoint;
 use self::exchange::slot_state;
 use self::handoffs::HandedOff;
+pub(crate) use self::quotas::SERVICES;
+use self::quotas::Users;
 use self::services::ServiceListener;
 use self::sweeping::Sweeping;
 pub(super) use self::words::end_reason;
 use self::words::{close_error, connection_options, end_error, open_error};
 use super::channel::ReportSender;
-use super::orders::{Credentials, Inspected, Inspection, Owner, Report, ServiceIndex, SessionId};
+use super::orders::{
+    Credentials, Inspected, Inspection, Owner, Quotas, Report, ServiceIndex, SessionId,
+};
 use super::ring_buffer::ConnectionRing;
 use super::stack_loop::LoopCounts;
 use super::sweeper::{Sweep, Sweeper};
@@ -50,6 +54,7 @@ mod handoffs;
 mod idle;
 mod inspect;
 mod listening;
+mod quotas;
 mod requests;
 mod services;
 mod sessions;
@@ -90,12 +95,16 @@ struct Session {
     condemned: bool,
     /// The client is gone; only what still drains is left.
     closed: bool,
+    /// What its arena occupied when it was asked last, bytes.
+    measured: u64,
 }
 
 /// One connection that has a slot.
 #[derive(Debug)]
 struct Connection {
     session: SessionId,
+    /// Of the stack; its user.
+    account: u32,
     slot: DaemonSlot,
     /// Connect's answer is still owed to this request.
     connecting: Option<u32>,
@@ -125,6 +134,11 @@ struct Connection {
     tell_when_empty: bool,
     /// The receive ring, while its pages go back to the system and what arrives stands in private memory.
     aside: Option<ConnectionRing>,
+    /// Its window is held: [`quotas`].
+    held: bool,
+    /// Its ring has given its pages back since, and how far had been read then.
+    relieved: bool,
+    relieved_at: u64,
 }
 
 /// Who a listener is for.
@@ -155,6 +169,8 @@ pub(crate) struct BridgeConfig {
     pub(crate) pending_accepts: usize,
     /// What keepalive connections get that say nothing about it.
     pub(crate) keepalive: Option<KeepAlive>,
+    /// What users may have.
+    pub(crate) quotas: Quotas,
 }
 
 /// How large the rings of one direction are: bytes, powers of two.
@@ -201,6 +217,8 @@ pub(crate) struct Bridge {
     /// Sessions with slots whose memory may go back, and when; the earliest first.
     sweeps: VecDeque<(Instant, SessionId)>,
     sweeper: Sweeper,
+    /// Whose all of it is.
+    users: Users,
     counts: BridgeCounts,
     /// Nothing new is taken.
     draining: bool,
@@ -215,6 +233,8 @@ pub(crate) struct BridgeCounts {
     pub(crate) receive_growths: u64,
     pub(crate) transmit_growths: u64,
     pub(crate) punched: u64,
+    pub(crate) growths_refused: u64,
+    pub(crate) pressed: u64,
 }
 
 impl Bridge {
@@ -241,6 +261,7 @@ impl Bridge {
             active: Vec::new(),
             deadlines: BTreeSet::new(),
             idle: VecDeque::new(),
+            users: Users::new(config.quotas),
             counts: BridgeCounts::default(),
             draining: false,
         }
@@ -288,6 +309,10 @@ impl Bridge {
             self.settle(stack, now, endpoint);
             return;
         };
+        if self.hold_or_let_go(stack, now, endpoint) {
+            // How far the reader may go before it tells is another now.
+            self.pull_or_report(stack, now, endpoint);
+        }
         self.publish(now, endpoint, &view);
         if changes.contains(Changes::CONNECTED) || view.end.is_some() {
             self.answer_connect(stack, endpoint, &view);

@@ -206,10 +206,14 @@ pub struct Limits {
     pub reset_rate: u32,
     pub sessions_per_uid: u32,
     pub connections_per_uid: u32,
+    pub orphans_per_uid: u32,
     pub listeners_per_uid: u32,
     pub handoffs_per_uid: u32,
     #[serde(deserialize_with = "units::size")]
     pub ring_bytes_per_uid: u64,
+    pub root: bool,
+    #[serde(deserialize_with = "units::size")]
+    pub ring_bytes: u64,
     pub slots_per_session: u32,
     pub requests_per_session: u32,
     #[serde(deserialize_with = "units::size")]

@@ -19,9 +19,9 @@ mod counts;
 mod error_streams;
 mod handoffs;
 mod hello;
-mod holdings;
 mod inspection;
 mod memory;
+mod refusals;
 mod reload;
 mod reports;
 mod requests;
@@ -29,6 +29,8 @@ mod services;
 mod sockets;
 mod stop;
 mod tables;
+mod users;
+mod waiting;
 
 #[cfg(test)]
 mod tests;
@@ -47,6 +49,7 @@ use self::clients::{Clients, End};
 use self::counts::Counts;
 use self::error_streams::ErrorStreams;
 use self::handoffs::Handoffs;
+use self::refusals::Refusals;
 use self::reload::Reload;
 pub use self::services::Spawner;
 use self::stop::Stop;
@@ -138,6 +141,7 @@ pub struct ControlLoop<W> {
     /// Readiness was announced.
     ready: bool,
     counts: Counts,
+    refusals: Refusals,
     reload: Option<Reload>,
     stop: Option<Stop>,
     watchdog: Option<(Duration, Instant)>,
@@ -215,6 +219,7 @@ impl<W: Spawner> ControlLoop<W> {
             listeners_awaited: 0,
             ready: false,
             counts: Counts::default(),
+            refusals: Refusals::default(),
             reload: None,
             stop: None,
             watchdog: None,

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use libtcpclient::protocol::{Listen, Reply, Request, StreamOptions};
 use libtcpclient::shm::Arena;
-use tcpd_core::stack::{EndpointId, ListenerId, ListenerStatus, Status, Summary};
+use tcpd_core::stack::{EndpointId, ListenerId, ListenerStatus, Status, Summary, Usage};
 
 /// A session's number, unique for the life of the daemon.
 pub type SessionId = u64;
@@ -135,6 +135,8 @@ pub enum Order {
         /// Which.
         endpoint: EndpointId,
     },
+    /// What users may have from now on.
+    Quotas(Quotas),
     /// Look at something; answered by [`Report::Inspected`] with the same ticket.
     Inspect {
         /// Chosen by the asker.
@@ -165,6 +167,42 @@ pub enum Order {
     },
 }
 
+/// What users may have, as `[limits]` says: the part that the stack thread watches over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Quotas {
+    /// Connections of a user, orphans not counted.
+    pub connections: u32,
+    /// Orphans of a user.
+    pub orphans: u32,
+    /// Listeners of a user.
+    pub listeners: u32,
+    /// Bytes that the rings of a user may occupy.
+    pub ring_bytes_per_uid: u64,
+    /// Bytes that the rings of all users may occupy.
+    pub ring_bytes: u64,
+    /// Whether root has limits too.
+    pub root: bool,
+}
+
+/// What one user has, as the stack thread knows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UserUse {
+    /// The user; `None`: the services.
+    pub account: Option<u32>,
+    /// Connections, orphans, private rings, SYNs dropped.
+    pub usage: Usage,
+    /// Listeners.
+    pub listeners: u32,
+    /// What the rings of its socket endpoints occupy, about.
+    pub socket_bytes: u64,
+    /// Bytes that its rings may occupy now.
+    pub budget: Option<u64>,
+    /// It is near that: windows are held, new connections refused.
+    pub pressed: bool,
+    /// Whether limits per user count for it.
+    pub limited: bool,
+}
+
 /// What [`Order::Inspect`] looks at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Inspection {
@@ -174,6 +212,8 @@ pub enum Inspection {
     Listeners,
     /// One endpoint in full.
     Endpoint(EndpointId),
+    /// What every user has.
+    Users,
     /// Every counter of the stack, the device and the bridge.
     Counters,
 }
@@ -207,6 +247,8 @@ pub enum Inspected {
     Endpoints(Vec<(Summary, Owner)>),
     /// The listeners, in no particular order.
     Listeners(Vec<(ListenerId, ListenerStatus, Owner)>),
+    /// What every user has.
+    Users(Vec<UserUse>),
     /// One endpoint.
     Endpoint(Box<Status>, Owner),
     /// Name, help and value of each counter.

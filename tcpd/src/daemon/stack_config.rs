@@ -5,6 +5,7 @@ use tcpd_core::stack::{BacklogFull, IpCidr, KeepAlive, Limits, Nagle, StackConfi
 
 use super::bridge::{BridgeConfig, RingSizes};
 use super::config::{self, Config};
+use super::orders::Quotas;
 
 /// The largest super-segment the device takes: an IP packet's length has 16 bits.
 const GSO_MAX: u32 = 65_535;
@@ -87,6 +88,20 @@ pub(crate) fn bridge_config(config: &Config) -> BridgeConfig {
         },
         pending_accepts: PENDING_ACCEPTS,
         keepalive: config.tcp.keepalive.then(|| keepalive(config)),
+        quotas: quotas(config),
+    }
+}
+
+/// What users may have.
+pub(crate) fn quotas(config: &Config) -> Quotas {
+    let limits = &config.limits;
+    Quotas {
+        connections: limits.connections_per_uid,
+        orphans: limits.orphans_per_uid,
+        listeners: limits.listeners_per_uid,
+        ring_bytes_per_uid: limits.ring_bytes_per_uid,
+        ring_bytes: limits.ring_bytes,
+        root: limits.root,
     }
 }
 

@@ -214,7 +214,7 @@ impl StackLoop {
                 worker,
             } => {
                 let fd = bell.as_raw_fd();
-                bridge.session_opened(session, arena, bell, credentials, worker);
+                bridge.session_opened(stack, session, arena, bell, credentials, worker);
                 let registered = self.poll.registry().register(
                     &mut SourceFd(&fd),
                     bell_token(session),
@@ -279,6 +279,7 @@ impl StackLoop {
             Order::AbortHandoff { endpoint } => bridge.abort_handoff(stack, now, endpoint),
             Order::AbortUnclaimed { endpoint } => bridge.abort_unclaimed(stack, now, endpoint),
             Order::Heartbeat => bridge.report(Report::Heartbeat),
+            Order::Quotas(quotas) => bridge.set_quotas(stack, now, quotas),
             Order::Inspect { ticket, what } => {
                 bridge.inspect(stack, ticket, what, &self.counts, &self.device.statistics());
             }

@@ -17,6 +17,7 @@ mod common {
     pub(crate) mod restart;
     pub(crate) mod tcp_info;
     pub(crate) mod tcpctl;
+    pub(crate) mod user;
 }
 
 mod campaign;
@@ -32,6 +33,7 @@ mod kills;
 mod lifecycle;
 mod polling;
 mod programs;
+mod quotas;
 mod reaching;
 mod refusals;
 mod reload;

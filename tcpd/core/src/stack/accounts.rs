@@ -50,8 +50,10 @@ pub struct Usage {
     pub orphans: u32,
     /// Bytes of this process that the rings of its connections occupy.
     pub private_bytes: u64,
-    /// SYNs and final ACKs of handshakes dropped because of its allowance.
-    pub refused: u64,
+    /// SYNs and final ACKs of handshakes dropped because it has as many connections as it may.
+    pub refused_full: u64,
+    /// The same because it takes no new ones.
+    pub refused_closed: u64,
 }
 
 #[derive(Debug, Default)]
@@ -60,7 +62,8 @@ struct Entry {
     connections: u32,
     orphans: AgeQueue,
     private_bytes: Arc<AtomicU64>,
-    refused: u64,
+    refused_full: u64,
+    refused_closed: u64,
 }
 
 /// All accounts that have something, or an allowance of their own.
@@ -77,9 +80,13 @@ impl Accounts {
         let Some(entry) = self.entries.get_mut(&account) else {
             return true;
         };
-        let admits = entry.allowance.open && entry.connections < entry.allowance.connections;
-        entry.refused += u64::from(!admits);
-        admits
+        let (open, full) = (
+            entry.allowance.open,
+            entry.connections >= entry.allowance.connections,
+        );
+        entry.refused_closed += u64::from(!open);
+        entry.refused_full += u64::from(open && full);
+        open && !full
     }
 
     pub(crate) fn opened(&mut self, account: u32) -> Bill {
@@ -139,7 +146,8 @@ impl Entry {
             connections: self.connections,
             orphans: u32::try_from(self.orphans.len()).unwrap_or(u32::MAX),
             private_bytes: self.private_bytes.load(Relaxed),
-            refused: self.refused,
+            refused_full: self.refused_full,
+            refused_closed: self.refused_closed,
         }
     }
 }

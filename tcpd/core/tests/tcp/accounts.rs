@@ -82,7 +82,7 @@ fn beyond_its_connections_an_account_gets_no_more_and_others_do() {
     open(&mut peer, 5002);
     assert_eq!(has(&peer, ALICE), (2, 0));
     assert_eq!(peer.dropped("account-limit"), 1);
-    assert_eq!(peer.stack.usage(ALICE).refused, 1);
+    assert_eq!(peer.stack.usage(ALICE).refused_full, 1);
     peer.stack.abort(peer.now, first).expect("it is there");
     peer.out();
     open(&mut peer, 5002);

@@ -19,6 +19,7 @@
 //! A socketpair can say ECONNRESET only to one whose own bytes are thrown away with it. The life of the connection is the
 //! descriptor's: it outlives the session.
 
+use std::collections::BTreeMap;
 use std::os::fd::{AsFd, AsRawFd};
 
 use mio::unix::SourceFd;
@@ -26,7 +27,7 @@ use mio::{Interest, Token};
 
 use self::pair::Pair;
 use self::store::{Place, Store};
-use super::exchange::grow_when_fast;
+use super::exchange::{grow, wants_growth};
 use super::slots::detach;
 use super::*;
 
@@ -61,6 +62,8 @@ struct Endpoint {
     /// Who asked for it.
     session: SessionId,
     uid: u32,
+    /// Of the stack; whose quotas it counts for.
+    account: u32,
     /// `None` once it is over for the holder; what is left is the stack's.
     pair: Option<Pair>,
     number: usize,
@@ -83,6 +86,8 @@ struct Endpoint {
     queued: bool,
     receive_maximum: u32,
     transmit_maximum: u32,
+    /// Capacities of both rings, when it moved bytes last.
+    room: u64,
     /// For growing the receive ring: where and when the count began.
     growth_from: (u64, Instant),
     /// Pages of its rings may be allocated.
@@ -91,6 +96,8 @@ struct Endpoint {
     watched: bool,
     /// Bytes moved since the last look.
     moved: bool,
+    /// Its window is held: [`quotas`](super::quotas).
+    held: bool,
 }
 
 /// How the stack is told of the end.
@@ -130,6 +137,20 @@ impl Endpoints {
     /// Memory really allocated to the rings of all of them, in bytes.
     pub(super) fn allocated_bytes(&self) -> u64 {
         self.store.allocated_bytes()
+    }
+
+    /// The same, shared out to the accounts by how much room their rings have: two of them may stand in one arena.
+    pub(super) fn bytes_of_accounts(&self) -> BTreeMap<u32, u64> {
+        let mut room: BTreeMap<u32, u64> = BTreeMap::new();
+        for entry in self.all.values().filter(|entry| entry.touched) {
+            *room.entry(entry.account).or_default() += entry.room;
+        }
+        let (all, bytes) = (room.values().sum::<u64>().max(1), self.allocated_bytes());
+        for share in room.values_mut() {
+            let part = u128::from(bytes) * u128::from(*share) / u128::from(all);
+            *share = part as u64;
+        }
+        room
     }
 
     /// Whether it came here, and has something left here.
@@ -211,6 +232,7 @@ impl Bridge {
         let held = self.connections.get(&endpoint).ok_or_else(gone)?;
         let (receive_maximum, transmit_maximum) = (held.receive_maximum, held.transmit_maximum);
         let reads = !held.reading_closed;
+        let account = held.account;
         let (pair, theirs) = Pair::open()?;
         let number = self.endpoints.next_number;
         self.endpoints.registry.register(
@@ -239,6 +261,7 @@ impl Bridge {
             Endpoint {
                 session,
                 uid,
+                account,
                 pair: Some(pair),
                 number,
                 place,
@@ -252,10 +275,12 @@ impl Bridge {
                 queued: false,
                 receive_maximum,
                 transmit_maximum,
+                room: u64::from(view.receive.capacity) + u64::from(view.send.capacity),
                 growth_from: (view.receive.read, now),
                 touched: holds,
                 watched: false,
                 moved: false,
+                held: false,
             },
         );
         Ok(theirs)

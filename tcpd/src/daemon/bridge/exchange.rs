@@ -13,6 +13,7 @@ impl Bridge {
         now: Instant,
         endpoint: EndpointId,
     ) -> Result<(), Violation> {
+        self.hold_or_let_go(stack, now, endpoint);
         let Some(connection) = self.connections.get(&endpoint) else {
             return Ok(());
         };
@@ -20,6 +21,7 @@ impl Bridge {
             return Ok(());
         };
         let (slot, reading_closed) = (connection.slot.clone(), connection.reading_closed);
+        let account = connection.account;
         let written = slot.take_written(
             view.send.written,
             view.send.acknowledged,
@@ -28,6 +30,7 @@ impl Bridge {
         if written != view.send.written {
             // Refused after a shutdown or an end: the client learns that from the slot's state.
             stack.committed(now, endpoint, written).ok();
+            self.users.moved(now, account, written - view.send.written);
         }
         if reading_closed {
             // The stack reads for itself now; the client's word stays where it was.
@@ -46,12 +49,34 @@ impl Bridge {
                 break;
             }
         }
+        if known == view.receive.next && known != view.receive.read {
+            self.relieve(stack, now, endpoint, known);
+        }
         Ok(())
+    }
+
+    /// The same where nobody waits for an answer.
+    pub(super) fn pull_or_report(
+        &mut self,
+        stack: &mut DaemonStack,
+        now: Instant,
+        endpoint: EndpointId,
+    ) {
+        let session = self.connections.get(&endpoint).map(|found| found.session);
+        if let (Some(session), Err(violation)) = (session, self.pull(stack, now, endpoint)) {
+            self.violation(session, violation);
+        }
     }
 
     /// Where the reader is to tell that it has read. Below that the window does not need it.
     fn notice(&mut self, now: Instant, endpoint: EndpointId, read: u64, view: &View) -> u64 {
-        let quarter = read + u64::from(view.receive.capacity / NOTICE_FRACTION);
+        let offered = view.receive.offered;
+        let mut quarter = read + u64::from(offered / NOTICE_FRACTION);
+        if offered < view.receive.capacity {
+            // Held: the window does not open before little more than this is unread.
+            let nearly = view.receive.next.saturating_sub(u64::from(offered / 2));
+            quarter = quarter.max(nearly);
+        }
         let Some(connection) = self.connections.get_mut(&endpoint) else {
             return quarter;
         };
@@ -74,16 +99,28 @@ impl Bridge {
         endpoint: EndpointId,
         read: u64,
     ) {
-        let Some(connection) = self.connections.get_mut(&endpoint) else {
+        let Some(connection) = self.connections.get(&endpoint) else {
             return;
         };
         if connection.aside.is_some() {
             // What is the ring now stands elsewhere for a moment.
             return;
         }
-        let maximum = connection.receive_maximum;
-        let from = &mut connection.growth_from;
-        if grow_when_fast(stack, now, endpoint, maximum, read, from) {
+        let (session, maximum) = (connection.session, connection.receive_maximum);
+        let mut from = connection.growth_from;
+        let wanted = wants_growth(stack, now, endpoint, maximum, read, &mut from);
+        let grown = wanted.is_some_and(|capacity| {
+            if !self.may_grow(stack, session, capacity) {
+                // Asked again when as much has been read once more.
+                from = (read, now);
+                return false;
+            }
+            grow(stack, now, endpoint, capacity, read, &mut from)
+        });
+        if let Some(connection) = self.connections.get_mut(&endpoint) {
+            connection.growth_from = from;
+        }
+        if grown {
             self.counts.receive_growths += 1;
             self.publish_geometry(stack, endpoint);
         }
@@ -128,6 +165,10 @@ impl Bridge {
             slot.publish_state(state.0, state.1);
         }
         let arrived = view.receive.next != connection.received;
+        if arrived {
+            let bytes = view.receive.next - connection.received;
+            self.users.moved(now, connection.account, bytes);
+        }
         connection.received = view.receive.next;
         let mut ring = (arrived || changed) && slot.wake_reader();
         // A wake-up per segment would cost more than it gives.
@@ -180,25 +221,36 @@ impl Bridge {
     }
 }
 
-/// Doubles a receive ring of which twice its capacity was read, up to position `read`, within [`GROWTH_WINDOW`]; true when that was done.
+/// The capacity of a receive ring that should double: twice as much of it was read, up to position `read`, within [`GROWTH_WINDOW`].
 /// `from`: where and when the count began.
-pub(super) fn grow_when_fast(
-    stack: &mut DaemonStack,
+pub(super) fn wants_growth(
+    stack: &DaemonStack,
     now: Instant,
     endpoint: EndpointId,
     maximum: u32,
     read: u64,
     from: &mut (u64, Instant),
-) -> bool {
+) -> Option<u32> {
     let capacity = stack.receive_ring(endpoint).map_or(0, Ring::capacity);
     if capacity >= maximum || read - from.0 < 2 * u64::from(capacity) {
-        return false;
+        return None;
     }
     if now.duration_since(from.1) > GROWTH_WINDOW {
         *from = (read, now);
-        return false;
+        return None;
     }
-    // False when it is not linear just now: asked again at the next read.
+    Some(capacity)
+}
+
+/// Doubles it. False when it is not linear just now: asked again at the next read.
+pub(super) fn grow(
+    stack: &mut DaemonStack,
+    now: Instant,
+    endpoint: EndpointId,
+    capacity: u32,
+    read: u64,
+    from: &mut (u64, Instant),
+) -> bool {
     let grown = stack.grow_receive(now, endpoint, capacity * 2);
     if grown {
         *from = (read, now);

@@ -68,6 +68,13 @@ impl Bridge {
     ) {
         let reply = match self.handed_off.get(&endpoint) {
             None => Err(Reply::error(ErrorCode::NoSuchConnection, "")),
+            // It counts for the giver until now.
+            Some(waiting)
+                if waiting.uid != self.account_of(session)
+                    && let Some(refusal) = self.refuse_connection(stack, session) =>
+            {
+                Err(refusal)
+            }
             Some(waiting) => {
                 let options = StreamOptions {
                     receive_maximum: waiting.receive_maximum,

@@ -86,7 +86,7 @@ impl Bridge {
     }
 
     /// Whether nothing waits in the receive ring behind a hole either.
-    fn is_bare(&self, stack: &DaemonStack, endpoint: EndpointId) -> bool {
+    pub(super) fn is_bare(&self, stack: &DaemonStack, endpoint: EndpointId) -> bool {
         stack
             .status(endpoint)
             .is_none_or(|status| status.out_of_order.is_empty())

@@ -35,6 +35,7 @@ impl Bridge {
                 Some(status) => Inspected::Endpoint(Box::new(status), self.owner(id)),
                 None => Inspected::NoSuchEndpoint,
             },
+            Inspection::Users => Inspected::Users(self.user_uses(stack)),
             Inspection::Counters => Inspected::Counters(self.counters(stack, counts, device)),
         };
         self.report(Report::Inspected { ticket, what });
@@ -219,6 +220,16 @@ impl Bridge {
                 "bridge-rings-punched",
                 "Rings whose memory was returned to the system.",
                 counts.punched,
+            ),
+            (
+                "bridge-rings-kept-small",
+                "Rings that did not grow because their user's memory, or everybody's, nears its limit.",
+                counts.growths_refused,
+            ),
+            (
+                "bridge-users-pressed",
+                "Times that a user's rings came near what they may occupy: windows are held, new connections refused.",
+                counts.pressed,
             ),
         ]);
         all

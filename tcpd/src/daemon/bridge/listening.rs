@@ -13,8 +13,12 @@ impl Bridge {
         if self.draining {
             return Reply::error(ErrorCode::Draining, "");
         }
+        if let Some(refusal) = self.refuse_listener(id) {
+            return refusal;
+        }
         let options = ListenOptions {
             tag: id,
+            account: self.account_of(id),
             ..self.listen_options(listen)
         };
         let listener = match stack.listen(now, options) {
@@ -35,6 +39,7 @@ impl Bridge {
         if let Some(session) = self.sessions.get_mut(&id) {
             session.listeners.insert(listener);
         }
+        self.listener_counts(id, true);
         Reply::Listening {
             listener: listener.to_bits(),
             local,
@@ -48,6 +53,7 @@ impl Bridge {
             port: listen.port,
             backlog: listen.backlog,
             reuse: listen.reuse,
+            account: SERVICES,
             connection: connection_options(&listen.options, self.config),
             ..ListenOptions::default()
         }
@@ -95,6 +101,7 @@ impl Bridge {
         if let Some(session) = self.sessions.get_mut(&session) {
             session.listeners.remove(&id);
         }
+        self.listener_counts(session, false);
         stack.close_listener(now, id);
         Reply::Done
     }

@@ -101,11 +101,15 @@ impl Bridge {
         if self.draining {
             return Some(Reply::error(ErrorCode::Draining, ""));
         }
+        if let Some(refusal) = self.refuse_connection(stack, session) {
+            return Some(refusal);
+        }
         let options = ConnectOptions {
             local: connect.local,
             local_port: connect.local_port,
             reuse: connect.reuse,
             tag: session,
+            account: self.account_of(session),
             connection: connection_options(&connect.options, self.config),
             ..ConnectOptions::to(connect.remote)
         };
@@ -298,7 +302,9 @@ impl Bridge {
             .capacity
             .saturating_mul(2)
             .min(entry.transmit_maximum);
-        if wanted > view.send.capacity && stack.grow_send(now, endpoint, wanted) {
+        let more = wanted.saturating_sub(view.send.capacity);
+        if more > 0 && self.may_grow(stack, session, more) && stack.grow_send(now, endpoint, wanted)
+        {
             self.counts.transmit_growths += 1;
             self.publish_geometry(stack, endpoint);
         }

@@ -200,8 +200,12 @@ impl Bridge {
             }
             stack.close_listener(now, id);
         }
-        for session in self.sessions.values_mut() {
-            session.listeners.clear();
+        let mut closed = Vec::new();
+        for (id, session) in &mut self.sessions {
+            closed.extend(session.listeners.drain().map(|_| *id));
+        }
+        for session in closed {
+            self.listener_counts(session, false);
         }
         self.services.clear();
     }

@@ -9,6 +9,7 @@ impl Bridge {
     /// A client's arena arrives.
     pub(crate) fn session_opened(
         &mut self,
+        stack: &mut DaemonStack,
         session: SessionId,
         arena: Arc<Arena>,
         bell: OwnedFd,
@@ -30,8 +31,10 @@ impl Bridge {
                 next_word: 0,
                 condemned: false,
                 closed: false,
+                measured: 0,
             },
         );
+        self.session_counts(stack, session);
     }
 
     /// The bell's descriptor, for the poll.
@@ -49,6 +52,7 @@ impl Bridge {
         let owned: Vec<EndpointId> = session.slots.iter().flatten().copied().collect();
         for listener in listeners {
             self.listeners.remove(&listener);
+            self.listener_counts(id, false);
             stack.close_listener(now, listener);
         }
         // The last bytes the client wrote before it went. From then on nothing of it is looked at.

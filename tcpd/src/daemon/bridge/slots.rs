@@ -16,6 +16,7 @@ impl Bridge {
         options: &StreamOptions,
     ) -> Result<(), Reply> {
         let config = self.config;
+        let account = self.account_of(id);
         let Some(session) = self.sessions.get_mut(&id).filter(|s| s.is_served()) else {
             return Err(Reply::error(ErrorCode::Internal, "the session is gone"));
         };
@@ -63,6 +64,7 @@ impl Bridge {
             session.free.push(slot);
             return Err(Reply::error(ErrorCode::NoSuchConnection, ""));
         }
+        stack.set_account(endpoint, account);
         let published = slot_state(&view);
         let slot_words = DaemonSlot::new(Arc::clone(&session.arena), slot, 0);
         slot_words.open(StartPositions {
@@ -80,6 +82,7 @@ impl Bridge {
             endpoint,
             Connection {
                 session: id,
+                account,
                 slot: slot_words,
                 connecting: None,
                 lingering: None,
@@ -96,6 +99,9 @@ impl Bridge {
                 watched: false,
                 tell_when_empty: false,
                 aside: None,
+                held: false,
+                relieved: false,
+                relieved_at: 0,
             },
         );
         if view.receive.next > view.receive.read {
@@ -184,8 +190,8 @@ impl Bridge {
             .sessions
             .get(&id)
             .is_some_and(|session| session.closed && session.slots.len() == session.free.len());
-        if gone {
-            self.sessions.remove(&id);
+        if gone && let Some(session) = self.sessions.remove(&id) {
+            self.session_counts_no_more(&session, id);
             self.active.retain(|active| *active != id);
             self.report(Report::SessionReleased { session: id });
         }
@@ -215,6 +221,7 @@ impl Bridge {
             self.next_look(),
             self.next_sweep(),
             self.next_look_at_sockets(),
+            self.users.next_look(),
         ]
         .into_iter()
         .flatten()
@@ -254,6 +261,7 @@ impl Bridge {
         }
         self.look_at_idle(stack, now);
         self.look_at_sockets(stack, now);
+        self.weigh_users(stack, now);
     }
 }
 

@@ -6,6 +6,7 @@ mod handoffs;
 mod liars;
 mod memory;
 mod opening;
+mod quotas;
 mod sockets;
 mod transfer;
 
@@ -22,6 +23,14 @@ use crate::daemon::channel::{ReportReceiver, reports};
 
 const RING: u32 = 4096;
 const RING_MAX: u32 = 65_536;
+const UNLIMITED: Quotas = Quotas {
+    connections: u32::MAX,
+    orphans: u32::MAX,
+    listeners: u32::MAX,
+    ring_bytes_per_uid: 1 << 40,
+    ring_bytes: 1 << 40,
+    root: false,
+};
 
 /// One daemon without threads.
 struct Daemon {
@@ -79,6 +88,7 @@ impl Daemon {
             transmit: sizes,
             pending_accepts: 4,
             keepalive: None,
+            quotas: UNLIMITED,
         };
         let (sender, reports) = reports().expect("an eventfd");
         let poll = mio::Poll::new().expect("a poll");
@@ -104,15 +114,28 @@ impl Daemon {
         self.open_session(session, slots, false)
     }
 
+    /// The same of another user.
+    fn client_of(&mut self, uid: u32, session: SessionId, slots: u32) -> SessionId {
+        self.open_session_of(uid, session, slots, false)
+    }
+
     fn open_session(&mut self, session: SessionId, slots: u32, worker: bool) -> SessionId {
+        self.open_session_of(1000, session, slots, worker)
+    }
+
+    fn open_session_of(
+        &mut self,
+        uid: u32,
+        session: SessionId,
+        slots: u32,
+        worker: bool,
+    ) -> SessionId {
         let layout = Layout::new(1, slots, RING_MAX).expect("a layout");
         let arena = Arc::new(Arena::create(layout).expect("a memfd"));
         let (ours, theirs) = Bell::pair().expect("a socketpair");
-        let credentials = Credentials {
-            uid: 1000,
-            all: false,
-        };
+        let credentials = Credentials { uid, all: false };
         self.bridge.session_opened(
+            &mut self.stack,
             session,
             Arc::clone(&arena),
             ours.into(),

@@ -219,9 +219,12 @@ pub(super) const KEYS: &[Key] = &[
         Kind::Integer(1, 10_000_000),
     )
     .by_reload(),
+    key("limits", "orphans_per_uid", Kind::Integer(0, 10_000_000)).by_reload(),
     key("limits", "listeners_per_uid", Kind::Integer(0, 65_535)).by_reload(),
     key("limits", "handoffs_per_uid", Kind::Integer(0, 65_535)).by_reload(),
     key("limits", "ring_bytes_per_uid", Kind::Size(1 << 20, 1 << 44)).by_reload(),
+    key("limits", "root", Kind::Boolean).by_reload(),
+    key("limits", "ring_bytes", Kind::Size(1 << 20, 1 << 44)).by_reload(),
     key("limits", "slots_per_session", Kind::Integer(1, 4096)),
     key(
         "limits",

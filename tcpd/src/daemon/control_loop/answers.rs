@@ -77,6 +77,9 @@ impl<W: Spawner> ControlLoop<W> {
             (Purpose::Sessions { cursor }, Inspected::Listeners(listeners)) => {
                 self.page_of_sessions(now, id, *cursor, endpoints, listeners)
             }
+            (Purpose::Users { cursor }, Inspected::Users(uses)) => {
+                self.page_of_users(id, *cursor, uses)
+            }
             (Purpose::DaemonStatus, Inspected::Listeners(listeners)) => {
                 self.daemon_status(now, endpoints, listeners.len())
             }
@@ -212,7 +215,9 @@ impl<W: Spawner> ControlLoop<W> {
                 logging::lost_lines(),
             ),
         ]);
-        let rows: Vec<_> = counters.iter().map(rows::counter).chain(own).collect();
+        let refused = self.refusals.rows();
+        let all = counters.iter().map(rows::counter).chain(own);
+        let rows: Vec<_> = all.chain(refused).collect();
         page(cursor, &rows)
     }
 
@@ -425,7 +430,7 @@ impl<W: Spawner> ControlLoop<W> {
 }
 
 /// The rows from `cursor` on, as many as fit.
-fn page<T: serde::Serialize>(cursor: u64, rows: &[T]) -> Reply {
+pub(super) fn page<T: serde::Serialize>(cursor: u64, rows: &[T]) -> Reply {
     let mut page = Page::new();
     let from = usize::try_from(cursor).unwrap_or(usize::MAX);
     for (index, row) in rows.iter().enumerate().skip(from) {

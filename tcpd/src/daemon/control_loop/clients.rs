@@ -12,8 +12,8 @@ use tcpd_core::stack::EndpointId;
 use tcpd_core::time::Instant;
 
 use super::super::orders::{ServiceIndex, SessionId};
-use super::holdings::{Count, Holdings, Waiting};
 use super::sockets::{Holder, Sockets};
+use super::waiting::Waiting;
 use super::{pidfd_token, socket_token};
 use crate::ipc::session::{EndedBy, MOST_QUEUED, Session};
 use crate::services::link::JobId;
@@ -36,8 +36,8 @@ pub(super) struct Client {
     pub(super) session: Session,
     /// Requests that wait for their answer, by number.
     pub(super) waiting: HashMap<u32, Waiting>,
-    /// What it has, as its answers said.
-    pub(super) holdings: Holdings,
+    /// A table was asked for and has not come.
+    pub(super) waits_for_table: bool,
     /// For a worker's session.
     pub(super) grant: Option<Grant>,
     /// The stack thread knows it.
@@ -121,11 +121,6 @@ impl End {
     }
 }
 
-const ONE_CONNECTION: Count = Count {
-    connections: 1,
-    listeners: 0,
-};
-
 /// A client that closes its bell has so long to close its socket too; then that is why its session ends.
 const BELL_GRACE: Duration = Duration::from_millis(100);
 
@@ -140,8 +135,6 @@ pub(super) struct Clients {
     /// Of those whose bell is closed, the oldest first.
     bell_deadlines: VecDeque<(Instant, SessionId)>,
     per_uid: HashMap<u32, u32>,
-    /// By user.
-    holdings: HashMap<u32, Count>,
     /// Connections that have left their sessions.
     sockets: Sockets,
     /// Sessions that are over but count until the stack has released their arena.
@@ -158,7 +151,6 @@ impl Clients {
             hello_deadlines: VecDeque::new(),
             bell_deadlines: VecDeque::new(),
             per_uid: HashMap::new(),
-            holdings: HashMap::new(),
             sockets: Sockets::default(),
             unreleased: HashMap::new(),
             next_id: 1,
@@ -186,7 +178,7 @@ impl Clients {
         let client = Client {
             session,
             waiting: HashMap::new(),
-            holdings: Holdings::default(),
+            waits_for_table: false,
             grant: None,
             has_arena: false,
             connector_gone: false,
@@ -204,11 +196,6 @@ impl Clients {
     /// Takes a session out; its descriptors are watched no more.
     pub(super) fn remove(&mut self, id: SessionId) -> Option<Client> {
         let client = self.clients.remove(&id)?;
-        self.adjust(
-            client.session.identity.uid,
-            client.holdings.count(),
-            Count::default(),
-        );
         // Before they are closed: a duplicate that somebody else holds would keep them registered.
         for descriptor in [Some(client.session.as_raw_fd()), client.session.pidfd()]
             .into_iter()
@@ -323,50 +310,21 @@ impl Clients {
         }
     }
 
-    /// What all sessions of a user have, and are about to have.
-    pub(super) fn holdings_of_user(&self, uid: u32) -> Count {
-        self.holdings.get(&uid).copied().unwrap_or_default()
-    }
-
-    /// Changes what a session has.
-    pub(super) fn change_holdings(&mut self, id: SessionId, change: impl FnOnce(&mut Client)) {
-        let Some(client) = self.clients.get_mut(&id) else {
-            return;
-        };
-        let before = client.holdings.count();
-        change(client);
-        let (uid, after) = (client.session.identity.uid, client.holdings.count());
-        self.adjust(uid, before, after);
-    }
-
-    /// A connection of this session lives in a socket from now on, and counts as its user's until that is closed.
+    /// A connection of this session lives in a socket from now on.
     pub(super) fn socket_opened(&mut self, id: SessionId, connection: u64) {
         if let Some(client) = self.clients.get(&id) {
-            let holder = Holder::of(client);
-            self.adjust(holder.uid, Count::default(), ONE_CONNECTION);
-            self.sockets.opened(connection, holder);
+            self.sockets.opened(connection, Holder::of(client));
         }
     }
 
     /// Nobody holds that socket any more.
     pub(super) fn socket_closed(&mut self, connection: u64) {
-        if let Some(holder) = self.sockets.closed(connection) {
-            self.adjust(holder.uid, ONE_CONNECTION, Count::default());
-        }
+        self.sockets.closed(connection);
     }
 
     /// Who asked for the socket that this connection lives in.
     pub(super) fn holder(&self, connection: u64) -> Option<&Holder> {
         self.sockets.holder(connection)
-    }
-
-    fn adjust(&mut self, uid: u32, before: Count, after: Count) {
-        let count = self.holdings_of_user(uid).changed(before, after);
-        if count == Count::default() {
-            self.holdings.remove(&uid);
-        } else {
-            self.holdings.insert(uid, count);
-        }
     }
 
     /// Sessions of a user that count.

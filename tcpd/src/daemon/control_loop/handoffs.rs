@@ -14,7 +14,7 @@ use tcpd_core::time::Instant;
 
 use super::super::orders::{Order, SessionId};
 use super::clients::End;
-use super::holdings::Waiting;
+use super::waiting::Waiting;
 use super::{ControlLoop, Spawner};
 use crate::ipc::session::EndedBy;
 use crate::tokens::{Refusal, Tokens};
@@ -94,7 +94,7 @@ impl<W: Spawner> ControlLoop<W> {
         };
         let uid = client.session.identity.uid;
         let most = self.config.limits.handoffs_per_uid;
-        if uid != 0 && self.handoffs.of_user(uid) >= most as usize {
+        if self.is_limited(uid) && self.handoffs.of_user(uid) >= most as usize {
             self.counts.refused += 1;
             let detail = format!("rule limits.handoffs_per_uid: this user has {most} already");
             return self.reply(id, number, Reply::error(ErrorCode::QuotaExceeded, detail));
@@ -162,7 +162,7 @@ impl<W: Spawner> ControlLoop<W> {
             .redeem(now, token, uid, &mut self.failed_tokens);
         match redeemed {
             Ok(endpoint) => {
-                self.wait_for_answer(id, number, Waiting::Connects);
+                self.wait_for_answer(id, number, Waiting::Other);
                 self.order(Order::AdoptHandoff {
                     session: id,
                     request_id: number,

@@ -39,12 +39,12 @@ impl<W: Spawner> ControlLoop<W> {
         let unread = self.config.limits.unread_bytes_per_session;
         let session = Session::new(id, identity, administrator, socket, pidfd, unread, now);
         self.counts.sessions += 1;
-        // Root is not limited, nor is our own user, whose workers are limited by their services.
-        let limited = uid != 0 && uid != self.own_uid;
+        let limited = self.is_limited(uid);
         let most = self.config.limits.sessions_per_uid;
         if limited && self.clients.of_user(uid) >= most {
             let rule =
                 format!("rule limits.sessions_per_uid: this user has {most} sessions already");
+            self.refusals.note_detail(uid, &rule);
             let end = End::because(EndedBy::Quota, &rule);
             *self.counts.ended.entry(end.by).or_insert(0) += 1;
             return session.end(end.word);
@@ -234,8 +234,8 @@ impl<W: Spawner> ControlLoop<W> {
             uid: client.session.identity.uid,
             all: client.session.administrator,
         };
-        self.memory
-            .add(id, credentials.uid, Arc::clone(&made.arena));
+        let account = (kind != Kind::Worker).then_some(credentials.uid);
+        self.memory.add(id, account, Arc::clone(&made.arena));
         if self.memory_check.is_none() {
             self.schedule_memory_check(now);
         }
@@ -263,6 +263,7 @@ impl<W: Spawner> ControlLoop<W> {
         self.inspections.forget(id);
         self.handoffs.forget(id);
         let identity = &client.session.identity;
+        self.refusals.note_detail(identity.uid, &end.detail);
         let (pid, uid, program) = (identity.pid, identity.uid, client.session.program.as_str());
         match end.by {
             EndedBy::Client | EndedBy::ConnectorGone | EndedBy::Stopping => {

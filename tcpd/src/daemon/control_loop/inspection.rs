@@ -15,8 +15,8 @@ use tcpd_core::time::Instant;
 
 use super::super::orders::{Inspected, Order, SessionId};
 use super::clients::End;
-use super::holdings::Waiting;
 use super::tables::{Arrived, Purpose, Table, Ticket};
+use super::waiting::Waiting;
 use super::{ControlLoop, Spawner};
 
 /// Rows of tables looked at in one turn before clients have their turn again.
@@ -81,6 +81,7 @@ impl<W: Spawner> ControlLoop<W> {
             Purpose::Listeners { .. } | Purpose::Services { .. } => {
                 self.join(Table::Listeners, ticket)
             }
+            Purpose::Users { .. } => self.join(Table::Users, ticket),
             Purpose::Stats { .. } => self.join(Table::Counters, ticket),
             Purpose::Show { endpoint } | Purpose::ConnectionStatus { endpoint } => {
                 let ticket = self.inspections.single(ticket);
@@ -169,6 +170,7 @@ fn length(what: &Arc<Inspected>) -> usize {
         Inspected::Endpoints(rows) => rows.len(),
         Inspected::Listeners(rows) => rows.len(),
         Inspected::Counters(rows) => rows.len(),
+        Inspected::Users(rows) => rows.len(),
         Inspected::Endpoint(..)
         | Inspected::Done
         | Inspected::NoSuchEndpoint

@@ -1,4 +1,4 @@
-//! What the arenas of users really occupy, held against their budget.
+//! What the arenas of users really occupy, held against what they may.
 
 use std::time::Duration;
 
@@ -13,13 +13,34 @@ const MEMORY_CHECK_BUSY: Duration = Duration::from_secs(1);
 pub(super) const MEMORY_CHECK_IDLE: Duration = Duration::from_secs(15);
 
 impl<W: Spawner> ControlLoop<W> {
-    /// Ends whoever occupies more memory than its user's budget and a margin: only a hostile client gets there, since
-    /// the rings of an honest one stop growing before.
+    /// Ends whoever occupies more memory than its user's budget, or more than everybody's, and a margin: only a hostile client gets
+    /// there, since the stack thread lets the rings of an honest one grow no more before (bridge/quotas.rs).
     pub(super) fn check_memory(&mut self, now: Instant) {
-        let budget = self.config.limits.ring_bytes_per_uid;
-        for id in self.memory.beyond(budget + budget / 4) {
-            let rule = "rule limits.ring_bytes_per_uid: the rings of this user occupy more than is allowed";
-            self.end_session(id, End::because(EndedBy::Quota, rule));
+        let limits = &self.config.limits;
+        let root = limits.root;
+        let limited = |account: Option<u32>| account.is_some_and(|uid| uid != 0 || root);
+        let (own, all) = (limits.ring_bytes_per_uid, limits.ring_bytes);
+        let mut ends: Vec<(u64, String)> = self
+            .memory
+            .beyond(margin(own), limited)
+            .into_iter()
+            .map(|(session, bytes)| {
+                let rule = format!(
+                    "rule limits.ring_bytes_per_uid: the arenas of this user occupy {bytes} bytes, it may have {own}"
+                );
+                (session, rule)
+            })
+            .collect();
+        let total = self.memory.of_all();
+        if ends.is_empty() && total > margin(all) {
+            let rule = format!(
+                "rule limits.ring_bytes: all arenas occupy {total} bytes, together they may have {all}"
+            );
+            let largest = self.memory.largest(limited);
+            ends.extend(largest.map(|session| (session, rule)));
+        }
+        for (session, rule) in ends {
+            self.end_session(session, End::because(EndedBy::Quota, &rule));
         }
         self.schedule_memory_check(now);
     }
@@ -32,6 +53,13 @@ impl<W: Spawner> ControlLoop<W> {
         } else {
             MEMORY_CHECK_IDLE
         };
-        self.memory_check = self.memory.is_limited().then(|| now + pause);
+        let root = self.config.limits.root;
+        let limited = |account: Option<u32>| account.is_some_and(|uid| uid != 0 || root);
+        self.memory_check = self.memory.any(limited).then(|| now + pause);
     }
+}
+
+/// Beyond this nobody gets who keeps to what the daemon grants.
+fn margin(budget: u64) -> u64 {
+    budget.saturating_add(budget / 4)
 }

@@ -15,10 +15,10 @@ use tcpd_core::time::Instant;
 
 use super::super::config::{self, Change, Config};
 use super::super::orders::{Order, ServiceIndex, SessionId};
-use super::super::{configured_services, notify};
+use super::super::{configured_services, notify, stack_config};
 use super::answers::json;
-use super::holdings::Waiting;
 use super::services::{Place, Wanted, wanted_of};
+use super::waiting::Waiting;
 use super::{ControlLoop, Spawner};
 
 /// A reload that waits for its listeners.
@@ -191,6 +191,10 @@ impl<W: Spawner> ControlLoop<W> {
             }
             let why = format!("{why}; nothing was changed");
             return self.refuse_reload(reload.asker, ErrorCode::AddressInUse, why);
+        }
+        let quotas = stack_config::quotas(&reload.config);
+        if quotas != stack_config::quotas(&self.config) {
+            self.order(Order::Quotas(quotas));
         }
         self.config = reload.config;
         self.policy.privileged_ports_below = self.config.control.privileged_ports_below;

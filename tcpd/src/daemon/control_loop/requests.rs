@@ -9,8 +9,8 @@ use tcpd_core::time::Instant;
 
 use super::super::orders::{Credentials, Order, SessionId};
 use super::clients::{Client, End};
-use super::holdings::{Count, Waiting};
 use super::tables::Purpose;
+use super::waiting::Waiting;
 use super::{ControlLoop, Spawner};
 use crate::ipc::policy::Kind;
 
@@ -39,7 +39,7 @@ impl<W: Spawner> ControlLoop<W> {
         let Some(Client {
             session,
             waiting,
-            holdings,
+            waits_for_table,
             ..
         }) = self.clients.get(id)
         else {
@@ -62,39 +62,14 @@ impl<W: Spawner> ControlLoop<W> {
                 format!("rule limits.requests_per_session: {most} requests are waiting already");
             return refuse(ErrorCode::TooManyRequests, rule);
         }
-        if is_for_a_table(request) && holdings.waits_for_table() {
+        if is_for_a_table(request) && *waits_for_table {
             let rule = "one list, table or daemon status at a time in a session".to_owned();
             return refuse(ErrorCode::TooManyRequests, rule);
         }
         if self.stop.is_some() && matches!(request, Request::Listen(_) | Request::Connect(_)) {
             return refuse(ErrorCode::Draining, String::new());
         }
-        self.check_quota(session.identity.uid, request)
-    }
-
-    /// What a user may have. Root is not limited.
-    fn check_quota(&self, uid: u32, request: &Request) -> Result<(), Failure> {
-        let limits = &self.config.limits;
-        let (rule, most, has): (_, _, fn(Count) -> u32) = match request {
-            _ if uid == 0 => return Ok(()),
-            Request::Connect(_) | Request::Accept { .. } | Request::AdoptHandoff { .. } => {
-                ("connections_per_uid", limits.connections_per_uid, |count| {
-                    count.connections
-                })
-            }
-            Request::Listen(_) => ("listeners_per_uid", limits.listeners_per_uid, |count| {
-                count.listeners
-            }),
-            _ => return Ok(()),
-        };
-        if has(self.clients.holdings_of_user(uid)) < most {
-            return Ok(());
-        }
-        let detail = format!("rule limits.{rule}: this user has {most} already");
-        Err(Failure {
-            code: ErrorCode::QuotaExceeded,
-            detail,
-        })
+        Ok(())
     }
 
     fn dispatch(
@@ -128,6 +103,7 @@ impl<W: Spawner> ControlLoop<W> {
             Request::Stats { cursor } => self.ask(id, number, Purpose::Stats { cursor }),
             Request::Services { cursor } => self.ask(id, number, Purpose::Services { cursor }),
             Request::Sessions { cursor } => self.ask(id, number, Purpose::Sessions { cursor }),
+            Request::Users { cursor } => self.ask(id, number, Purpose::Users { cursor }),
             Request::DaemonStatus => self.ask(id, number, Purpose::DaemonStatus),
             Request::ControlClose { id: name } => {
                 self.about(id, number, &name, |endpoint| Purpose::End {
@@ -160,10 +136,6 @@ impl<W: Spawner> ControlLoop<W> {
             Request::AdoptHandoff { token } => self.adopt_handoff(now, id, number, token),
             Request::HandOff { .. } => self.hand_off(id, number, request),
             Request::ErrorStream => self.give_error_stream(id, number),
-            Request::Users { .. } => {
-                let reply = Reply::error(ErrorCode::Unsupported, "this daemon cannot do that");
-                self.reply(id, number, reply)
-            }
             Request::Hello(_)
             | Request::CloseListener { .. }
             | Request::Accept { .. }
@@ -243,10 +215,10 @@ impl<W: Spawner> ControlLoop<W> {
 
     /// The request waits for a report with its answer.
     pub(super) fn wait_for_answer(&mut self, id: SessionId, number: u32, waiting: Waiting) {
-        self.clients.change_holdings(id, |client| {
+        if let Some(client) = self.clients.get_mut(id) {
             client.waiting.insert(number, waiting);
-            client.holdings.expect(waiting);
-        });
+            client.waits_for_table |= waiting == Waiting::Table;
+        }
     }
 
     /// Answers a request at once.
@@ -254,6 +226,7 @@ impl<W: Spawner> ControlLoop<W> {
         let Some(client) = self.clients.get_mut(id) else {
             return Ok(());
         };
+        self.refusals.note(client.session.identity.uid, &reply);
         client.session.send(reply.encode(number)).map_err(End::of)
     }
 
@@ -271,19 +244,21 @@ impl<W: Spawner> ControlLoop<W> {
         descriptor: Option<OwnedFd>,
     ) {
         self.handoffs.answered(id, number);
-        let mut left = None;
-        self.clients.change_holdings(id, |client| {
-            if let Some(waiting) = client.waiting.remove(&number) {
-                client.holdings.learn(waiting, &reply);
-                left = Some(waiting);
-            }
-        });
+        let left = self
+            .clients
+            .get_mut(id)
+            .and_then(|client| client.waiting.remove(&number));
         if let (Some(Waiting::Leaves(connection)), Reply::Stream) = (left, &reply) {
             self.clients.socket_opened(id, connection);
         }
         let Some(client) = self.clients.get_mut(id) else {
             return;
         };
+        if left == Some(Waiting::Table) {
+            client.waits_for_table = false;
+        }
+        let uid = client.session.identity.uid;
+        self.counts.refused += u64::from(self.refusals.note(uid, &reply));
         let descriptors = descriptor.into_iter().collect();
         if let Err(ended) = client.session.send_with(reply.encode(number), descriptors) {
             self.end_session(id, End::of(ended));
@@ -322,6 +297,7 @@ fn is_for_a_table(request: &Request) -> bool {
             | Request::Stats { .. }
             | Request::Services { .. }
             | Request::Sessions { .. }
+            | Request::Users { .. }
             | Request::DaemonStatus
     )
 }

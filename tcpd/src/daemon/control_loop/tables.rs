@@ -40,6 +40,9 @@ pub(super) enum Purpose {
     Sessions {
         cursor: u64,
     },
+    Users {
+        cursor: u64,
+    },
     DaemonStatus,
     End {
         endpoint: EndpointId,
@@ -55,6 +58,7 @@ pub(super) enum Table {
     Endpoints,
     Listeners,
     Counters,
+    Users,
 }
 
 impl Table {
@@ -64,6 +68,7 @@ impl Table {
             Table::Endpoints => Inspection::Endpoints,
             Table::Listeners => Inspection::Listeners,
             Table::Counters => Inspection::Counters,
+            Table::Users => Inspection::Users,
         }
     }
 }
@@ -109,7 +114,7 @@ pub(super) enum Arrived {
 #[derive(Debug, Default)]
 pub(super) struct Inspections {
     singles: HashMap<u64, Ticket>,
-    desks: [Desk; 3],
+    desks: [Desk; 4],
     seen: VecDeque<(Ticket, Arc<Inspected>)>,
     kept: VecDeque<Kept>,
     next_number: u64,
@@ -140,7 +145,12 @@ impl Inspections {
         if let Some(ticket) = self.singles.remove(&number) {
             return Arrived::Single(ticket, what);
         }
-        for table in [Table::Endpoints, Table::Listeners, Table::Counters] {
+        for table in [
+            Table::Endpoints,
+            Table::Listeners,
+            Table::Counters,
+            Table::Users,
+        ] {
             let next = self.next_number + 1;
             let desk = &mut self.desks[table as usize];
             let Some((_, tickets)) = desk.under_way.take_if(|(asked, _)| *asked == number) else {

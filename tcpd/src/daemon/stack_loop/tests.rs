@@ -40,6 +40,7 @@ fn daemon() -> Daemon {
         transmit: sizes,
         pending_accepts: 4,
         keepalive: None,
+        quotas: crate::daemon::stack_config::quotas(&Default::default()),
     };
     let (orders, receiver, waiting) = channel::orders().expect("an eventfd");
     let (sender, reports) = channel::reports().expect("an eventfd");

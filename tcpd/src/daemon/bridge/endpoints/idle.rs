@@ -41,7 +41,11 @@ impl Bridge {
             entry.watched = false;
             if std::mem::take(&mut entry.moved) {
                 entry.watched = true;
+                let account = entry.account;
                 self.endpoints.looks.push_back((now + IDLE, endpoint));
+                if self.users.is_pressed(account) {
+                    self.give_memory_back(stack, endpoint);
+                }
             } else {
                 self.give_memory_back(stack, now, endpoint);
             }

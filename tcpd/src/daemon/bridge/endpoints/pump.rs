@@ -6,6 +6,7 @@
 //! 2. what has arrived goes into the pair;
 //! 3. what has ended on one side ends on the other.
 
+use super::super::quotas::HELD_WINDOW;
 use super::pair::{Given, Taken};
 use super::*;
 
@@ -31,8 +32,10 @@ impl Bridge {
         if stack.view(endpoint).is_none() {
             return self.socket_vanished(stack, now, endpoint);
         }
+        self.hold_socket(stack, now, endpoint);
         let taken = self.take_in(stack, now, endpoint);
         let given = self.give_out(stack, now, endpoint);
+        self.count_moved(stack, now, endpoint, taken + given);
         self.watch_socket(now, endpoint, taken + given > 0);
         if self.conclude(stack, now, endpoint) && (taken >= STEP || given >= STEP) {
             self.endpoints.enqueue(endpoint);
@@ -115,16 +118,19 @@ impl Bridge {
         };
         // As a client does it: before it would go around the end, while what is used stands in one piece. On a short way a large
         // ring is of no use, and outgrows the processor's cache.
+        let account = entry.account;
         if growable
             && used >= u64::from(capacity) / 2
             && (capacity < SHORT_WAY_RING || is_long_way(stack, endpoint))
             && at_the_end(stack) == Some(u64::from(capacity))
+            && self.may_grow_of(stack, account, capacity)
             && stack.grow_send(now, endpoint, capacity * 2)
         {
             self.counts.transmit_growths += 1;
             capacity = stack.view(endpoint)?.send.capacity;
         }
         let unsent = view.send.written - view.send.sent;
+        let entry = self.endpoints.all.get(&endpoint)?;
         let mut free = u64::from(capacity) - used;
         // In pieces that are worth it: what is in flight will be acknowledged, and then there is more room.
         if used > 0 && (free < u64::from(capacity / NOTICE_FRACTION) || unsent >= AHEAD / 2) {
@@ -264,12 +270,49 @@ impl Bridge {
         endpoint: EndpointId,
         read: u64,
     ) {
-        let Some(entry) = self.endpoints.all.get_mut(&endpoint) else {
+        let Some(entry) = self.endpoints.all.get(&endpoint) else {
             return;
         };
-        let maximum = entry.receive_maximum;
-        if grow_when_fast(stack, now, endpoint, maximum, read, &mut entry.growth_from) {
-            self.counts.receive_growths += 1;
+        let (account, maximum) = (entry.account, entry.receive_maximum);
+        let mut from = entry.growth_from;
+        let wanted = wants_growth(stack, now, endpoint, maximum, read, &mut from);
+        let grown = wanted.is_some_and(|capacity| {
+            if !self.may_grow_of(stack, account, capacity) {
+                from = (read, now);
+                return false;
+            }
+            grow(stack, now, endpoint, capacity, read, &mut from)
+        });
+        if let Some(entry) = self.endpoints.all.get_mut(&endpoint) {
+            entry.growth_from = from;
+        }
+        self.counts.receive_growths += u64::from(grown);
+    }
+
+    /// Holds the window of a connection whose user is near its budget, and lets it go when not any more.
+    fn hold_socket(&mut self, stack: &mut DaemonStack, now: Instant, endpoint: EndpointId) {
+        if let Some(entry) = self.endpoints.all.get_mut(&endpoint)
+            && self.users.is_pressed(entry.account) != entry.held
+        {
+            entry.held = !entry.held;
+            stack.hold_window(now, endpoint, entry.held.then_some(HELD_WINDOW));
+        }
+    }
+
+    /// Bytes have moved: they count towards the next look at their user.
+    fn count_moved(
+        &mut self,
+        stack: &DaemonStack,
+        now: Instant,
+        endpoint: EndpointId,
+        bytes: usize,
+    ) {
+        let Some(view) = stack.view(endpoint).filter(|_| bytes > 0) else {
+            return;
+        };
+        if let Some(entry) = self.endpoints.all.get_mut(&endpoint) {
+            entry.room = u64::from(view.receive.capacity) + u64::from(view.send.capacity);
+            self.users.moved(now, entry.account, bytes as u64);
         }
     }
 }
