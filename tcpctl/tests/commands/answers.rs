@@ -5,7 +5,7 @@ use std::io::Read;
 use std::process::Stdio;
 
 use libtcpclient::protocol::status::{
-    ConnectionStatus, DaemonStatus, Draining, Reloaded, TcpState,
+    ConnectionStatus, DaemonStatus, Draining, Reloaded, TcpState, UserKind, UserRow,
 };
 use libtcpclient::protocol::{ErrorCode, Filter, Json, Reply, Request};
 use serde_json::Value;
@@ -41,6 +41,7 @@ fn daemon() -> FakeDaemon {
             counter("dropped-bad-checksum", 0),
         ]),
         Request::Services { .. } => page(&[service("echo", 7), service("discard", 9)]),
+        Request::Users { .. } => page(&users()),
         Request::Ping => Reply::Pong {
             version: "0.1.0".to_owned(),
             pid: 4242,
@@ -462,4 +463,41 @@ fn a_reader_who_has_seen_enough_is_no_error() {
     let output = child.wait_with_output().expect("the end of tcpctl");
     assert_eq!(output.status.code(), Some(0));
     assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+}
+
+/// Root, who has no limits, a user who has, and all together.
+fn users() -> Vec<UserRow> {
+    let root = UserRow {
+        uid: Some(0),
+        sessions: 1,
+        ..UserRow::default()
+    };
+    let user = UserRow {
+        uid: Some(4_000_000_000),
+        connections: 3,
+        connections_limit: Some(4),
+        ring_bytes: 470 << 20,
+        ring_bytes_limit: Some(512 << 20),
+        pressed: true,
+        refused: [("limits.ring_bytes_per_uid".to_owned(), 7)].into(),
+        ..UserRow::default()
+    };
+    let all = UserRow {
+        kind: UserKind::All,
+        connections: 3,
+        ..UserRow::default()
+    };
+    vec![root, user, all]
+}
+
+#[test]
+fn users_show_use_against_limit_and_refusals() {
+    let daemon = daemon();
+    insta::assert_snapshot!("users", tcpctl(&daemon.socket(), &["users"]).worked());
+    let rows = json_lines(&tcpctl(&daemon.socket(), &["users", "--json"]).worked());
+    assert_eq!(rows[1]["ring_bytes_limit"], serde_json::json!(512 << 20));
+    assert_eq!(rows[1]["refused"]["limits.ring_bytes_per_uid"], 7);
+    assert_eq!(rows[0].get("connections_limit"), None, "none is absent");
+    let bare = tcpctl(&daemon.socket(), &["users", "-H"]).worked();
+    assert!(!bare.contains("Refused"), "{bare}");
 }

@@ -21,6 +21,7 @@ const COMMANDS: [&[&str]; 7] = [
     &["show", "1.1"],
     &["stats"],
     &["services"],
+    &["users"],
     &["close", "1.1"],
     &["reset", "1.1"],
     &["ping"],
@@ -219,6 +220,7 @@ fn rows_that_are_not_what_is_documented_are_a_breach_of_the_protocol() {
         &["show", "1.1"],
         &["stats"],
         &["services"],
+        &["users"],
     ] {
         tcpctl(&daemon.socket(), arguments).failed_with(PROTOCOL, &["documented"]);
     }
