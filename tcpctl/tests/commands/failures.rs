@@ -16,7 +16,7 @@ const PROTOCOL: i32 = 76;
 const NOT_PERMITTED: i32 = 77;
 
 /// Every command, for what is the same in all of them.
-const COMMANDS: [&[&str]; 7] = [
+const COMMANDS: [&[&str]; 8] = [
     &["list", "--all"],
     &["show", "1.1"],
     &["stats"],
