@@ -7,6 +7,7 @@ mod inspections;
 mod reload;
 mod sessions;
 mod stopping;
+mod users;
 mod workers;
 
 use std::cell::RefCell;
