@@ -19,6 +19,7 @@ pub(super) const NOT_OF_THE_STACK: &[&str] = &[
     "connections_per_uid",
     "orphans_per_uid",
     "listeners_per_uid",
+    "handoffs_per_uid",
     "root",
     "ring_bytes",
     "ring_bytes_per_uid",

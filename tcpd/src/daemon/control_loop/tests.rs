@@ -17,7 +17,9 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::Receiver;
 
-use libtcpclient::protocol::{Event, FromDaemon, Hello, Listen, Reply, StreamOptions, VERSION};
+use libtcpclient::protocol::{
+    Event, FromDaemon, Hello, Listen, Opened, Reply, StreamOptions, VERSION,
+};
 use libtcpclient::socket::{Received, Seqpacket};
 
 use super::*;
@@ -341,6 +343,22 @@ fn listen(port: u16) -> Request {
         backlog: 0,
         options: StreamOptions::default(),
     })
+}
+
+fn opened(connection: u64) -> Opened {
+    let (local, remote) = (
+        "198.18.0.2:40000".parse().expect("one"),
+        "198.18.0.1:80".parse().expect("one"),
+    );
+    Opened {
+        connection,
+        slot: 0,
+        stack_thread: 0,
+        local,
+        remote,
+        receive_maximum: 0,
+        transmit_maximum: 0,
+    }
 }
 
 fn code(reply: &Reply) -> Option<libtcpclient::protocol::ErrorCode> {
