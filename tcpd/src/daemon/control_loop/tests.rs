@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::Receiver;
 
 use libtcpclient::protocol::{
-    Event, FromDaemon, Hello, Listen, Opened, Reply, StreamOptions, VERSION,
+    Connect, Event, FromDaemon, Hello, Listen, Opened, Reply, StreamOptions, VERSION,
 };
 use libtcpclient::socket::{Received, Seqpacket};
 
@@ -342,6 +342,19 @@ fn listen(port: u16) -> Request {
         reuse: false,
         backlog: 0,
         options: StreamOptions::default(),
+    })
+}
+
+fn connect() -> Request {
+    let remote = "198.18.0.1:80".parse().expect("an address");
+    let options = StreamOptions::default();
+    Request::Connect(Connect {
+        local: None,
+        local_port: 0,
+        reuse: false,
+        remote,
+        timeout_ms: 0,
+        options,
     })
 }
 

@@ -44,7 +44,7 @@ impl Bridge {
                 let account = entry.account;
                 self.endpoints.looks.push_back((now + IDLE, endpoint));
                 if self.users.is_pressed(account) {
-                    self.give_memory_back(stack, endpoint);
+                    self.give_memory_back(stack, now, endpoint);
                 }
             } else {
                 self.give_memory_back(stack, now, endpoint);

@@ -84,6 +84,7 @@ impl World {
             transmit: sizes,
             pending_accepts: 4,
             keepalive: None,
+            quotas: crate::daemon::stack_config::quotas(&Config::default()),
         };
         let (_, unused) = std::sync::mpsc::channel();
         let orders = std::mem::replace(&mut t.orders, unused);
