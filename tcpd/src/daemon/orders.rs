@@ -193,8 +193,6 @@ pub struct UserUse {
     pub usage: Usage,
     /// Listeners.
     pub listeners: u32,
-    /// What the rings of its socket endpoints occupy, about.
-    pub socket_bytes: u64,
     /// Bytes that its rings may occupy now.
     pub budget: Option<u64>,
     /// It is near that: windows are held, new connections refused.

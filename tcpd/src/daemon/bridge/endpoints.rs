@@ -19,7 +19,6 @@
 //! A socketpair can say ECONNRESET only to one whose own bytes are thrown away with it. The life of the connection is the
 //! descriptor's: it outlives the session.
 
-use std::collections::BTreeMap;
 use std::os::fd::{AsFd, AsRawFd};
 
 use mio::unix::SourceFd;
@@ -86,8 +85,6 @@ struct Endpoint {
     queued: bool,
     receive_maximum: u32,
     transmit_maximum: u32,
-    /// Capacities of both rings, when it moved bytes last.
-    room: u64,
     /// For growing the receive ring: where and when the count began.
     growth_from: (u64, Instant),
     /// Pages of its rings may be allocated.
@@ -137,20 +134,6 @@ impl Endpoints {
     /// Memory really allocated to the rings of all of them, in bytes.
     pub(super) fn allocated_bytes(&self) -> u64 {
         self.store.allocated_bytes()
-    }
-
-    /// The same, shared out to the accounts by how much room their rings have: two of them may stand in one arena.
-    pub(super) fn bytes_of_accounts(&self) -> BTreeMap<u32, u64> {
-        let mut room: BTreeMap<u32, u64> = BTreeMap::new();
-        for entry in self.all.values().filter(|entry| entry.touched) {
-            *room.entry(entry.account).or_default() += entry.room;
-        }
-        let (all, bytes) = (room.values().sum::<u64>().max(1), self.allocated_bytes());
-        for share in room.values_mut() {
-            let part = u128::from(bytes) * u128::from(*share) / u128::from(all);
-            *share = part as u64;
-        }
-        room
     }
 
     /// Whether it came here, and has something left here.
@@ -275,7 +258,6 @@ impl Bridge {
                 queued: false,
                 receive_maximum,
                 transmit_maximum,
-                room: u64::from(view.receive.capacity) + u64::from(view.send.capacity),
                 growth_from: (view.receive.read, now),
                 touched: holds,
                 watched: false,

@@ -74,8 +74,6 @@ struct User {
 pub(super) struct Users {
     quotas: Quotas,
     users: BTreeMap<u32, User>,
-    /// What the rings of socket endpoints occupied when they were looked at last.
-    sockets: BTreeMap<u32, u64>,
     /// What everybody occupied when it was added up last.
     total: u64,
     /// Everybody's budget, while the total is near its limit.
@@ -93,7 +91,6 @@ impl Users {
         Users {
             quotas,
             users: BTreeMap::new(),
-            sockets: BTreeMap::new(),
             total: 0,
             share: None,
             pressed: 0,
@@ -289,8 +286,7 @@ impl Bridge {
             return false;
         };
         let more = u64::from(more);
-        let sockets = self.users.sockets.get(&account).copied().unwrap_or(0);
-        let private = stack.usage(account).private_bytes + sockets;
+        let private = stack.usage(account).private_bytes;
         let occupied = user.arena_bytes + private + user.granted + more;
         let fits = user.pressed.is_none()
             && occupied <= near(budget)
@@ -338,7 +334,6 @@ impl Bridge {
         for session in sessions {
             self.measure(session);
         }
-        self.users.sockets = self.endpoints.bytes_of_accounts();
         self.judge_users(stack);
         if all {
             let pause = now + LOOK_PRESSED;
@@ -360,9 +355,6 @@ impl Bridge {
             self.users.users.entry(*account).or_default();
         }
         let mut occupied: BTreeMap<u32, u64> = private.into_iter().collect();
-        for (account, bytes) in &self.users.sockets {
-            *occupied.entry(*account).or_default() += bytes;
-        }
         for (account, user) in &self.users.users {
             *occupied.entry(*account).or_default() += user.arena_bytes;
         }
@@ -457,7 +449,6 @@ impl Bridge {
 
     /// What every account has, for `tcpctl users`.
     pub(super) fn user_uses(&self, stack: &DaemonStack) -> Vec<UserUse> {
-        let sockets = self.endpoints.bytes_of_accounts();
         let accounts: BTreeSet<u32> = stack
             .usages()
             .map(|(account, _)| account)
@@ -469,7 +460,6 @@ impl Bridge {
                 account: (account != SERVICES).then_some(account),
                 usage: stack.usage(account),
                 listeners: user.map_or(0, |user| user.listeners),
-                socket_bytes: sockets.get(&account).copied().unwrap_or(0),
                 budget: Some(self.users.budget(account)).filter(|budget| *budget != u64::MAX),
                 pressed: user.is_some_and(|user| user.pressed.is_some()),
                 limited: self.users.is_limited(account),

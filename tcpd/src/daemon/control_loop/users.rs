@@ -90,7 +90,7 @@ impl<W: Spawner> ControlLoop<W> {
             row.connections = found.usage.connections;
             row.orphans = found.usage.orphans;
             row.listeners = found.listeners;
-            row.private_ring_bytes = found.usage.private_bytes + found.socket_bytes;
+            row.private_ring_bytes = found.usage.private_bytes;
             row.ring_bytes += row.private_ring_bytes;
             row.ring_bytes_limit = found.budget;
             row.pressed = found.pressed;
@@ -113,7 +113,7 @@ impl<W: Spawner> ControlLoop<W> {
         let limits = &self.config.limits;
         let sum = |of: fn(&UserUse) -> u64| uses.iter().map(of).sum::<u64>();
         let count = |of: fn(&UserUse) -> u64| u32::try_from(sum(of)).unwrap_or(u32::MAX);
-        let private_ring_bytes = sum(|user| user.usage.private_bytes + user.socket_bytes);
+        let private_ring_bytes = sum(|user| user.usage.private_bytes);
         let mut row = UserRow {
             kind: UserKind::All,
             sessions: u32::try_from(self.clients.count()).unwrap_or(u32::MAX),

@@ -76,6 +76,7 @@ impl<R: Ring> Stack<R> {
         }
         let old = std::mem::replace(&mut conn.rings.receive, new);
         move_received(&old, &mut conn.rings.receive, &conn.receive);
+        self.bill(id);
         Some(old)
     }
 

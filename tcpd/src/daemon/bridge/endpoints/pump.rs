@@ -35,7 +35,7 @@ impl Bridge {
         self.hold_socket(stack, now, endpoint);
         let taken = self.take_in(stack, now, endpoint);
         let given = self.give_out(stack, now, endpoint);
-        self.count_moved(stack, now, endpoint, taken + given);
+        self.count_moved(now, endpoint, taken + given);
         self.watch_socket(now, endpoint, taken + given > 0);
         if self.conclude(stack, now, endpoint) && (taken >= STEP || given >= STEP) {
             self.endpoints.enqueue(endpoint);
@@ -300,18 +300,10 @@ impl Bridge {
     }
 
     /// Bytes have moved: they count towards the next look at their user.
-    fn count_moved(
-        &mut self,
-        stack: &DaemonStack,
-        now: Instant,
-        endpoint: EndpointId,
-        bytes: usize,
-    ) {
-        let Some(view) = stack.view(endpoint).filter(|_| bytes > 0) else {
-            return;
-        };
-        if let Some(entry) = self.endpoints.all.get_mut(&endpoint) {
-            entry.room = u64::from(view.receive.capacity) + u64::from(view.send.capacity);
+    fn count_moved(&mut self, now: Instant, endpoint: EndpointId, bytes: usize) {
+        if bytes > 0
+            && let Some(entry) = self.endpoints.all.get(&endpoint)
+        {
             self.users.moved(now, entry.account, bytes as u64);
         }
     }

@@ -21,7 +21,6 @@ fn uses() -> Inspected {
             refused_closed: 6,
         },
         listeners: 2,
-        socket_bytes: 8192,
         budget: Some(1 << 20),
         pressed: true,
         limited: true,
@@ -93,7 +92,7 @@ fn a_user_sees_itself_and_an_administrator_everybody_and_the_whole() {
     let [row] = &own[..] else { panic!("{own:?}") };
     assert_eq!((row.connections, row.connections_limit), (3, Some(65_536)));
     assert_eq!((row.sessions, row.sessions_limit), (1, Some(1024)));
-    assert_eq!((row.private_ring_bytes, row.ring_bytes), (12_288, 12_288));
+    assert_eq!((row.private_ring_bytes, row.ring_bytes), (4096, 4096));
     assert!(row.pressed);
     assert_eq!(row.refused["limits.connections_per_uid"], 5);
     assert_eq!(row.refused["limits.ring_bytes_per_uid"], 6);
