@@ -6,7 +6,8 @@
 //! session, never the daemon.
 //!
 //! The life of a slot: taken when a connection is opened for a session, given back when the client has closed it *and*
-//! the stack needs its bytes no longer (all of them acknowledged, or the connection at its end).
+//! the stack needs its bytes no longer (all of them acknowledged, or the connection at its end), or when the connection goes on
+//! elsewhere: in a socket ([`endpoints`]), or with another session ([`handoffs`]).
 
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::net::IpAddr;
@@ -302,7 +303,8 @@ impl Bridge {
         changes: Changes,
     ) {
         if self.endpoints.has(endpoint) {
-            return self.pump(stack, now, endpoint);
+            self.pump(stack, now, endpoint);
+            return;
         }
         let Some(view) = stack.view(endpoint) else {
             self.vanished(endpoint);

@@ -25,7 +25,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// The word in `tcpctl sessions`.
+    /// The word in the rows of sessions.
     pub fn name(self) -> &'static str {
         match self {
             Kind::Client => "client",
@@ -113,7 +113,7 @@ impl Policy {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Area {
     Hello,
-    /// Makes a listener or a connection, or takes one.
+    /// Makes a listener or a connection, takes one or gives it away.
     Opening,
     Worker,
     /// Acts on a connection or listener that the session has.

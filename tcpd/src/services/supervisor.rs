@@ -89,7 +89,7 @@ pub struct Supervisor<W> {
     next_job: u64,
     /// The daemon's socket, as workers are told.
     socket: PathBuf,
-    /// The user that workers run as.
+    /// The user that workers run as, unless their service has one.
     uid: u32,
     accepting: bool,
 }
@@ -132,7 +132,7 @@ enum JobState {
 }
 
 impl<W: Workforce> Supervisor<W> {
-    /// For these services, in the order of their indices; workers reach the daemon at `socket` and run as `uid`.
+    /// For these services, in the order of their indices; workers reach the daemon at `socket` and run as `uid` unless their service has a user.
     pub fn new(services: Vec<Service>, workforce: W, socket: PathBuf, uid: u32) -> Self {
         Self {
             workforce,
@@ -545,8 +545,11 @@ impl<W: Workforce> Supervisor<W> {
             }
             return;
         }
+        if job.state != JobState::Ordered {
+            return; // Given up meanwhile: its end takes it off the books.
+        }
         // That worker is gone and has taken nothing: the connection is for another one.
-        let accepted = job.accepted.take_if(|_| job.state == JobState::Ordered);
+        let accepted = job.accepted.take();
         job.state = JobState::Dismissed;
         self.tokens.revoke(id);
         self.forget_end(id);

@@ -37,8 +37,9 @@ mod store;
 
 /// Tokens from here on are socket endpoints', by number.
 const FIRST_ENDPOINT: usize = 1 << 62;
-/// Endpoints that are pumped in one turn.
+/// Endpoints that are pumped in one turn, and bytes moved after which the turn ends.
 const PUMPED_PER_TURN: usize = 64;
+const BYTES_PER_TURN: usize = 2 << 20;
 
 /// Every socket endpoint.
 #[derive(Debug)]
@@ -286,12 +287,16 @@ impl Bridge {
     /// Pumps those that have something to do, a bounded number; true when there was one.
     pub(crate) fn pump_sockets(&mut self, stack: &mut DaemonStack, now: Instant) -> bool {
         let turn = self.endpoints.ready.len().min(PUMPED_PER_TURN);
+        let mut moved = 0;
         for _ in 0..turn {
+            if moved >= BYTES_PER_TURN {
+                break;
+            }
             if let Some(endpoint) = self.endpoints.ready.pop_front() {
                 if let Some(entry) = self.endpoints.all.get_mut(&endpoint) {
                     entry.queued = false;
                 }
-                self.pump(stack, now, endpoint);
+                moved += self.pump(stack, now, endpoint);
             }
         }
         turn > 0

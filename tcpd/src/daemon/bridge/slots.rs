@@ -54,17 +54,21 @@ impl Bridge {
                 view.send.acknowledged,
             ),
         ) else {
-            session.free.push(slot);
+            session.put_back(slot);
             return Err(Reply::error(
                 ErrorCode::InsufficientResources,
                 "no ring of that size fits the arena",
             ));
         };
         if stack.attach(now, endpoint, receive, transmit).is_err() {
-            session.free.push(slot);
+            session.put_back(slot);
             return Err(Reply::error(ErrorCode::NoSuchConnection, ""));
         }
         stack.set_account(endpoint, account);
+        if view.receive.offered < view.receive.capacity {
+            // Whoever had it before was short of memory; whether its new owner is, shows at its next event.
+            stack.hold_window(now, endpoint, None);
+        }
         let published = slot_state(&view);
         let slot_words = DaemonSlot::new(Arc::clone(&session.arena), slot, 0);
         slot_words.open(StartPositions {
@@ -284,6 +288,12 @@ impl Session {
     /// How many it has given and not got back.
     pub(super) fn slots_taken(&self) -> u64 {
         (self.slots.len() - self.free.len()) as u64
+    }
+
+    /// A slot that was taken for nothing; what its pages were is not known.
+    fn put_back(&mut self, slot: u32) {
+        self.free.push(slot);
+        self.sweeping.bare.insert(slot);
     }
 
     fn take_slot(&mut self) -> Option<u32> {

@@ -164,7 +164,7 @@ impl Session {
         let mut slots: Vec<u32> = self.sweeping.bare.drain().collect();
         let can_grow = (self.slots.len() as u32) < self.arena.layout().slots();
         if !can_grow && slots.len() >= self.free.len() {
-            slots.pop();
+            self.sweeping.bare.extend(slots.pop());
         }
         let swept: HashSet<u32> = slots.iter().copied().collect();
         self.free.retain(|slot| !swept.contains(slot));

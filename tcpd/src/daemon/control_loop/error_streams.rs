@@ -46,7 +46,7 @@ struct ErrorStream {
     service: String,
     pid: u32,
     lines: Lines,
-    /// It stands in one of the lists below.
+    /// It stands in one of the lists of [`ErrorStreams`].
     listed: bool,
 }
 

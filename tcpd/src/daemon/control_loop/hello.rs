@@ -160,6 +160,11 @@ impl<W: Spawner> ControlLoop<W> {
             name if name.is_empty() => command_name(pid).unwrap_or_default(),
             name => name,
         };
+        // A worker is one of its service's `max_workers`, not one of its user's sessions.
+        let is_worker = client.grant.is_some() && std::mem::take(&mut client.counted);
+        if is_worker {
+            self.clients.discount_user(uid);
+        }
         self.clients.hello_said();
         self.open_session(now, id, number, kind)
     }

@@ -181,6 +181,10 @@ impl<W: Spawner> ControlLoop<W> {
         let Some(reload) = self.reload.take_if(|reload| reload.awaited == 0) else {
             return;
         };
+        if self.stop.is_some() {
+            // A stop began meanwhile, and has closed whatever was opened.
+            return self.refuse_reload(reload.asker, ErrorCode::Draining, String::new());
+        }
         if let Some(why) = reload.failed {
             for (service, (address, port)) in reload.opened {
                 self.order(Order::ServiceUnlisten {
@@ -193,10 +197,12 @@ impl<W: Spawner> ControlLoop<W> {
             return self.refuse_reload(reload.asker, ErrorCode::AddressInUse, why);
         }
         let quotas = stack_config::quotas(&reload.config);
-        if quotas != stack_config::quotas(&self.config) {
-            self.order(Order::Quotas(quotas));
-        }
+        let other_quotas = quotas != stack_config::quotas(&self.config);
         self.config = reload.config;
+        if other_quotas {
+            self.order(Order::Quotas(quotas));
+            self.schedule_memory_check(now);
+        }
         self.policy.privileged_ports_below = self.config.control.privileged_ports_below;
         let plan = reload.plan;
         for &(from, to, (address, port)) in &plan.pass {

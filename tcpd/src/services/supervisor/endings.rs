@@ -74,6 +74,8 @@ impl<W: Workforce> Supervisor<W> {
             JobState::Idle => {
                 entry.idle.retain(|&idle| idle != id);
                 entry.pause = Some(now + prefork::PAUSE);
+                // It counts as started with its connection; this one ends without, and what has ended was started.
+                entry.accounts.started();
             }
             JobState::Ordered => {
                 if let Some(accepted) = job.accepted {

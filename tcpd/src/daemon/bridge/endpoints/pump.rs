@@ -19,18 +19,19 @@ const AHEAD: u64 = 256 << 10;
 const SHORT_WAY_RING: u32 = 512 << 10;
 
 impl Bridge {
-    /// One step for one endpoint.
+    /// One step for one endpoint; how many bytes it moved.
     pub(in crate::daemon::bridge) fn pump(
         &mut self,
         stack: &mut DaemonStack,
         now: Instant,
         endpoint: EndpointId,
-    ) {
+    ) -> usize {
         if !self.endpoints.all.contains_key(&endpoint) {
-            return;
+            return 0;
         }
         if stack.view(endpoint).is_none() {
-            return self.socket_vanished(stack, now, endpoint);
+            self.socket_vanished(stack, now, endpoint);
+            return 0;
         }
         self.hold_socket(stack, now, endpoint);
         let taken = self.take_in(stack, now, endpoint);
@@ -41,6 +42,7 @@ impl Bridge {
             self.endpoints.enqueue(endpoint);
         }
         self.settle_socket(stack, now, endpoint);
+        taken + given
     }
 
     /// From the pair into the transmit ring, as much as has room; how many bytes.
@@ -177,10 +179,10 @@ impl Bridge {
                     stack.consumed(now, endpoint, end).ok();
                     self.maybe_grow_socket(stack, now, endpoint, end);
                     if count < length as usize {
-                        self.ask_for_room(endpoint);
+                        self.ask_for_room(now, endpoint);
                     }
                 }
-                Given::Full => self.ask_for_room(endpoint),
+                Given::Full => self.ask_for_room(now, endpoint),
                 Given::Later => {
                     entry.writable = false;
                     self.watch_socket(now, endpoint, true);
@@ -202,15 +204,18 @@ impl Bridge {
     }
 
     /// The pair is full: the poll tells when it has room.
-    fn ask_for_room(&mut self, endpoint: EndpointId) {
+    fn ask_for_room(&mut self, now: Instant, endpoint: EndpointId) {
         let Some(entry) = self.endpoints.all.get_mut(&endpoint) else {
             return;
         };
         entry.writable = false;
         if !entry.asks_for_room {
-            entry.asks_for_room = true;
             let interest = Interest::READABLE | Interest::WRITABLE;
-            entry.watch_for(&self.endpoints.registry, interest);
+            entry.asks_for_room = entry.watch_for(&self.endpoints.registry, interest);
+            if !entry.asks_for_room {
+                // Nobody will tell: it is tried again with the idle ones.
+                self.watch_socket(now, endpoint, true);
+            }
         }
     }
 
@@ -322,13 +327,12 @@ struct Room {
 }
 
 impl Endpoint {
-    fn watch_for(&self, registry: &mio::Registry, interest: Interest) {
-        if let Some(pair) = &self.pair {
+    /// Whether the poll was told.
+    fn watch_for(&self, registry: &mio::Registry, interest: Interest) -> bool {
+        self.pair.as_ref().is_some_and(|pair| {
             let fd = pair.as_fd().as_raw_fd();
-            // An interest that cannot be changed is looked at again with the idle ones.
-            registry
-                .reregister(&mut SourceFd(&fd), Token(self.number), interest)
-                .ok();
-        }
+            let told = registry.reregister(&mut SourceFd(&fd), Token(self.number), interest);
+            told.is_ok()
+        })
     }
 }
