@@ -46,6 +46,9 @@ _tcpctl() {
             tcpctl,stats)
                 cmd="tcpctl__subcmd__stats"
                 ;;
+            tcpctl,users)
+                cmd="tcpctl__subcmd__users"
+                ;;
             *)
                 ;;
         esac
@@ -53,7 +56,7 @@ _tcpctl() {
 
     case "${cmd}" in
         tcpctl)
-            opts="-h -V --socket --wait --help --version list ls show stats services close reset reload drain ping"
+            opts="-h -V --socket --wait --help --version list ls show stats services users close reset reload drain ping"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -276,6 +279,28 @@ _tcpctl() {
             ;;
         tcpctl__subcmd__stats)
             opts="-a -H -h --all --no-header --json --socket --wait --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --wait)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        tcpctl__subcmd__users)
+            opts="-H -h --no-header --json --socket --wait --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -33,6 +33,7 @@ complete -c tcpctl -n "__fish_tcpctl_needs_command" -f -a "ls" -d 'List connecti
 complete -c tcpctl -n "__fish_tcpctl_needs_command" -f -a "show" -d 'Show everything tcpd knows about one connection, in the words of RFC 9293'
 complete -c tcpctl -n "__fish_tcpctl_needs_command" -f -a "stats" -d 'Show the daemon\'s counters: segments, transitions, timeouts, and every reason for which a segment was dropped'
 complete -c tcpctl -n "__fish_tcpctl_needs_command" -f -a "services" -d 'Show the configured services, their workers, and the connections that wait for one'
+complete -c tcpctl -n "__fish_tcpctl_needs_command" -f -a "users" -d 'Show every user: what it has against what it may have, and what was refused to it by which rule'
 complete -c tcpctl -n "__fish_tcpctl_needs_command" -f -a "close" -d 'Close a connection in order: what is queued is sent, then FIN'
 complete -c tcpctl -n "__fish_tcpctl_needs_command" -f -a "reset" -d 'Reset a connection: RST to the peer, everything queued is thrown away'
 complete -c tcpctl -n "__fish_tcpctl_needs_command" -f -a "reload" -d 'Have the daemon read its configuration again: all of it counts then, or nothing'
@@ -78,6 +79,11 @@ complete -c tcpctl -n "__fish_tcpctl_using_subcommand services" -s w -l workers 
 complete -c tcpctl -n "__fish_tcpctl_using_subcommand services" -s H -l no-header -d 'Leave out the line with the names of the columns'
 complete -c tcpctl -n "__fish_tcpctl_using_subcommand services" -l json -d 'One JSON object a line instead of a table'
 complete -c tcpctl -n "__fish_tcpctl_using_subcommand services" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c tcpctl -n "__fish_tcpctl_using_subcommand users" -l socket -d 'The daemon\'s control socket [default: $TCPD_SOCKET, else /run/tcpd/tcpd.sock]' -r -F
+complete -c tcpctl -n "__fish_tcpctl_using_subcommand users" -l wait -d 'Wait up to so many seconds for a daemon that is not there yet [default: $TCPD_WAIT, else 0]' -r
+complete -c tcpctl -n "__fish_tcpctl_using_subcommand users" -s H -l no-header -d 'Leave out the line with the names of the columns'
+complete -c tcpctl -n "__fish_tcpctl_using_subcommand users" -l json -d 'One JSON object a line instead of a table'
+complete -c tcpctl -n "__fish_tcpctl_using_subcommand users" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c tcpctl -n "__fish_tcpctl_using_subcommand close" -l socket -d 'The daemon\'s control socket [default: $TCPD_SOCKET, else /run/tcpd/tcpd.sock]' -r -F
 complete -c tcpctl -n "__fish_tcpctl_using_subcommand close" -l wait -d 'Wait up to so many seconds for a daemon that is not there yet [default: $TCPD_WAIT, else 0]' -r
 complete -c tcpctl -n "__fish_tcpctl_using_subcommand close" -s h -l help -d 'Print help (see more with \'--help\')'
