@@ -353,6 +353,12 @@ pub struct UserRow {
     /// `limits.listeners_per_uid`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub listeners_limit: Option<u32>,
+    /// Connections handed off that wait for who takes them over; they count as connections too.
+    #[serde(default)]
+    pub handoffs: u32,
+    /// `limits.handoffs_per_uid`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub handoffs_limit: Option<u32>,
     /// Memory that its rings really occupy.
     pub ring_bytes: u64,
     /// What they may occupy now: `limits.ring_bytes_per_uid`, or less while all rings together near `limits.ring_bytes`.

@@ -428,6 +428,8 @@ pub(crate) fn user_rows() -> Vec<UserRow> {
             orphans_limit: Some(4_096),
             listeners: 1,
             listeners_limit: Some(1_024),
+            handoffs: 5,
+            handoffs_limit: Some(1_024),
             ring_bytes: 470 << 20,
             ring_bytes_limit: Some(512 << 20),
             private_ring_bytes: 1 << 20,

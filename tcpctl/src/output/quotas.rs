@@ -11,12 +11,13 @@ use super::users::Users;
 #[cfg(test)]
 mod tests;
 
-const COLUMNS: [Column; 7] = [
+const COLUMNS: [Column; 8] = [
     Column::new("User"),
     Column::new("Sessions").right().leaves(3),
     Column::new("Connections").right(),
     Column::new("Orphans").right().leaves(1),
     Column::new("Listeners").right().leaves(2),
+    Column::new("Hand-offs").right().leaves(0),
     Column::new("Ring memory").right(),
     Column::new("Refused by rule").shrinks_to(12).leaves(4),
 ];
@@ -41,6 +42,11 @@ pub fn table(rows: &[UserRow], users: &Users) -> Table {
             of(
                 row.listeners.into(),
                 row.listeners_limit.map(u64::from),
+                count,
+            ),
+            of(
+                row.handoffs.into(),
+                row.handoffs_limit.map(u64::from),
                 count,
             ),
             rings(row),

@@ -61,6 +61,8 @@ impl<W: Spawner> ControlLoop<W> {
             uid: Some(uid),
             sessions,
             sessions_limit: limit(limits.sessions_per_uid),
+            handoffs: u32::try_from(self.handoffs.of_user(uid)).unwrap_or(u32::MAX),
+            handoffs_limit: limit(limits.handoffs_per_uid),
             ..self.row_of_account(Some(uid), found)
         };
         for (rule, count) in self.refusals.of_user(uid) {
@@ -122,6 +124,7 @@ impl<W: Spawner> ControlLoop<W> {
             orphans: count(|user| user.usage.orphans.into()),
             orphans_limit: Some(limits.orphans),
             listeners: count(|user| user.listeners.into()),
+            handoffs: u32::try_from(self.handoffs.count()).unwrap_or(u32::MAX),
             private_ring_bytes,
             ring_bytes: private_ring_bytes + self.memory.of_all(),
             ring_bytes_limit: Some(limits.ring_bytes),
