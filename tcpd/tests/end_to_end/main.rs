@@ -14,6 +14,7 @@ mod common {
     pub(crate) mod pattern;
     pub(crate) mod program;
     pub(crate) mod rerun;
+    pub(crate) mod resources;
     pub(crate) mod restart;
     pub(crate) mod tcp_info;
     pub(crate) mod tcpctl;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use libtcpclient::{Builder, Connecting, OpenError};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
+use rustix::process::Signal;
 
 use crate::common::daemon::{Daemon, HOST_V4};
 use crate::common::deadline::wait_for;
@@ -15,20 +15,12 @@ use crate::common::examples::Example;
 use crate::common::namespace::in_namespace;
 use crate::common::pair::{PATIENCE, echoes, kernel_listener, ours, patient, theirs};
 use crate::common::pattern::{Pattern, expect_pattern, write_pattern};
+use crate::common::resources::many_descriptors;
 
 /// All open at once, in one thread of the server.
 const MANY: usize = 2_500;
 /// The server's port.
 const PORT: u16 = 7777;
-
-fn many_descriptors() {
-    let limit = getrlimit(Resource::Nofile);
-    let most = Rlimit {
-        current: limit.maximum,
-        ..limit
-    };
-    setrlimit(Resource::Nofile, most).expect("more descriptors");
-}
 
 /// The mio example, listening.
 fn mio_server(daemon: &Daemon) -> Example {

@@ -13,7 +13,7 @@ use crate::common::deadline::wait_for;
 use crate::common::namespace::in_namespace;
 use crate::common::pair::{PATIENCE, connect, kernel_listener, ours, patient};
 use crate::common::pattern::{Pattern, expect_pattern, write_pattern};
-use crate::common::user::as_user;
+use crate::common::user::{as_user, there_are_others};
 
 const ALICE: u32 = 61_000;
 const BOB: u32 = 61_001;
@@ -23,7 +23,10 @@ const CHUNK: usize = 64 << 10;
 const BUDGET: u64 = 8 << 20;
 
 fn session_of(daemon: &Daemon, uid: u32) -> Session {
-    as_user(uid, || daemon.session())
+    match uid {
+        0 => daemon.session(),
+        uid => as_user(uid, || daemon.session()),
+    }
 }
 
 fn rows(control: &mut Control) -> Vec<UserRow> {
@@ -45,9 +48,27 @@ fn refusal(session: &Session) -> String {
     refused.expect_err("it is refused").to_string()
 }
 
+/// What can be seen with one user. Its sessions are not limited here: the test's own questions take some.
+fn root_has_the_limits_that_it_is_given() {
+    let few = ["limits.connections_per_uid=1", "limits.listeners_per_uid=1"];
+    let daemon = Daemon::start_with("", &[few[0], few[1], "limits.root=true"]);
+    let session = daemon.session();
+    let _held = connect(&session);
+    let why = refusal(&session);
+    assert!(why.contains("rule limits.connections_per_uid"), "{why}");
+    let builder = Builder::new().session(&session);
+    let _listener = builder.listen(ours(5000)).expect("one");
+    let why = Builder::new().session(&session).listen(ours(5001));
+    let why = why.expect_err("one is enough").to_string();
+    assert!(why.contains("rule limits.listeners_per_uid"), "{why}");
+}
+
 #[test]
 fn connections_listeners_and_sessions_are_counted_by_uid_and_refused_by_rule() {
     in_namespace(|| {
+        if !there_are_others() {
+            return root_has_the_limits_that_it_is_given();
+        }
         let daemon = Daemon::start_with(
             "",
             &[
@@ -171,6 +192,9 @@ impl Slow {
 #[test]
 fn a_slow_reader_at_its_budget_is_held_without_harm_and_its_neighbour_does_not_notice() {
     in_namespace(|| {
+        if !there_are_others() {
+            return;
+        }
         let budget = format!("limits.ring_bytes_per_uid={}MiB", BUDGET >> 20);
         let daemon = Daemon::start_with("", &[&budget]);
         let alice = session_of(&daemon, ALICE);
@@ -238,8 +262,9 @@ fn a_slow_reader_at_its_budget_is_held_without_harm_and_its_neighbour_does_not_n
 #[test]
 fn a_listener_at_its_users_limit_keeps_others_waiting_and_loses_none() {
     in_namespace(|| {
-        let daemon = Daemon::start_with("", &["limits.connections_per_uid=1"]);
-        let alice = session_of(&daemon, ALICE);
+        let daemon = Daemon::start_with("", &["limits.connections_per_uid=1", "limits.root=true"]);
+        let uid = if there_are_others() { ALICE } else { 0 };
+        let alice = session_of(&daemon, uid);
         let listener = Builder::new().session(&alice).listen(ours(5000));
         let listener = listener.expect("tcpd listens");
         let mut first = KernelStream::connect(ours(5000)).expect("the kernel connects");
@@ -255,6 +280,6 @@ fn a_listener_at_its_users_limit_keeps_others_waiting_and_loses_none() {
         second.write_all(b"hello").expect("send");
         let mut hello = [0; 5];
         accepted.read_exact(&mut hello).expect("receive");
-        assert!(row_of(&daemon, ALICE).refused["limits.connections_per_uid"] > 0);
+        assert!(row_of(&daemon, uid).refused["limits.connections_per_uid"] > 0);
     });
 }

@@ -17,6 +17,7 @@ use crate::common::deadline::wait_for;
 use crate::common::namespace::in_namespace;
 use crate::common::pair::{ECHO, PATIENCE, echoes, kernel_listener, ours, patient};
 use crate::common::pattern::Pattern;
+use crate::common::program::Ended;
 use crate::common::tcp_info::tcp_info;
 use crate::hostile::neighbour::Neighbour;
 
@@ -116,19 +117,27 @@ fn a_stopped_client_closes_its_window_and_goes_on_and_nobody_else_notices() {
         patient(&served);
         let (listener, at) = kernel_listener();
         let mut command = client_command(&daemon, &at.to_string());
-        let mut client = command.stdout(Stdio::piped()).spawn().expect("a client");
-        let (peer, _) = listener.accept().expect("the kernel accepts");
+        let client = command.stdout(Stdio::piped()).spawn();
+        let client = Ended(client.expect("a client"));
+        listener.set_nonblocking(true).expect("a socket");
+        let (peer, _) = wait_for("client's connection", 60, || listener.accept().ok());
+        // It is stuck for as long as the client is stopped, and not for ever.
+        let patience = Some(Duration::from_secs(60 + at_least));
+        peer.set_read_timeout(patience).expect("a timeout");
+        peer.set_write_timeout(patience).expect("a timeout");
         let moved = Moved::default();
-        thread::scope(|scope| {
+        let mut client = thread::scope(|scope| {
+            // In here, so that it is killed when this panics: then the threads end too.
+            let client = client;
             scope.spawn(|| moved.send(&peer));
             scope.spawn(|| moved.receive(&peer));
             moved.goes_on();
 
-            signal(&client, Signal::STOP);
+            signal(&client.0, Signal::STOP);
             let stopped = clock::now();
             wait_for("closed window", 20, || {
                 // Less than a segment: the kernel sends no more but probes.
-                (window(&daemon, client.id()) < 1000).then_some(())
+                (window(&daemon, client.0.id()) < 1000).then_some(())
             });
             let stuck = moved.sent.load(Relaxed);
             let mut rounds = 0;
@@ -146,17 +155,18 @@ fn a_stopped_client_closes_its_window_and_goes_on_and_nobody_else_notices() {
             );
             // What the peer's own buffers took, and nothing else.
             assert!(moved.sent.load(Relaxed) <= stuck + (16 << 20));
-            signal(&client, Signal::CONT);
+            signal(&client.0, Signal::CONT);
             moved.goes_on();
             moved.over.store(true, Relaxed);
+            client
         });
         let (sent, back) = (moved.sent.load(Relaxed), moved.back.load(Relaxed));
         assert_eq!(sent, back);
-        let output = BufReader::new(client.stdout.take().expect("piped"));
+        let output = BufReader::new(client.0.stdout.take().expect("piped"));
         let wanted = format!("received {sent}");
         let mut lines = output.lines().map_while(Result::ok);
         assert!(lines.any(|line| line.ends_with(&wanted)), "{wanted}");
-        assert!(client.wait().expect("reap the client").success());
+        assert!(client.0.wait().expect("reap the client").success());
         neighbour.finish();
     });
 }

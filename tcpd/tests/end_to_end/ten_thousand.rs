@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use libtcpclient::protocol::status::TcpState;
 use libtcpclient::{Builder, Session, TcpStream};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tcpd::system::clock;
 
 use crate::common::client_process::{client_command, role};
@@ -16,6 +15,7 @@ use crate::common::daemon::Daemon;
 use crate::common::deadline::wait_for;
 use crate::common::namespace::in_namespace;
 use crate::common::pair::{kernel_listener, patient};
+use crate::common::resources::{kept_waiting, many_descriptors};
 use crate::common::tcp_info::tcp_info;
 
 const CLIENTS: usize = 10;
@@ -136,32 +136,13 @@ fn accept(listener: &TcpListener) -> Vec<KernelStream> {
         .collect()
 }
 
-/// For how long the threads of these processes could have run, and the machine had no processor for them (proc(5), schedstat).
-fn kept_waiting(processes: &[u32]) -> Duration {
-    let mut sum = 0;
-    for process in processes {
-        let tasks = fs::read_dir(format!("/proc/{process}/task")).expect("it lives");
-        for task in tasks.map_while(Result::ok) {
-            let line = fs::read_to_string(task.path().join("schedstat")).unwrap_or_default();
-            let waited = line.split_whitespace().nth(1);
-            sum += waited.map_or(0, |waited| waited.parse().expect("nanoseconds"));
-        }
-    }
-    Duration::from_nanos(sum)
-}
-
 #[test]
 fn ten_thousand_idle_connections_cost_little_and_are_closed_at_once() {
     in_namespace(|| {
         if let Some(role) = role() {
             return client(&role);
         }
-        let limit = getrlimit(Resource::Nofile);
-        let all = Rlimit {
-            current: limit.maximum,
-            ..limit
-        };
-        setrlimit(Resource::Nofile, all).expect("as many descriptors as may be");
+        many_descriptors();
         let daemon = Daemon::start("");
         let (listener, at) = kernel_listener();
         let before = Memory::of(&daemon);
@@ -210,7 +191,7 @@ fn ten_thousand_idle_connections_cost_little_and_are_closed_at_once() {
             (daemon.counter("slots") == 0).then_some(())
         });
         let took = clock::now().duration_since(began);
-        let waited = kept_waiting(&watched) - waited;
+        let waited = kept_waiting(&watched).saturating_sub(waited);
         println!("all closed in {took:?}; for {waited:?} of it others had the processors");
         for (number, mut client) in clients.into_iter().enumerate() {
             let status = client.process.wait().expect("reap a client");

@@ -144,9 +144,9 @@ impl Throughput {
         median(&self.war) / median(&self.peace)
     }
 
-    /// The share is as large as it must be.
-    pub(super) fn holds(&self, least: f64) {
-        assert!(self.share() >= least, "{self}: {self:?}");
+    /// The neighbour has at least this share in war of what it has in peace.
+    pub(super) fn is_least(&self, share: f64) -> bool {
+        self.share() >= share
     }
 }
 

@@ -7,6 +7,7 @@ use libtcpclient::Builder;
 
 use super::*;
 use crate::common::daemon::HOST_V4;
+use crate::common::resources::{kept_waiting, many_descriptors};
 
 /// Endpoints at once.
 const MANY: usize = 10_000;
@@ -52,6 +53,8 @@ fn now() -> Instant {
 #[test]
 fn ten_thousand_idle_sockets_cost_little_and_close_at_once() {
     in_namespace(|| {
+        // For the daemon and the peer too: they inherit it.
+        many_descriptors();
         let daemon = Daemon::start("");
         let mut peer = Command::new("python3")
             .args(["-c", PEER, HOST_V4, &MANY.to_string()])
@@ -97,7 +100,8 @@ fn ten_thousand_idle_sockets_cost_little_and_close_at_once() {
         );
         assert!(idle < 4096, "{idle} bytes for an idle socket");
 
-        let start = now();
+        let watched = [daemon.pid(), std::process::id(), peer.id()];
+        let (start, waited) = (now(), kept_waiting(&watched));
         drop(sockets);
         wait_for("closed sockets", 20, || {
             (daemon.counter("bridge-sockets") == 0).then_some(())
@@ -105,8 +109,11 @@ fn ten_thousand_idle_sockets_cost_little_and_close_at_once() {
         let closed = start.elapsed();
         assert_eq!(word(), "over");
         let over = start.elapsed();
-        println!("closed in {closed:?}, their peers know after {over:?}");
-        assert!(over < Duration::from_secs(2), "{over:?}");
+        let waited = kept_waiting(&watched).saturating_sub(waited);
+        println!(
+            "closed in {closed:?}, their peers know after {over:?}; for {waited:?} of it others had the processors"
+        );
+        assert!(over < Duration::from_secs(2) + waited, "{over:?}");
         peer.wait().expect("our child");
         nothing_left(&daemon);
     });
