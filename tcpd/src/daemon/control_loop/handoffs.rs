@@ -74,7 +74,7 @@ impl Handoffs {
         self.begun.remove(&(session, number));
     }
 
-    fn of_user(&self, uid: u32) -> usize {
+    pub(super) fn of_user(&self, uid: u32) -> usize {
         let begun = self.begun.values().filter(|&&giver| giver == uid).count();
         let waiting = self.waiting.values();
         begun + waiting.filter(|given| given.giver == uid).count()
