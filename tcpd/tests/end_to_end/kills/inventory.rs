@@ -92,7 +92,7 @@ impl Inventory {
         for task in entries(&format!("/proc/{process}/task")) {
             let task = read(&format!("/proc/{process}/task/{task}/comm"));
             // They come with the first work that there is, and stay; at most so many (daemon/sweeper.rs).
-            if task == "tcpd: sweeper" {
+            if task == "sweeper" {
                 continue;
             }
             self.add(format!("thread of {name}: {task}"));

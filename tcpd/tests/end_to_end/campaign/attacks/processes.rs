@@ -72,6 +72,10 @@ pub(super) fn leak(target: &Target, random: &mut Generator) {
 }
 
 /// A child inherits the session, and its parent dies.
+#[expect(
+    clippy::zombie_processes,
+    reason = "its parent is not there to wait for it: that is the attack"
+)]
 pub(super) fn heir(target: &Target, _random: &mut Generator) {
     let Some(liar) = target.open() else {
         return;
