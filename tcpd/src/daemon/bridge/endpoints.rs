@@ -94,7 +94,7 @@ struct Endpoint {
     watched: bool,
     /// Bytes moved since the last look.
     moved: bool,
-    /// Its window is held: [`quotas`](super::quotas).
+    /// Its window is held: [`quotas`].
     held: bool,
 }
 
