@@ -49,7 +49,7 @@ impl Watch {
         }
     }
 
-    /// After this nobody is in the middle of looking: for when [`Session::leave_slot`](crate::client::Session::leave_slot) has
+    /// After this nobody is in the middle of looking: for when [`Session::leave_slot`](crate::client::session::Session::leave_slot) has
     /// taken it from those who do.
     pub(super) fn settle(&self) {
         drop(lock(&self.shown));

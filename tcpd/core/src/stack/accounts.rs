@@ -5,7 +5,7 @@
 //! will accept, SYN-SENT among them, and apart from them the orphans; not what is half open or in TIME-WAIT, which have limits of
 //! their own. Memory is counted as long as there is a byte of it.
 //!
-//! What is beyond an [`Allowance`]: a SYN is dropped under the name of [`DropReason::AccountLimit`], an orphan costs the oldest of its
+//! What is beyond an [`Allowance`]: a SYN is dropped under the name of [`DropReason::AccountLimit`](crate::tcp::drop_reason::DropReason::AccountLimit), an orphan costs the oldest of its
 //! account its place. Active opens are the owner's own: it looks at [`Stack::usage`] first.
 
 use std::collections::BTreeMap;
