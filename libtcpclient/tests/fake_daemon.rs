@@ -12,6 +12,7 @@ mod readiness;
 
 use std::io::{ErrorKind, IoSlice, IoSliceMut, Read, Write};
 use std::net::Shutdown;
+use std::os::fd::AsFd;
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
@@ -22,6 +23,7 @@ use libtcpclient::{
     AcceptError, Builder, CloseError, Control, KeepAlive, OpenError, SendError, Session,
     SessionError, TcpListener, TcpStream,
 };
+use rustix::event::{PollFd, PollFlags, Timespec};
 
 fn session() -> (FakeDaemon, Session) {
     let (daemon, socket) = FakeDaemon::start();
@@ -44,6 +46,23 @@ fn within<T: Send + 'static>(what: &str, f: impl FnOnce() -> T + Send + 'static)
         .recv_timeout(Duration::from_secs(20))
         .unwrap_or_else(|_| panic!("{what} hangs or panicked"))
 }
+
+/// What poll says of a descriptor within `ms`: readable, writable.
+fn polled(fd: &impl AsFd, want: PollFlags, ms: i64) -> (bool, bool) {
+    let mut fds = [PollFd::new(fd, want)];
+    let limit = Timespec {
+        tv_sec: ms / 1000,
+        tv_nsec: ms % 1000 * 1_000_000,
+    };
+    rustix::event::poll(&mut fds, Some(&limit)).expect("poll");
+    let events = fds[0].revents();
+    (
+        events.contains(PollFlags::IN),
+        events.contains(PollFlags::OUT),
+    )
+}
+
+const BOTH: PollFlags = PollFlags::IN.union(PollFlags::OUT);
 
 /// A sequence that no ring size divides.
 fn pattern(position: usize) -> u8 {

@@ -46,7 +46,7 @@ use crate::services::spawner_handle::SpawnerHandle;
 use crate::services::spawner_handle::launch::Launcher;
 use crate::services::spawner_handle::thread::LaunchThread;
 use crate::services::supervisor::Supervisor;
-use crate::system::{clock, entropy, private_directory, process};
+use crate::system::{clock, entropy, private_directory};
 
 /// A daemon that has its socket and its device, and no rights any more.
 #[derive(Debug)]
@@ -144,9 +144,7 @@ impl Prepared {
         let stack = start_stack_thread((stack, secret), bridge, Box::new(device), links.for_stack)?;
         let spawner = start_spawner(&private, launches, may_switch_users)?;
         let services = configured_services::enabled(&config.services, &config);
-        for weakness in configured_services::weaknesses(&services, process::landlock_version()) {
-            tracing::warn!("{weakness}");
-        }
+        configured_services::tell_weaknesses(&services);
         let uid = rustix::process::geteuid().as_raw();
         let supervisor = Supervisor::new(services, spawner, config.control.socket.clone(), uid);
         let (orders, reports) = links.for_control;

@@ -44,7 +44,7 @@ impl Builder {
         Builder::default()
     }
 
-    /// On this session instead of the default one.
+    /// On this session instead of the default one. When its daemon has ended, so has this: [`Session::reopened`] gives the next.
     pub fn session(mut self, session: &Session) -> Builder {
         self.session = Some(session.clone());
         self
@@ -63,14 +63,14 @@ impl Builder {
         self
     }
 
-    /// Give up connecting after this time, 1 ms or more; otherwise as long as the stack tries (180 s or more). The error
+    /// Give up connecting after this time, 1 ms to 49 days in whole milliseconds; otherwise as long as the stack tries (180 s or more). The error
     /// is [`OpenError::TimedOut`] then, or what a router said stands in the way.
     pub fn timeout(mut self, timeout: Duration) -> Builder {
         self.timeout = Some(timeout);
         self
     }
 
-    /// Connections that may wait for accept; otherwise the daemon's configuration, which also bounds it.
+    /// Connections that may wait for accept; 0, or without this, what the daemon's configuration says, which also bounds it.
     pub fn backlog(mut self, backlog: u32) -> Builder {
         self.backlog = backlog;
         self
@@ -96,7 +96,8 @@ impl Builder {
         self
     }
 
-    /// How long sent data may stay unacknowledged (RFC 9293 §3.9.1 "timeout"); whole milliseconds.
+    /// How long sent data may stay unacknowledged (RFC 9293 §3.9.1 "timeout"); 1 ms to 49 days in whole milliseconds.
+    /// `None`: as often as the stack sends again (R2).
     pub fn user_timeout(mut self, timeout: Option<Duration>) -> Builder {
         self.options.user_timeout_ms = timeout.map_or(0, millis);
         self
@@ -115,13 +116,13 @@ impl Builder {
         self
     }
 
-    /// How far the receive ring may grow, in bytes; the daemon's configuration bounds it.
+    /// How far the receive ring may grow, in bytes, rounded up to a power of two; 0 for as far as it may. The daemon's configuration bounds it.
     pub fn receive_maximum(mut self, bytes: u32) -> Builder {
         self.options.receive_maximum = bytes;
         self
     }
 
-    /// How far the transmit ring may grow, in bytes; the daemon's configuration bounds it.
+    /// How far the transmit ring may grow, in bytes, rounded up to a power of two; 0 for as far as it may. The daemon's configuration bounds it.
     pub fn transmit_maximum(mut self, bytes: u32) -> Builder {
         self.options.transmit_maximum = bytes;
         self
@@ -168,7 +169,8 @@ impl Builder {
     /// or the reason why there is none.
     ///
     /// # Errors
-    /// [`OpenError`] when there is no session, or no descriptor.
+    /// [`OpenError`] when there is no session, or no descriptor. A refusal, by the daemon or the peer, comes from
+    /// [`Connecting::finish`].
     pub fn start_connect(&self, remote: SocketAddr) -> Result<Connecting, OpenError> {
         let session = self.open_session()?;
         Connecting::start(session, &self.connect_request(remote), self.options)

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use super::builder::Builder;
 use super::error::{OpenError, SessionError};
-use super::session::{Session, Shared, Told, UNASKED, lock};
+use super::session::{Session, Shared, Told, UNASKED, abort_of, lock};
 use super::stream::TcpStream;
 use crate::protocol::{ErrorCode, Failure, Reply, Request, StreamOptions};
 use crate::socket::Notifier;
@@ -134,7 +134,7 @@ impl Drop for Connecting {
         let before = std::mem::replace(&mut *state, State::Gone);
         drop(state);
         if let State::Answered(reply) = &before
-            && let Some(abort) = abort(reply)
+            && let Some(abort) = abort_of(reply)
         {
             self.session.tell(&abort);
         }
@@ -146,7 +146,7 @@ impl Told for Opening {
         let mut state = lock(&self.state);
         if matches!(*state, State::Gone) {
             drop(state);
-            if let Some(abort) = abort(&reply) {
+            if let Some(abort) = abort_of(&reply) {
                 session.tell(&abort);
             }
             return;
@@ -165,14 +165,5 @@ impl Told for Opening {
             self.notifier.show_readable(true);
             self.notifier.show_writable(true);
         }
-    }
-}
-
-fn abort(reply: &Reply) -> Option<Request> {
-    match reply {
-        Reply::Connected(opened) => Some(Request::Abort {
-            connection: opened.connection,
-        }),
-        _ => None,
     }
 }

@@ -105,6 +105,16 @@ pub(super) trait Told: std::fmt::Debug + Send + Sync {
     fn over(&self);
 }
 
+/// How to be rid of a connection that an answer brought and nobody wants.
+pub(super) fn abort_of(reply: &Reply) -> Option<Request> {
+    match reply {
+        Reply::Accepted(opened) | Reply::Connected(opened) => Some(Request::Abort {
+            connection: opened.connection,
+        }),
+        _ => None,
+    }
+}
+
 /// How a session ended; becomes a [`SessionError`] for everybody who asks.
 #[derive(Debug, Clone)]
 enum Ended {

@@ -1,30 +1,12 @@
 //! What listeners and connections being opened show to poll, and to mio.
 
 use std::io::{ErrorKind, Read, Write};
-use std::os::fd::AsFd;
 
 use libtcpclient::protocol::Request;
 use libtcpclient::{Builder, OpenError, TcpListener};
-use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::event::PollFlags;
 
-use super::{session, wait_for};
-
-/// What poll says of a descriptor within `ms`: readable, writable.
-fn polled(fd: &impl AsFd, want: PollFlags, ms: i64) -> (bool, bool) {
-    let mut fds = [PollFd::new(fd, want)];
-    let limit = Timespec {
-        tv_sec: ms / 1000,
-        tv_nsec: ms % 1000 * 1_000_000,
-    };
-    rustix::event::poll(&mut fds, Some(&limit)).expect("poll");
-    let events = fds[0].revents();
-    (
-        events.contains(PollFlags::IN),
-        events.contains(PollFlags::OUT),
-    )
-}
-
-const BOTH: PollFlags = PollFlags::IN.union(PollFlags::OUT);
+use super::{BOTH, polled, session, wait_for};
 
 fn accepts(requests: &[Request]) -> usize {
     let accept = |request: &&Request| matches!(request, Request::Accept { .. });

@@ -3,27 +3,9 @@
 use std::io::{ErrorKind, Read, Write};
 use std::net::Shutdown;
 
-use libtcpclient::TcpStream;
-use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::event::PollFlags;
 
-use super::{connect, pattern, session, within};
-
-/// What poll says of the stream's descriptor within `ms`: readable, writable.
-fn polled(stream: &TcpStream, want: PollFlags, ms: i64) -> (bool, bool) {
-    let mut fds = [PollFd::new(stream, want)];
-    let limit = Timespec {
-        tv_sec: ms / 1000,
-        tv_nsec: ms % 1000 * 1_000_000,
-    };
-    rustix::event::poll(&mut fds, Some(&limit)).expect("poll");
-    let events = fds[0].revents();
-    (
-        events.contains(PollFlags::IN),
-        events.contains(PollFlags::OUT),
-    )
-}
-
-const BOTH: PollFlags = PollFlags::IN.union(PollFlags::OUT);
+use super::{BOTH, connect, pattern, polled, session, within};
 
 #[test]
 fn a_stream_polls_as_readable_and_writable_exactly_when_it_is() {

@@ -170,7 +170,7 @@ pub(crate) struct BridgeConfig {
     pub(crate) pending_accepts: usize,
     /// What keepalive connections get that say nothing about it.
     pub(crate) keepalive: Option<KeepAlive>,
-    /// What users may have.
+    /// What users may have at the start; then [`Bridge::set_quotas`] says it.
     pub(crate) quotas: Quotas,
 }
 

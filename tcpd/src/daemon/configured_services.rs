@@ -7,6 +7,7 @@ use crate::services;
 use crate::services::builtin;
 use crate::services::work::{Command, Terms, Work};
 use crate::system::private_directory;
+use crate::system::process::landlock_version;
 
 /// Those of these services that are enabled, in the file's order; `config` is what they are part of.
 pub fn enabled(services: &[config::Service], config: &Config) -> Vec<services::Service> {
@@ -25,8 +26,15 @@ pub fn first_with_user(config: &Config) -> Option<String> {
     Some(format!("service.{}.user", found.name))
 }
 
-/// What this kernel cannot keep from these services, given its version of landlock: a line each, for the log.
-pub fn weaknesses(services: &[services::Service], landlock: u32) -> Vec<String> {
+/// Logs what this kernel cannot keep from these services.
+pub fn tell_weaknesses(services: &[services::Service]) {
+    for weakness in weaknesses(services, landlock_version()) {
+        tracing::warn!("{weakness}");
+    }
+}
+
+/// A line for each, given the kernel's version of landlock.
+fn weaknesses(services: &[services::Service], landlock: u32) -> Vec<String> {
     // The first that judges whom a process may signal.
     const SIGNALS: u32 = 6;
     if landlock == 0 && !services.is_empty() {

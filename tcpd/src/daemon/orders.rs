@@ -184,6 +184,17 @@ pub struct Quotas {
     pub root: bool,
 }
 
+impl Quotas {
+    /// Whether limits by user count for this one; `None`: the services, which have limits of their own.
+    pub fn bind(&self, account: Option<u32>) -> bool {
+        match account {
+            Some(0) => self.root,
+            Some(_) => true,
+            None => false,
+        }
+    }
+}
+
 /// What one user has, as the stack thread knows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UserUse {

@@ -486,4 +486,4 @@ fn out_packet<'a>(
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -30,7 +30,8 @@ const OF_A_USER: usize = 2;
 #[derive(Debug)]
 pub(crate) struct Sweep {
     pub(crate) session: SessionId,
-    pub(crate) uid: u32,
+    /// Who could make it wait; `None` for a worker, whose filter of system calls leaves it no way to.
+    pub(crate) user: Option<u32>,
     pub(crate) arena: Arc<Arena>,
     /// Slots and rings: nobody writes there while it lasts.
     pub(crate) places: Vec<(u32, Direction)>,
@@ -73,15 +74,17 @@ impl Sweeper {
     }
 
     /// Whether a sweep for this user would be done at once.
-    pub(crate) fn has_room(&mut self, uid: u32) -> bool {
-        let users = self.of_user.get(&uid).copied().unwrap_or(0);
-        users < OF_A_USER && (self.under_way < self.threads || self.start_thread())
+    pub(crate) fn has_room(&mut self, user: Option<u32>) -> bool {
+        let of_user = user.and_then(|uid| self.of_user.get(&uid)).copied();
+        of_user.unwrap_or(0) < OF_A_USER && (self.under_way < self.threads || self.start_thread())
     }
 
     /// Starts a sweep, for which there must be room.
     pub(crate) fn sweep(&mut self, sweep: Sweep) {
         self.under_way += 1;
-        *self.of_user.entry(sweep.uid).or_insert(0) += 1;
+        if let Some(uid) = sweep.user {
+            *self.of_user.entry(uid).or_insert(0) += 1;
+        }
         // There is a receiver: we hold it ourselves.
         self.work.send(sweep).ok();
     }
@@ -90,10 +93,12 @@ impl Sweeper {
     pub(crate) fn next_done(&mut self) -> Option<Sweep> {
         let sweep = self.done.try_recv().ok()?;
         self.under_way -= 1;
-        if let Some(users) = self.of_user.get_mut(&sweep.uid) {
-            *users -= 1;
-            if *users == 0 {
-                self.of_user.remove(&sweep.uid);
+        if let Some(uid) = sweep.user
+            && let Some(sweeps) = self.of_user.get_mut(&uid)
+        {
+            *sweeps -= 1;
+            if *sweeps == 0 {
+                self.of_user.remove(&uid);
             }
         }
         Some(sweep)

@@ -166,20 +166,19 @@ fn secret(world: &World) -> PathBuf {
 
 pub(crate) fn each_layer_keeps_a_process_to_its_work(world: &mut World) {
     for (attempt, landlock) in alone(world) {
-        assert_errno(&outcome(Layers::None, &attempt), 0, &attempt);
-        assert_errno(&outcome(Layers::Landlock, &attempt), landlock, &attempt);
-        assert_eq!(
-            outcome(Layers::Seccomp, &attempt),
-            Outcome::Killed(SIGSYS),
-            "{attempt:?}"
-        );
-        assert_eq!(
-            world.outcome(ECHO, &attempt),
-            Outcome::Killed(SIGSYS),
-            "{attempt:?}"
-        );
+        each_layer_refuses(world, &attempt, landlock);
     }
     world.nobody_noticed();
+}
+
+/// Nothing keeps a process without confinement from it; landlock refuses it with this errno (0: not at all), seccomp kills for it, alone
+/// and in a worker.
+fn each_layer_refuses(world: &mut World, attempt: &Attempt, landlock: i32) {
+    assert_errno(&outcome(Layers::None, attempt), 0, attempt);
+    assert_errno(&outcome(Layers::Landlock, attempt), landlock, attempt);
+    let killed = Outcome::Killed(SIGSYS);
+    assert_eq!(outcome(Layers::Seccomp, attempt), killed, "{attempt:?}");
+    assert_eq!(world.outcome(ECHO, attempt), killed, "{attempt:?}");
 }
 
 pub(crate) fn each_layer_keeps_the_kernels_sockets_out_of_reach(world: &mut World) {
@@ -194,18 +193,7 @@ pub(crate) fn each_layer_keeps_the_kernels_sockets_out_of_reach(world: &mut Worl
         (Attempt::KernelTcp { to }, since(4, EACCES)),
         (Attempt::AbstractSocket { name }, since(6, EPERM)),
     ] {
-        assert_errno(&outcome(Layers::None, &attempt), 0, &attempt);
-        assert_errno(&outcome(Layers::Landlock, &attempt), landlock, &attempt);
-        assert_eq!(
-            outcome(Layers::Seccomp, &attempt),
-            Outcome::Killed(SIGSYS),
-            "{attempt:?}"
-        );
-        assert_eq!(
-            world.outcome(ECHO, &attempt),
-            Outcome::Killed(SIGSYS),
-            "{attempt:?}"
-        );
+        each_layer_refuses(world, &attempt, landlock);
     }
 }
 

@@ -15,7 +15,7 @@ use super::Inner;
 use super::registration::{Others, Registration};
 use crate::client::clock;
 use crate::client::error::{AcceptError, SessionError};
-use crate::client::session::{Session, Shared, Told, lock};
+use crate::client::session::{Session, Shared, Told, abort_of, lock};
 use crate::protocol::{ErrorCode, Reply, Request};
 use crate::shm::process::without_signals;
 use crate::socket::Notifier;
@@ -174,7 +174,7 @@ impl Queue {
             std::mem::take(&mut state.answers)
         };
         for reply in left {
-            if let Some(abort) = abort(&reply) {
+            if let Some(abort) = abort_of(&reply) {
                 session.tell(&abort);
             }
         }
@@ -258,7 +258,7 @@ impl Told for Asker {
         let mut state = lock(&self.queue.state);
         if state.life != self.life {
             drop(state);
-            if let Some(abort) = abort(&reply) {
+            if let Some(abort) = abort_of(&reply) {
                 session.tell(&abort);
             }
             return;
@@ -289,15 +289,5 @@ impl Told for Asker {
 impl AsFd for Queue {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.notifier.as_fd()
-    }
-}
-
-/// How to be rid of an accepted connection.
-fn abort(reply: &Reply) -> Option<Request> {
-    match reply {
-        Reply::Accepted(opened) => Some(Request::Abort {
-            connection: opened.connection,
-        }),
-        _ => None,
     }
 }

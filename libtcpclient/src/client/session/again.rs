@@ -23,7 +23,8 @@ impl Session {
         Session::default_within(patience()?)
     }
 
-    /// As [`Session::default_session`], and waits so long whatever the environment says.
+    /// As [`Session::default_session`], and waits so long whatever the environment says. While another thread waits here this one
+    /// waits for it first.
     ///
     /// # Errors
     /// As [`Session::open`].
@@ -49,7 +50,8 @@ impl Session {
         self.reopened_within(patience()?)
     }
 
-    /// As [`Session::reopened`], and waits so long whatever the environment says.
+    /// As [`Session::reopened`], and waits so long whatever the environment says. While another thread waits here this one waits
+    /// for it first.
     ///
     /// # Errors
     /// As [`Session::reopened`].

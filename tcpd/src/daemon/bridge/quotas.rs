@@ -104,7 +104,7 @@ impl Users {
     }
 
     fn is_limited(&self, account: u32) -> bool {
-        account != SERVICES && (account != 0 || self.quotas.root)
+        self.quotas.bind((account != SERVICES).then_some(account))
     }
 
     /// What its rings may occupy by its own rule.

@@ -85,8 +85,8 @@ impl Bridge {
             // Nothing of it is looked at any more, and all of it goes soon.
             return;
         };
-        let uid = session.credentials.uid;
-        if session.sweeping.under_way.is_some() || !self.sweeper.has_room(uid) {
+        let user = (!session.worker).then_some(session.credentials.uid);
+        if session.sweeping.under_way.is_some() || !self.sweeper.has_room(user) {
             for endpoint in endpoints {
                 self.watch_idle(now, *endpoint);
             }
@@ -118,7 +118,7 @@ impl Bridge {
         }
         self.sweeper.sweep(Sweep {
             session: id,
-            uid,
+            user,
             arena,
             places,
             punched: 0,

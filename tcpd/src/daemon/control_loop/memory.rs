@@ -17,8 +17,8 @@ impl<W: Spawner> ControlLoop<W> {
     /// there, since the stack thread lets the rings of an honest one grow no more before (bridge/quotas.rs).
     pub(super) fn check_memory(&mut self, now: Instant) {
         let limits = &self.config.limits;
-        let root = limits.root;
-        let limited = |account: Option<u32>| account.is_some_and(|uid| uid != 0 || root);
+        let quotas = self.quotas();
+        let limited = |account| quotas.bind(account);
         let (own, all) = (limits.ring_bytes_per_uid, limits.ring_bytes);
         let mut ends: Vec<(u64, String)> = self
             .memory
@@ -53,8 +53,8 @@ impl<W: Spawner> ControlLoop<W> {
         } else {
             MEMORY_CHECK_IDLE
         };
-        let root = self.config.limits.root;
-        let limited = |account: Option<u32>| account.is_some_and(|uid| uid != 0 || root);
+        let quotas = self.quotas();
+        let limited = |account| quotas.bind(account);
         self.memory_check = self.memory.any(limited).then(|| now + pause);
     }
 }

@@ -15,7 +15,7 @@ use tcpd_core::time::Instant;
 
 use super::super::config::{self, Change, Config};
 use super::super::orders::{Order, ServiceIndex, SessionId};
-use super::super::{configured_services, notify, stack_config};
+use super::super::{configured_services, notify};
 use super::answers::json;
 use super::services::{Place, Wanted, wanted_of};
 use super::waiting::Waiting;
@@ -196,11 +196,10 @@ impl<W: Spawner> ControlLoop<W> {
             let why = format!("{why}; nothing was changed");
             return self.refuse_reload(reload.asker, ErrorCode::AddressInUse, why);
         }
-        let quotas = stack_config::quotas(&reload.config);
-        let other_quotas = quotas != stack_config::quotas(&self.config);
+        let before = self.quotas();
         self.config = reload.config;
-        if other_quotas {
-            self.order(Order::Quotas(quotas));
+        if self.quotas() != before {
+            self.order(Order::Quotas(self.quotas()));
             self.schedule_memory_check(now);
         }
         self.policy.privileged_ports_below = self.config.control.privileged_ports_below;
@@ -219,6 +218,8 @@ impl<W: Spawner> ControlLoop<W> {
         for index in plan.removed {
             self.services.retire(now, index);
         }
+        let changed: Vec<_> = plan.services.iter().map(|(_, new)| new.clone()).collect();
+        configured_services::tell_weaknesses(&changed);
         for (index, service) in plan.services {
             let Wanted {
                 backlog, options, ..

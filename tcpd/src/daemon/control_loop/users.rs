@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use libtcpclient::protocol::Reply;
 use libtcpclient::protocol::status::{UserKind, UserRow};
 
-use super::super::orders::{SessionId, UserUse};
+use super::super::orders::{Quotas, SessionId, UserUse};
+use super::super::stack_config;
 use super::answers::page;
 use super::refusals::add;
 use super::{ControlLoop, Spawner};
@@ -14,10 +15,13 @@ impl<W: Spawner> ControlLoop<W> {
     /// Whether the limits of a user count for `uid`: root has none unless it is said, nor has our own user, whose workers are limited
     /// by their services.
     pub(super) fn is_limited(&self, uid: u32) -> bool {
-        match uid {
-            0 => self.config.limits.root,
-            uid => uid != self.own_uid,
-        }
+        let is_own = uid == self.own_uid && uid != 0;
+        !is_own && self.quotas().bind(Some(uid))
+    }
+
+    /// What the stack thread is told of limits by user.
+    pub(super) fn quotas(&self) -> Quotas {
+        stack_config::quotas(&self.config)
     }
 
     /// A user sees itself; an administrator every user, the services and the whole.
@@ -73,11 +77,7 @@ impl<W: Spawner> ControlLoop<W> {
 
     fn row_of_account(&self, account: Option<u32>, found: Option<&UserUse>) -> UserRow {
         let limits = &self.config.limits;
-        let limited = match account {
-            Some(0) => limits.root,
-            Some(_) => true,
-            None => false,
-        };
+        let limited = self.quotas().bind(account);
         let limit = |limit: u32| limited.then_some(limit);
         let mut row = UserRow {
             kind: UserKind::Services,

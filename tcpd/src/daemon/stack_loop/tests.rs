@@ -21,7 +21,12 @@ struct Daemon {
     outside: Channel,
 }
 
-fn daemon() -> Daemon {
+/// A loop with a small stack at 198.18.0.2, small rings and nobody's limits, and the other end of its device.
+pub(in crate::daemon) fn small_loop(
+    orders: Receiver<Order>,
+    waiting: OwnedFd,
+    reports: ReportSender<Report>,
+) -> (StackLoop, Channel) {
     let (device, outside) = channel(1500, true).expect("a socketpair");
     let own = IpCidr {
         addr: "198.18.0.2".parse().expect("an address"),
@@ -42,13 +47,18 @@ fn daemon() -> Daemon {
         keepalive: None,
         quotas: crate::daemon::stack_config::quotas(&Default::default()),
     };
-    let (orders, receiver, waiting) = channel::orders().expect("an eventfd");
-    let (sender, reports) = channel::reports().expect("an eventfd");
     let stack = Stack::new(config, Secret::new([1; 16]), 1, clock::now());
     let device = Box::new(device);
-    let turned = StackLoop::new(device, stack, bridge, receiver, waiting, sender);
+    let turned = StackLoop::new(device, stack, bridge, orders, waiting, reports);
+    (turned.expect("a loop"), outside)
+}
+
+fn daemon() -> Daemon {
+    let (orders, receiver, waiting) = channel::orders().expect("an eventfd");
+    let (sender, reports) = channel::reports().expect("an eventfd");
+    let (turned, outside) = small_loop(receiver, waiting, sender);
     Daemon {
-        turned: turned.expect("a loop"),
+        turned,
         orders,
         reports,
         outside,

@@ -3,7 +3,7 @@
 use super::*;
 
 /// Hands off; what was reported.
-fn hand_off(daemon: &mut Daemon, end: &End, uid: Option<u32>) -> EndpointId {
+pub(super) fn hand_off(daemon: &mut Daemon, end: &End, uid: Option<u32>) -> EndpointId {
     let connection = end.id;
     daemon.ask(end.session, Request::HandOff { connection, uid });
     daemon.take_reports();
@@ -42,7 +42,7 @@ fn adopt(daemon: &mut Daemon, session: SessionId, endpoint: EndpointId) -> Reply
     }
 }
 
-fn adopted(daemon: &mut Daemon, session: SessionId, endpoint: EndpointId) -> End {
+pub(super) fn adopted(daemon: &mut Daemon, session: SessionId, endpoint: EndpointId) -> End {
     let reply = adopt(daemon, session, endpoint);
     let id = daemon.next_request;
     daemon.next_request += 1;

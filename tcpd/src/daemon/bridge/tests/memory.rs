@@ -188,9 +188,10 @@ fn a_user_who_keeps_sweeps_waiting_does_not_use_up_the_sweepers() {
         "all sessions are one user's"
     );
     assert!(
-        daemon.bridge.sweeper.has_room(1001),
+        daemon.bridge.sweeper.has_room(Some(1001)),
         "another user finds one"
     );
+    assert!(daemon.bridge.sweeper.has_room(None), "and so does a worker");
     daemon.sweeps_held = false;
     daemon.pass(Duration::from_secs(5));
     assert_eq!(

@@ -243,6 +243,29 @@ fn a_user_near_its_budget_is_held_without_harm_and_let_go_when_it_has_read() {
 }
 
 #[test]
+fn a_connection_handed_off_by_a_held_user_has_its_window_again_with_who_is_not() {
+    let mut daemon = Daemon::with_quotas(|quotas| quotas.ring_bytes_per_uid = BUDGET);
+    let (peer, slow) = (daemon.client_of(0, 1, 8), daemon.client_of(ALICE, 2, 8));
+    let mut pairs: Vec<(End, End)> = (0..5).map(|_| daemon.pair(peer, slow)).collect();
+    for (from, to) in &mut pairs {
+        daemon.stream(from, to, 200 << 10);
+    }
+    for (from, _) in &mut pairs {
+        daemon.fill(from);
+    }
+    daemon.pass(Duration::from_secs(2));
+    assert!(daemon.bridge.users.is_pressed(ALICE));
+    let (_, given) = &pairs[0];
+    let endpoint = handoffs::hand_off(&mut daemon, given, Some(BOB));
+    let heir = daemon.client_of(BOB, 3, 2);
+    let mut taken = handoffs::adopted(&mut daemon, heir, endpoint);
+    taken.read(usize::MAX);
+    daemon.turn();
+    let window = daemon.window(&taken);
+    assert!(window > 2 * HELD_WINDOW, "{window}");
+}
+
+#[test]
 fn when_all_rings_near_their_limit_only_who_has_more_than_its_share_is_pressed() {
     let mut daemon = Daemon::with_quotas(|quotas| quotas.ring_bytes = BUDGET);
     let peer = daemon.client_of(0, 1, 8);

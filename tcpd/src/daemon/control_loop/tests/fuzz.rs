@@ -8,13 +8,11 @@ use std::os::unix::fs::FileExt;
 use fuzzing::Target;
 use libtcpclient::protocol::ErrorCode;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
-use tcpd_core::random::Secret;
-use tcpd_core::stack::{IpCidr, Stack, StackConfig};
 
 use super::*;
-use crate::daemon::bridge::{BridgeConfig, RingSizes};
 use crate::daemon::stack_loop::StackLoop;
-use crate::device::channel::{Channel, channel};
+use crate::daemon::stack_loop::tests::small_loop;
+use crate::device::channel::Channel;
 
 /// Clients that the script plays.
 const PLAYERS: usize = 3;
@@ -66,43 +64,15 @@ impl World {
             config.limits.unread_bytes_per_session = 64 << 10;
             config.limits.requests_per_session = 64;
         });
-        let (device, outside) = channel(1500, true).expect("a socketpair");
-        let address = IpCidr {
-            addr: "198.18.0.2".parse().expect("an address"),
-            prefix: 24,
-        };
-        let config = StackConfig {
-            addresses: vec![address],
-            ..StackConfig::default()
-        };
-        let sizes = RingSizes {
-            initial: 4096,
-            maximum: 65_536,
-        };
-        let bridge = BridgeConfig {
-            receive: sizes,
-            transmit: sizes,
-            pending_accepts: 4,
-            keepalive: None,
-            quotas: crate::daemon::stack_config::quotas(&Config::default()),
-        };
         let (_, unused) = std::sync::mpsc::channel();
         let orders = std::mem::replace(&mut t.orders, unused);
-        let stack = Stack::new(config, Secret::new([7; 16]), 1, clock::now());
         let waiting = spare().expect("an eventfd");
-        let stack = StackLoop::new(
-            Box::new(device),
-            stack,
-            bridge,
-            orders,
-            waiting,
-            t.reports.clone(),
-        );
+        let (stack, outside) = small_loop(orders, waiting, t.reports.clone());
         let bystander = t.connect_as(2000, None);
         bystander.say(1, &hello(false, None));
         let mut world = World {
             t,
-            stack: stack.expect("a loop"),
+            stack,
             events: Events::with_capacity(64),
             players: Vec::new(),
             bystander,

@@ -267,6 +267,29 @@ fn one_reload_at_a_time_and_none_while_stopping() {
 }
 
 #[test]
+fn a_reload_that_a_stop_overtakes_is_refused() {
+    let (mut t, root) = ready();
+    configure(&t, ECHO);
+    root.say(2, &Request::Reload);
+    let Order::ServiceListen { service, .. } = t.order() else {
+        panic!()
+    };
+    t.control.ask_to_stop(clock::now());
+    assert_eq!(
+        t.hear(&root),
+        FromDaemon::Event(Event::Draining { grace_ms: 10_000 })
+    );
+    let local = "[::]:7".parse().expect("an address");
+    t.report(Report::ServiceListening {
+        service,
+        result: Ok(local),
+    });
+    let (code, _) = refusal(t.answer_to(&root, 2));
+    assert_eq!(code, ErrorCode::Draining);
+    assert!(names(&t).is_empty());
+}
+
+#[test]
 fn only_administrators_reload_and_drain() {
     let (mut t, _root) = ready();
     let user = t.client(1000, false);

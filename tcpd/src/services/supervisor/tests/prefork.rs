@@ -119,6 +119,21 @@ fn a_worker_that_ends_before_it_was_known_to_have_its_connection_has_not_cost_it
 }
 
 #[test]
+fn a_waiting_worker_given_up_before_it_is_known_to_be_gone_frees_its_place() {
+    let mut t = waiting(1);
+    t.arrive(0, 1);
+    let (job, _) = assigned(&t, 0);
+    t.pass(TOKEN_LIFE);
+    assert_eq!((t.row(0).workers, t.daemon.aborted.len()), (1, 1));
+    t.happens(Event::Assigned { job, given: false });
+    t.happens(Event::Ended {
+        job,
+        end: end(EndStatus::Killed(9)),
+    });
+    assert_eq!((t.row(0).workers, t.daemon.aborted.len()), (0, 1));
+}
+
+#[test]
 fn a_waiting_worker_that_ends_by_itself_is_replaced_after_a_pause() {
     let mut t = waiting(2);
     let job = t.ordered()[0].job;
@@ -130,7 +145,12 @@ fn a_waiting_worker_that_ends_by_itself_is_replaced_after_a_pause() {
     assert_eq!(t.supervisor.next_deadline(), Some(t.now + PAUSE));
     t.pass(PAUSE);
     assert_eq!(t.ordered().len(), 3);
-    assert_eq!(t.row(0).exits.by_status.get(&71), Some(&1));
+    let row = t.row(0);
+    assert_eq!(
+        (row.started, row.exits.by_status.get(&71)),
+        (1, Some(&1)),
+        "what has ended was started"
+    );
 }
 
 #[test]
