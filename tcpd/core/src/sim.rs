@@ -4,13 +4,16 @@
 //! * [`link`]: a one-way network with faults, seeded.
 //! * [`pair`]: two stacks, a link each way, one clock.
 //! * [`simulation`]: conversations over such a pair, each decided by one seed, and what must be true of all.
+//! * [`network`]: two and more stacks that share a bottleneck, and streams between them.
 //! * [`splice`]: two ends that do not belong together, and must fall silent.
 //! * [`script`]: one stack; the far end is played by a script in a subset of packetdrill's language.
 //! * [`ladder`]: what happened, in the one ladder format.
 
 pub mod ladder;
 pub mod link;
+pub mod network;
 pub mod pair;
+mod right_edge;
 pub mod script;
 pub mod simulation;
 pub mod splice;

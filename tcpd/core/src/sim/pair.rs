@@ -333,13 +333,7 @@ impl Pair {
     }
 
     fn show(&mut self, end: End, packet: &[u8], fate: Fate) {
-        let remark = match fate {
-            Fate::Arrives { damaged: true, .. } => "damaged",
-            Fate::Arrives { twice: true, .. } => "arrives twice",
-            Fate::Arrives { .. } => "",
-            Fate::Lost => "lost",
-            Fate::QueueFull => "lost (queue full)",
-        };
+        let remark = remark_of(fate);
         let direction = match end {
             End::Left => Direction::Right,
             End::Right => Direction::Left,
@@ -380,7 +374,19 @@ fn new_stack(
     Stack::new(config, Secret::new(key), generator.next_u64(), now)
 }
 
-fn text_of(packet: &[u8]) -> String {
+/// What a ladder says beside a packet.
+pub(super) fn remark_of(fate: Fate) -> &'static str {
+    match fate {
+        Fate::Arrives { damaged: true, .. } => "damaged",
+        Fate::Arrives { twice: true, .. } => "arrives twice",
+        Fate::Arrives { .. } => "",
+        Fate::Lost => "lost",
+        Fate::QueueFull => "lost (queue full)",
+    }
+}
+
+/// A packet as a ladder shows it.
+pub(super) fn text_of(packet: &[u8]) -> String {
     if let Ok(header) = IpHeader::parse(packet)
         && header.protocol == protocol::TCP
         && let Ok(segment) = TcpSegment::parse(&packet[header.payload.clone()])

@@ -9,7 +9,6 @@
 //! 6. A stranger off the path, who guesses numbers, changes nothing of this.
 
 mod parameters;
-mod right_edge;
 mod stranger;
 mod user;
 
@@ -18,13 +17,13 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::pair::{End, Pair};
+use super::right_edge::RightEdges;
 use crate::stack::{ConnectOptions, ConnectionOptions, ListenOptions, Stack};
 use crate::tcp::buffer::HeapRing;
 use crate::tcp::drop_reason::DropReason;
 use crate::time::Instant;
 
 pub use parameters::Parameters;
-use right_edge::RightEdges;
 use stranger::Stranger;
 use user::User;
 

@@ -1,0 +1,428 @@
+//! Streams of known bytes between the hosts of a [`Network`], each compared byte by byte where it comes out.
+//!
+//! A stream has a connection of its own and goes one way: `from` opens it, writes whenever there is room, and closes; `to` reads
+//! whenever there is something, or slowly, and closes after the last byte. What is true of every stream:
+//!
+//! 1. what is read is what was written, in order; all of it when both sides got to their end;
+//! 2. neither connection ends otherwise than in order;
+//! 3. the number of packets stays in proportion to the bytes ([`Traffic::check_packets`]);
+//! 4. a stack's rings hold no more than they were given, and at the end nothing is left ([`Traffic::wind_down`]).
+
+use std::net::SocketAddr;
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use super::{Network, START};
+use crate::random::Generator;
+use crate::sim::pair::End;
+use crate::stack::{
+    ConnectOptions, ConnectionOptions, EndpointId, Event, ListenOptions, ListenerId, ReceiveError,
+    SendError, Status,
+};
+use crate::time::Instant;
+
+/// What goes from one host to another.
+#[derive(Debug, Clone)]
+pub struct Stream {
+    /// The host that opens and writes.
+    pub from: usize,
+    /// The host that listens and reads.
+    pub to: usize,
+    /// How much is written; `u64::MAX`: until the clock stops.
+    pub bytes: u64,
+    /// When it is opened, after the start of the network.
+    pub starts: Duration,
+    /// The reader takes at most so many bytes each time, and then pauses for so long; `None`: everything at once, always.
+    pub reads: Option<(u32, Duration)>,
+    /// What the writer's connection starts with.
+    pub options: ConnectionOptions,
+}
+
+impl Stream {
+    /// Endless, from the first moment on, read at once.
+    #[must_use]
+    pub fn endless(from: usize, to: usize) -> Stream {
+        Stream {
+            from,
+            to,
+            bytes: u64::MAX,
+            starts: Duration::ZERO,
+            reads: None,
+            options: ConnectionOptions::default(),
+        }
+    }
+}
+
+/// How far a stream is.
+#[derive(Debug, Clone)]
+pub struct Progress {
+    /// What was asked for.
+    pub stream: Stream,
+    /// Bytes that the sender's ring has taken.
+    pub written: u64,
+    /// Bytes that the reader has read and compared.
+    pub read: u64,
+    /// When the reader read the end of the stream.
+    pub finished: Option<Instant>,
+    sender: Option<EndpointId>,
+    listener: Option<ListenerId>,
+    receiver: Option<EndpointId>,
+    /// Who is done and has let go.
+    closed: [bool; 2],
+    /// When a slow reader looks again.
+    next_read: Instant,
+}
+
+impl Progress {
+    fn is_over(&self) -> bool {
+        self.closed == [true, true]
+    }
+}
+
+/// A network and its streams.
+pub struct Traffic {
+    /// Where they are.
+    pub network: Network,
+    streams: Vec<Progress>,
+    buffer: Vec<u8>,
+}
+
+/// The port of the first stream; the others follow.
+const FIRST_PORT: u16 = 1_000;
+/// Longest piece of one read or write, bytes.
+const PIECE: usize = 64 << 10;
+/// How long the pattern is until it repeats: a prime, so that bytes which are a ring or any other power of two astray do not fit.
+const PERIOD: usize = 65_521;
+
+static PATTERN: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let mut bytes = vec![0; PERIOD];
+    Generator::from_seed(0x7061_7474).fill(&mut bytes);
+    bytes.extend_from_within(..);
+    bytes.extend_from_within(..PIECE);
+    bytes
+});
+
+/// `length` bytes of stream `number` from `position` on.
+fn pattern(number: usize, position: u64, length: usize) -> &'static [u8] {
+    let start = ((position + 7_919 * number as u64) % PERIOD as u64) as usize;
+    &PATTERN[start..start + length]
+}
+
+impl Traffic {
+    /// Streams that have yet to begin.
+    ///
+    /// # Errors
+    /// That a host would not listen.
+    pub fn new(mut network: Network, streams: Vec<Stream>) -> Result<Traffic, String> {
+        let mut progress = Vec::new();
+        for (number, stream) in streams.into_iter().enumerate() {
+            let options = ListenOptions {
+                port: FIRST_PORT + number as u16,
+                connection: stream.options,
+                ..ListenOptions::default()
+            };
+            let now = network.now();
+            let listener = network.stack(stream.to).listen(now, options);
+            progress.push(Progress {
+                stream,
+                written: 0,
+                read: 0,
+                finished: None,
+                sender: None,
+                listener: Some(listener.map_err(|e| format!("listen: {e}"))?),
+                receiver: None,
+                closed: [false; 2],
+                next_read: START,
+            });
+        }
+        Ok(Traffic {
+            network,
+            streams: progress,
+            buffer: vec![0; PIECE],
+        })
+    }
+
+    /// How far each stream is.
+    #[must_use]
+    pub fn streams(&self) -> &[Progress] {
+        &self.streams
+    }
+
+    /// Everything that the sender of a stream knows.
+    #[must_use]
+    pub fn sender(&self, number: usize) -> Option<Status> {
+        let stream = &self.streams[number];
+        self.network.look(stream.stream.from).status(stream.sender?)
+    }
+
+    /// Lets time pass until `until`, or until every stream is over.
+    ///
+    /// # Errors
+    /// The first thing that is not as it must be.
+    pub fn run(&mut self, until: Instant) -> Result<(), String> {
+        while !self.streams.iter().all(Progress::is_over) {
+            let now = self.network.now();
+            for number in 0..self.streams.len() {
+                self.open(number, now)?;
+            }
+            let wake = self.streams.iter().filter_map(Progress::wakes).min();
+            let went_on = self.network.step(wake.unwrap_or(until).min(until))?;
+            let now = self.network.now();
+            self.hear()?;
+            for number in 0..self.streams.len() {
+                if self.streams[number].next_read <= now
+                    && self.streams[number].stream.reads.is_some()
+                {
+                    self.read(number)?;
+                }
+            }
+            self.network.flush()?;
+            if !went_on && now >= until {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn open(&mut self, number: usize, now: Instant) -> Result<(), String> {
+        let stream = &self.streams[number];
+        if stream.sender.is_some() || now < START + stream.stream.starts {
+            return Ok(());
+        }
+        let remote = SocketAddr::new(
+            self.network.address_of(stream.stream.to),
+            FIRST_PORT + number as u16,
+        );
+        let options = ConnectOptions {
+            connection: stream.stream.options,
+            ..ConnectOptions::to(remote)
+        };
+        let stack = self.network.stack(stream.stream.from);
+        let id = stack.connect(now, options);
+        self.streams[number].sender = Some(id.map_err(|e| format!("connect: {e}"))?);
+        self.network.flush()
+    }
+
+    /// Lets the users act on what their stacks tell.
+    fn hear(&mut self) -> Result<(), String> {
+        for host in 0..self.network.hosts() {
+            while let Some(event) = self.network.poll_event(host) {
+                match event {
+                    Event::Incoming { listener } => self.accept(host, listener)?,
+                    Event::Changed { endpoint, .. } => self.changed(host, endpoint)?,
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn accept(&mut self, host: usize, listener: ListenerId) -> Result<(), String> {
+        let ours =
+            |stream: &Progress| stream.stream.to == host && stream.listener == Some(listener);
+        let Some(number) = self.streams.iter().position(ours) else {
+            return Ok(());
+        };
+        let now = self.network.now();
+        if let Some(id) = self.network.stack(host).accept(now, listener) {
+            self.streams[number].receiver = Some(id);
+            self.read(number)?;
+        }
+        Ok(())
+    }
+
+    fn changed(&mut self, host: usize, id: EndpointId) -> Result<(), String> {
+        for number in 0..self.streams.len() {
+            let stream = &self.streams[number];
+            if stream.stream.from == host && stream.sender == Some(id) {
+                return self.write(number);
+            }
+            if stream.stream.to == host && stream.receiver == Some(id) {
+                return match stream.stream.reads {
+                    None => self.read(number),
+                    Some(_) => Ok(()),
+                };
+            }
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, number: usize) -> Result<(), String> {
+        let now = self.network.now();
+        let stream = &mut self.streams[number];
+        let Some(id) = stream.sender.filter(|_| !stream.closed[0]) else {
+            return Ok(());
+        };
+        let host = stream.stream.from;
+        if let Some(view) = self.network.look(host).view(id) {
+            if let Some(reason) = view.end {
+                return self.ended(number, "the writer", &format!("{reason:?}"));
+            }
+            if !view.connected {
+                return Ok(());
+            }
+        }
+        let stack = self.network.stack(host);
+        while stream.written < stream.stream.bytes {
+            let left = stream.stream.bytes - stream.written;
+            let length = usize::try_from(left).unwrap_or(PIECE).min(PIECE);
+            match stack.send(now, id, pattern(number, stream.written, length)) {
+                Ok(count) => stream.written += count as u64,
+                Err(SendError::Full) => return Ok(()),
+                Err(error) => return self.ended(number, "the writer", &error.to_string()),
+            }
+        }
+        stream.closed[0] = true;
+        stack.close(now, id).map_err(|e| format!("close: {e}"))
+    }
+
+    fn read(&mut self, number: usize) -> Result<(), String> {
+        let now = self.network.now();
+        let stream = &mut self.streams[number];
+        let Some(id) = stream.receiver.filter(|_| !stream.closed[1]) else {
+            return Ok(());
+        };
+        let mut most = usize::MAX;
+        if let Some((bytes, pause)) = stream.stream.reads {
+            most = bytes as usize;
+            stream.next_read = now + pause;
+        }
+        let stack = self.network.stack(stream.stream.to);
+        while most > 0 {
+            let piece = most.min(PIECE);
+            match stack.receive_into(now, id, &mut self.buffer[..piece]) {
+                Ok(0) => {
+                    stream.finished = Some(now);
+                    stream.closed[1] = true;
+                    return stack.close(now, id).map_err(|e| format!("close: {e}"));
+                }
+                Ok(count) => {
+                    if self.buffer[..count] != *pattern(number, stream.read, count) {
+                        return Err(format!(
+                            "stream {number}: of the {count} bytes from {} on some are not what was written there",
+                            stream.read
+                        ));
+                    }
+                    stream.read += count as u64;
+                    most -= count;
+                }
+                Err(ReceiveError::Empty) => return Ok(()),
+                Err(error) => return self.ended(number, "the reader", &error.to_string()),
+            }
+        }
+        Ok(())
+    }
+
+    fn ended(&self, number: usize, who: &str, how: &str) -> Result<(), String> {
+        Err(format!(
+            "stream {number}: {who} found its connection ended: {how}; {}",
+            self.progress(number)
+        ))
+    }
+
+    fn progress(&self, number: usize) -> String {
+        let stream = &self.streams[number];
+        format!(
+            "host {} wrote {} bytes, host {} read {}",
+            stream.stream.from, stream.written, stream.stream.to, stream.read
+        )
+    }
+
+    /// All streams got to their end, whole.
+    ///
+    /// # Errors
+    /// The first that did not.
+    pub fn check_finished(&self) -> Result<(), String> {
+        for (number, stream) in self.streams.iter().enumerate() {
+            if stream.finished.is_none() || stream.read != stream.stream.bytes {
+                return Err(format!(
+                    "stream {number} is not over: {}",
+                    self.progress(number)
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// No storm: `least_mss` in bytes is the smallest segment that anybody sends; what is read, and what may be in flight unread, thrice,
+    /// with an ACK each, and `more` for openings, probes and what the path repeats.
+    ///
+    /// # Errors
+    /// How many there were.
+    pub fn check_packets(&self, least_mss: u64, more: u64) -> Result<(), String> {
+        let bytes: u64 = self.streams.iter().map(|stream| stream.written).sum();
+        let most = 6 * (bytes / least_mss) + more;
+        let packets: u64 = End::BOTH
+            .map(|end| self.network.passed(end).packets)
+            .iter()
+            .sum();
+        if packets > most {
+            return Err(format!(
+                "a storm: {packets} packets for {bytes} bytes, more than {most}"
+            ));
+        }
+        Ok(())
+    }
+
+    /// Private rings hold no more than `rings` bytes for each connection of a host.
+    ///
+    /// # Errors
+    /// Which host has more.
+    pub fn check_memory(&self, rings: u64) -> Result<(), String> {
+        for host in 0..self.network.hosts() {
+            let touching =
+                |stream: &&Progress| [stream.stream.from, stream.stream.to].contains(&host);
+            let most = rings * self.streams.iter().filter(touching).count() as u64;
+            let used = self.network.look(host).usage(0).private_bytes;
+            if used > most {
+                return Err(format!(
+                    "host {host} has {used} bytes in rings, more than {most}"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Everything that is left runs out by itself (lost last ACKs, orphans, TIME-WAIT), and nothing remains.
+    ///
+    /// # Errors
+    /// What remains, or a packet that is not accounted for.
+    pub fn wind_down(&mut self) -> Result<(), String> {
+        let now = self.network.now();
+        for stream in &mut self.streams {
+            if let Some(listener) = stream.listener.take() {
+                self.network
+                    .stack(stream.stream.to)
+                    .close_listener(now, listener);
+            }
+        }
+        self.network.flush()?;
+        let limit = now + Duration::from_secs(3_600);
+        while self.network.step(limit)? {}
+        for host in 0..self.network.hosts() {
+            let stack = self.network.look(host);
+            if let Some(left) = stack.endpoints().next() {
+                return Err(format!("host {host} still has {left:?} at the end of time"));
+            }
+            let counters = stack.counters();
+            let (came, accepted) = (counters.segments_in, counters.segments_accepted);
+            let dropped = counters.dropped_in_all();
+            if came != accepted + dropped {
+                return Err(format!(
+                    "host {host}: {came} packets came in, but {accepted} were accepted and {dropped} dropped"
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Progress {
+    /// When its users want to act without being told to.
+    fn wakes(&self) -> Option<Instant> {
+        if self.sender.is_none() {
+            return Some(START + self.stream.starts);
+        }
+        let slow = self.stream.reads.is_some() && self.receiver.is_some() && !self.closed[1];
+        slow.then_some(self.next_read)
+    }
+}
