@@ -2,9 +2,10 @@
 //!
 //! No clock, no randomness of its own, no thread, no file, no socket: time is an argument, the next deadline a return
 //! value, output is polled. Arrows point downwards only: [`stack`] knows [`tcp`], both know [`wire`], everybody knows
-//! [`time`] and [`random`].
+//! [`time`] and [`random`]. [`impairment`] stands beside the stack; neither knows the other.
 #![forbid(unsafe_code)]
 
+pub mod impairment;
 pub mod random;
 #[cfg(feature = "sim")]
 pub mod sim;

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use tcpd_core::random::Generator;
-use tcpd_core::sim::link::LinkConfig;
+use tcpd_core::sim::link::Impairment;
 use tcpd_core::sim::pair::{End, Pair};
 use tcpd_core::stack::{
     ConnectOptions, EndpointId, ListenOptions, ReceiveMeta, SendError, StackConfig, State,
@@ -45,9 +45,9 @@ impl Transfer {
         config.tcp.send_ring = 262_144;
         // The attacker sends no timestamps; with them he would have even less of a chance.
         config.tcp.timestamps = false;
-        let link = LinkConfig {
+        let link = Impairment {
             delay: DELAY,
-            ..LinkConfig::default()
+            ..Impairment::default()
         };
         let mut pair = Pair::new([config.clone(), config], [link.clone(), link], false, 5961);
         let now = pair.now();

@@ -1,4 +1,5 @@
 //! Arrows point downwards only: `stack` knows `tcp`, both know `wire`, everybody knows `time` and `random`.
+//! `impairment` stands beside the stack; neither knows the other.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -36,9 +37,10 @@ fn assert_unknown(layer: &str, above: &[&str]) {
 
 #[test]
 fn no_layer_knows_one_above_it() {
-    assert_unknown("tcp", &["stack", "sim"]);
-    assert_unknown("wire", &["tcp::", "stack", "sim"]);
-    assert_unknown("time", &["wire", "tcp", "stack", "sim"]);
-    assert_unknown("random", &["wire", "tcp", "stack", "sim"]);
-    assert_unknown("stack", &["sim"]);
+    assert_unknown("tcp", &["stack", "impairment", "sim"]);
+    assert_unknown("wire", &["tcp::", "stack", "impairment", "sim"]);
+    assert_unknown("time", &["wire", "tcp", "stack", "impairment", "sim"]);
+    assert_unknown("random", &["wire", "tcp", "stack", "impairment", "sim"]);
+    assert_unknown("stack", &["impairment", "sim"]);
+    assert_unknown("impairment", &["tcp::", "stack", "sim"]);
 }

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use tcpd_core::sim::link::LinkConfig;
+use tcpd_core::sim::link::Impairment;
 use tcpd_core::sim::pair::{End, Pair};
 use tcpd_core::stack::{ConnectionOptions, ListenerId, Stack, State};
 use tcpd_core::tcp::buffer::HeapRing;
@@ -54,9 +54,9 @@ pub(super) struct Stage {
 
 impl Stage {
     pub(super) fn new(settings: Settings, ipv6: bool) -> Self {
-        let link = LinkConfig {
+        let link = Impairment {
             delay: settings.duration("latency"),
-            ..LinkConfig::default()
+            ..Impairment::default()
         };
         let seed = settings.number("seed");
         let mut configs = [settings.stack.clone(), settings.stack.clone()];

@@ -6,7 +6,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::ladder::Ladder;
-use super::link::{Fate, Link, LinkConfig};
+use super::link::{Fate, Impairment, Link};
 use crate::random::{Generator, Secret};
 use crate::stack::{IpCidr, ReceiveMeta, Stack, StackConfig};
 use crate::tcp::buffer::HeapRing;
@@ -101,15 +101,12 @@ pub struct Pair {
 /// When every pair begins.
 pub const START: Instant = Instant::from_secs(1_000);
 
-/// Bytes before each packet on its way: the size at which a super-segment would be cut, 0 for what is none.
-const ENVELOPE: usize = 2;
-
 /// So many deadlines in a row at one instant are a loop in a stack.
 const MOST_DEADLINES_AT_ONCE: u32 = 10_000;
 
 impl Pair {
     /// Two stacks whose addresses are set by the pair (see [`Pair::address`]); `links` lead left to right and right to left.
-    pub fn new(configs: [StackConfig; 2], links: [LinkConfig; 2], ipv6: bool, seed: u64) -> Pair {
+    pub fn new(configs: [StackConfig; 2], links: [Impairment; 2], ipv6: bool, seed: u64) -> Pair {
         let mut generator = Generator::from_seed(seed);
         let now = START;
         let [left, right] = configs;
@@ -185,7 +182,7 @@ impl Pair {
     /// What the watch complained about.
     pub fn forge(&mut self, to: End, packet: &[u8]) -> Result<(), String> {
         let from = to.other();
-        self.send(from, &[&[0; ENVELOPE], packet].concat());
+        self.send(from, packet, 0);
         self.complaint.take().map_or(Ok(()), Err)
     }
 
@@ -219,7 +216,7 @@ impl Pair {
     }
 
     /// Changes the path from `end` to the other.
-    pub fn set_link(&mut self, end: End, config: LinkConfig) {
+    pub fn set_link(&mut self, end: End, config: Impairment) {
         self.links[end.index()].reconfigure(config);
     }
 
@@ -254,20 +251,19 @@ impl Pair {
         self.now = self.now.max(next);
         for end in End::BOTH {
             let link = &mut self.links[end.index()];
-            while let Some(envelope) = link.receive(self.now) {
-                let (size, packet) = envelope.split_at(ENVELOPE);
+            while let Some((packet, size)) = link.receive(self.now) {
                 let meta = ReceiveMeta {
                     checksum_trusted: false,
-                    segment_size: match u16::from_be_bytes([size[0], size[1]]) {
+                    segment_size: match size {
                         0 => None,
                         size if self.offload => Some(size),
                         _ => None,
                     },
                 };
                 let stack = &mut self.stacks[end.other().index()];
-                stack.receive(self.now, packet, meta);
+                stack.receive(self.now, &packet, meta);
                 if let Some(witness) = &mut self.witness {
-                    witness.arrived(self.now, end.other(), packet, stack);
+                    witness.arrived(self.now, end.other(), &packet, stack);
                 }
             }
         }
@@ -288,18 +284,17 @@ impl Pair {
         for end in End::BOTH {
             let mut packets = Vec::new();
             while let Some(mut transmit) = self.stacks[end.index()].poll_transmit(self.now) {
-                let mut size = [0; ENVELOPE];
+                let mut size = 0;
                 if self.offload {
-                    size = transmit.segment_size.to_be_bytes();
-                    transmit.segment_size = 0;
+                    size = std::mem::take(&mut transmit.segment_size);
                 }
-                transmit.write_packets(|packet| packets.push([&size, packet].concat()));
+                transmit.write_packets(|packet| packets.push((packet.to_vec(), size)));
                 if packets.len() > 100_000 {
                     return Err(format!("100000 packets at once at {}", self.now));
                 }
             }
-            for envelope in packets {
-                self.send(end, &envelope);
+            for (packet, size) in packets {
+                self.send(end, &packet, size);
             }
         }
         match self.complaint.take() {
@@ -308,15 +303,15 @@ impl Pair {
         }
     }
 
-    fn send(&mut self, end: End, envelope: &[u8]) {
+    /// `size` is that at which a super-segment would be cut, 0 for what is none.
+    fn send(&mut self, end: End, packet: &[u8], size: u16) {
         self.sent += 1;
-        let packet = &envelope[ENVELOPE..];
         let verdict = match &mut self.witness {
             Some(witness) => witness.judge(self.now, end, packet),
             None => Verdict::Pass,
         };
         let fate = match verdict {
-            Verdict::Pass => self.links[end.index()].send(self.now, envelope),
+            Verdict::Pass => self.links[end.index()].send(self.now, packet.to_vec(), size),
             Verdict::Lose => Fate::Lost,
         };
         if let Some(witness) = &mut self.witness {

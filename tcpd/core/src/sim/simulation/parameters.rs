@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::user::User;
 use crate::random::Generator;
-use crate::sim::link::LinkConfig;
+use crate::sim::link::Impairment;
 use crate::stack::{KeepAlive, Nagle, StackConfig};
 
 /// Everything about a conversation that chance decides beforehand.
@@ -26,7 +26,7 @@ pub struct Parameters {
     /// Left and right.
     pub stacks: [StackConfig; 2],
     /// Left to right, and back.
-    pub links: [LinkConfig; 2],
+    pub links: [Impairment; 2],
     /// What each user writes, bytes.
     pub bytes: [u64; 2],
     /// Longest single write of each user, bytes.
@@ -206,13 +206,13 @@ fn abort(dice: &mut Dice) -> Option<u64> {
     dice.chance(0.04).then(|| dice.scaled(60_000))
 }
 
-fn link(dice: &mut Dice) -> LinkConfig {
+fn link(dice: &mut Dice) -> Impairment {
     let rate = if dice.chance(0.6) {
         0
     } else {
         dice.of(&[20_000, 125_000, 1_250_000, 12_500_000])
     };
-    LinkConfig {
+    Impairment {
         delay: dice.millis(0, 120),
         jitter: dice.millis(0, 10),
         rate,
@@ -222,6 +222,7 @@ fn link(dice: &mut Dice) -> LinkConfig {
         reorder_delay: dice.millis(1, 60),
         duplicate: dice.probability(0.1),
         corrupt: dice.probability(0.05),
+        ..Impairment::default()
     }
 }
 
