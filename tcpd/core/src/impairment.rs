@@ -26,7 +26,7 @@ pub use text::SpecError;
 
 /// What one direction of a path does to packets. Probabilities are from 0.0 to 1.0, for each packet. The default does nothing.
 ///
-/// As text: `loss=1% burst=0.5%:30% delay=20ms jitter=2ms rate=100mbit queue=256KiB mark=64KiB reorder=2%:10ms duplicate=0.1%
+/// As text: `loss=1% burst=0.5%:30% delay=20ms jitter=2ms rate=100mbit queue=256KiB ce=64KiB reorder=2%:10ms duplicate=0.1%
 /// corrupt=0.01%`, every part optional, through [`FromStr`](std::str::FromStr) and [`Display`](std::fmt::Display).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Impairment {

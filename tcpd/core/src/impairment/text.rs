@@ -35,7 +35,7 @@ pub enum SpecError {
     NeedsRate(&'static str),
 }
 
-const KEYS: &str = "loss=1%, burst=0.5%:30%, delay=20ms, jitter=2ms, rate=100mbit, queue=256KiB, mark=64KiB, \
+const KEYS: &str = "loss=1%, burst=0.5%:30%, delay=20ms, jitter=2ms, rate=100mbit, queue=256KiB, ce=64KiB, \
                     reorder=2%:10ms, duplicate=0.1%, corrupt=0.01%";
 
 const CHANCE: &str = "a probability from 0% to 100%, as 1% or 0.05%";
@@ -81,7 +81,7 @@ impl FromStr for Impairment {
             })?;
         }
         if impairment.rate == 0
-            && let Some(key) = ["queue", "mark"].into_iter().find(|key| seen.contains(key))
+            && let Some(key) = ["queue", "ce"].into_iter().find(|key| seen.contains(key))
         {
             return Err(SpecError::NeedsRate(key));
         }
@@ -122,7 +122,7 @@ impl fmt::Display for Impairment {
             with_unit(self.queue.into(), SIZES),
         );
         word(
-            "mark",
+            "ce",
             limited && self.ce_threshold != 0,
             with_unit(self.ce_threshold.into(), SIZES),
         );
@@ -182,7 +182,7 @@ const SETTINGS: &[Setting] = &[
         read: |to, text| set(&mut to.queue, size(text)),
     },
     Setting {
-        key: "mark",
+        key: "ce",
         allowed: SIZE,
         read: |to, text| set(&mut to.ce_threshold, size(text)),
     },

@@ -14,7 +14,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use super::ladder::Ladder;
-use super::link::{Fate, Link, LinkConfig};
+use super::link::{Fate, Impairment, Link};
 use super::pair::End;
 use super::right_edge::RightEdges;
 use crate::random::{Generator, Secret};
@@ -86,7 +86,7 @@ const MOST_PACKETS_AT_ONCE: u32 = 200_000;
 
 impl Network {
     /// Hosts in the order of their numbers; `links` lead left to right and right to left.
-    pub fn new(hosts: Vec<HostConfig>, links: [LinkConfig; 2], ipv6: bool, seed: u64) -> Network {
+    pub fn new(hosts: Vec<HostConfig>, links: [Impairment; 2], ipv6: bool, seed: u64) -> Network {
         let mut generator = Generator::from_seed(seed);
         let now = START;
         let hosts = hosts
@@ -195,14 +195,14 @@ impl Network {
     }
 
     /// Changes the bottleneck from `side` to the other.
-    pub fn set_link(&mut self, side: End, config: LinkConfig) {
+    pub fn set_link(&mut self, side: End, config: Impairment) {
         self.links[side as usize].reconfigure(config);
     }
 
     /// What the bottleneck from `side` does to packets.
     #[must_use]
-    pub fn link(&self, side: End) -> &LinkConfig {
-        self.links[side as usize].config()
+    pub fn link(&self, side: End) -> &Impairment {
+        self.links[side as usize].impairment()
     }
 
     /// Whether everything from `side` is lost from now on.
@@ -277,7 +277,7 @@ impl Network {
     /// What has crossed the bottleneck is on the wires of its hosts.
     fn leave_bottleneck(&mut self) {
         for side in End::BOTH {
-            while let Some(packet) = self.links[side as usize].receive(self.now) {
+            while let Some((packet, _)) = self.links[side as usize].receive(self.now) {
                 let Some(to) = destination(&packet, self.hosts.len()) else {
                     continue;
                 };
@@ -301,7 +301,7 @@ impl Network {
                 passed.packets += 1;
                 let fate = match self.outage[side as usize] {
                     true => Fate::Lost,
-                    false => link.send(self.now, packet),
+                    false => link.send(self.now, packet.to_vec(), 0),
                 };
                 match fate {
                     Fate::Lost => passed.lost += 1,

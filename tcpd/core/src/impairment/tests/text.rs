@@ -18,7 +18,7 @@ fn refused(text: &str) -> String {
 
 #[test]
 fn every_setting_is_read() {
-    let text = "loss=1% burst=0.5%:30%:80% delay=20ms jitter=1.5ms rate=100mbit queue=64KiB mark=32KiB \
+    let text = "loss=1% burst=0.5%:30%:80% delay=20ms jitter=1.5ms rate=100mbit queue=64KiB ce=32KiB \
                 reorder=2%:7ms duplicate=0.1% corrupt=0.01%";
     let expected = Impairment {
         loss: 0.01,
@@ -123,7 +123,7 @@ fn a_rate_or_size_beyond_its_range_is_refused_with_the_range() {
         );
     }
     for value in ["0B", "65MiB", "1kb", "-1B", "1"] {
-        for key in ["queue", "mark"] {
+        for key in ["queue", "ce"] {
             let message = refused(&format!("rate=1mbit {key}={value}"));
             assert!(message.contains("from 1B to 64MiB"), "{message}");
         }
@@ -174,8 +174,8 @@ fn a_setting_given_twice_and_one_without_its_rate_are_refused() {
         Err(SpecError::NeedsRate("queue"))
     );
     assert_eq!(
-        "mark=1KiB delay=1ms".parse::<Impairment>(),
-        Err(SpecError::NeedsRate("mark"))
+        "ce=1KiB delay=1ms".parse::<Impairment>(),
+        Err(SpecError::NeedsRate("ce"))
     );
 }
 

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use super::traffic::{Stream, Traffic};
 use super::{HostConfig, Network, START};
-use crate::sim::link::LinkConfig;
+use crate::sim::link::Impairment;
 use crate::sim::pair::End;
 use crate::stack::StackConfig;
 use crate::time::Instant;
@@ -24,10 +24,11 @@ fn dumbbell(seed: u64) -> Network {
         host(End::Left, MS * 40),
         host(End::Right, MS * 5),
     ];
-    let link = LinkConfig {
+    let link = Impairment {
+        delay: MS * 10,
         rate: 1_000_000,
         queue: 60_000,
-        ..LinkConfig::default()
+        ..Impairment::default()
     };
     Network::new(hosts, [link.clone(), link], false, seed)
 }
@@ -73,7 +74,7 @@ fn the_round_trip_is_that_of_the_bottleneck_and_of_both_hosts() {
 fn the_same_seed_gives_the_same_run_and_another_seed_another() {
     let run = |seed: u64| -> (Instant, u64) {
         let mut network = dumbbell(seed);
-        let lossy = LinkConfig {
+        let lossy = Impairment {
             loss: 0.02,
             ..network.link(End::Left).clone()
         };
