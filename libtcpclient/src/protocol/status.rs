@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 mod connection;
 
 pub use connection::{
-    CongestionStatus, ConnectionCounters, ConnectionStatus, OptionsStatus, ReceiveSequence,
-    RingsStatus, RttStatus, SendSequence,
+    CongestionStatus, ConnectionCounters, ConnectionStatus, EcnStatus, OptionsStatus,
+    ReceiveSequence, RingsStatus, RttStatus, SendSequence,
 };
 
 /// The states of RFC 9293 §3.3.2. Serialised under the RFC's names.

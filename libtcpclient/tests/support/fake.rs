@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 
 use libtcpclient::protocol::status::{
-    CongestionStatus, ConnectionCounters, ConnectionRow, ConnectionStatus, CounterRow,
+    CongestionStatus, ConnectionCounters, ConnectionRow, ConnectionStatus, CounterRow, EcnStatus,
     OptionsStatus, Owner, RingsStatus, RttStatus, SendSequence, TcpState,
 };
 use libtcpclient::protocol::{
@@ -548,6 +548,7 @@ pub(crate) fn status() -> ConnectionStatus {
         snd: SendSequence::default(),
         rcv: None,
         congestion: CongestionStatus::default(),
+        ecn: EcnStatus::default(),
         rtt: RttStatus::default(),
         options: OptionsStatus::default(),
         rings: RingsStatus::default(),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use libtcpclient::protocol::status::{
-    CongestionStatus, ConnectionCounters, ConnectionRow, ConnectionStatus, CounterRow,
+    CongestionStatus, ConnectionCounters, ConnectionRow, ConnectionStatus, CounterRow, EcnStatus,
     EndpointKind, Exits, ListenerRow, OptionsStatus, Owner, OwnerKind, ReceiveSequence,
     RingsStatus, RttStatus, SendSequence, ServiceRow, TcpState, TimerRow, Usage, UserKind, UserRow,
 };
@@ -179,14 +179,25 @@ pub(crate) fn busy() -> ConnectionStatus {
             ssthresh_bytes: Some(14_480),
             in_flight_bytes: 15_480,
             duplicate_acks: 3,
+            delivery_rate_bytes_per_s: Some(620_000),
+            pacing_rate_bytes_per_s: None,
+            reordering_seen: true,
+            reordering_window_us: Some(11_000),
         },
         rtt: RttStatus {
             srtt_us: Some(45_200),
             rttvar_us: Some(812),
             min_us: Some(44_000),
             latest_us: Some(45_300),
+            receiver_us: Some(46_100),
             rto_us: 400_000,
             backoff: 1,
+        },
+        ecn: EcnStatus {
+            state: "on".to_owned(),
+            ce_in: 3,
+            ece_in: 2,
+            reductions: 1,
         },
         options: OptionsStatus {
             mss_send_bytes: 1_448,
@@ -207,10 +218,12 @@ pub(crate) fn busy() -> ConnectionStatus {
         rings: RingsStatus {
             transmit_capacity_bytes: 131_072,
             transmit_maximum_bytes: 4_194_304,
+            transmit_wanted_bytes: 65_536,
             transmit_used_bytes: 131_072,
             transmit_unsent_bytes: 115_592,
             receive_capacity_bytes: 65_536,
             receive_maximum_bytes: 4_194_304,
+            receive_wanted_bytes: 131_072,
             receive_unread_bytes: 100,
             out_of_order_bytes: 2_896,
             out_of_order_ranges: 2,
@@ -224,6 +237,11 @@ pub(crate) fn busy() -> ConnectionStatus {
             retransmitted_bytes: 10_136,
             timeouts: 1,
             fast_retransmits: 6,
+            lost_segments: 8,
+            spurious_segments: 1,
+            undone_reductions: 1,
+            duplicate_sacks_in: 1,
+            tail_loss_probes: 2,
             duplicate_acks_in: 21,
             out_of_order_in: 2,
             zero_window_probes: 0,
@@ -264,6 +282,7 @@ pub(crate) fn time_wait() -> ConnectionStatus {
         }),
         congestion: CongestionStatus::default(),
         rtt: RttStatus::default(),
+        ecn: EcnStatus::default(),
         options: OptionsStatus::default(),
         rings: RingsStatus::default(),
         counters: None,
@@ -303,6 +322,7 @@ pub(crate) fn syn_sent() -> ConnectionStatus {
             backoff: 1,
             ..RttStatus::default()
         },
+        ecn: EcnStatus::default(),
         options: OptionsStatus {
             mss_send_bytes: 536,
             mss_receive_bytes: 1_460,

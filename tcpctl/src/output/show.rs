@@ -29,6 +29,7 @@ pub fn connection(status: &ConnectionStatus, users: &Users) -> String {
     sequence_spaces::receive_space(&mut sheet, status);
     path::congestion(&mut sheet, status);
     path::round_trip(&mut sheet, status);
+    path::ecn(&mut sheet, status);
     path::timers(&mut sheet, status);
     stores::options(&mut sheet, &status.options);
     stores::rings(&mut sheet, &status.rings);

@@ -50,39 +50,12 @@ pub fn timer(name: &str) -> &'static str {
     }
 }
 
-/// Whether something is being sent, and if not, what it waits for: the daemon's word, else what follows from the numbers.
+/// Whether something is being sent, and if not, what limits it: the daemon's word as a sentence.
 pub fn sending(status: &ConnectionStatus) -> String {
-    let word = status.not_sending.as_deref().or_else(|| waits_for(status));
-    word.map_or_else(
+    status.not_sending.as_deref().map_or_else(
         || "yes".to_owned(),
         |word| format!("no: {}", not_sending(word)),
     )
-}
-
-/// The rules in the order in which they hold text back (RFC 9293 §3.7.4, §3.8.6; RFC 5681).
-fn waits_for(status: &ConnectionStatus) -> Option<&'static str> {
-    let (unsent, in_flight) = (
-        status.rings.transmit_unsent_bytes,
-        status.congestion.in_flight_bytes,
-    );
-    let segment = u64::from(status.options.mss_send_bytes);
-    let usable = status.snd.wnd_bytes.saturating_sub(in_flight);
-    match status.row.state {
-        TcpState::SynSent | TcpState::SynReceived => Some("handshake"),
-        TcpState::Closed | TcpState::Listen | TcpState::TimeWait => Some("closed"),
-        _ if unsent == 0 && in_flight == 0 => Some(if status.send_closed {
-            "closed"
-        } else {
-            "nothing-to-send"
-        }),
-        _ if unsent == 0 => Some("acknowledgment"),
-        _ if status.snd.wnd_bytes == 0 => Some("zero-window"),
-        _ if usable == 0 => Some("peer-window"),
-        _ if status.congestion.cwnd_bytes <= in_flight => Some("congestion-window"),
-        _ if !status.options.nodelay && in_flight > 0 && unsent < segment => Some("nagle"),
-        _ if usable < unsent.min(segment) => Some("silly-window"),
-        _ => None,
-    }
 }
 
 /// A word for why nothing is sent, as a sentence.
@@ -90,9 +63,14 @@ fn not_sending(word: &str) -> String {
     let sentence = match word {
         "nothing-to-send" => "nothing is waiting to be sent",
         "acknowledgment" => "all is sent, and waits for its acknowledgment",
+        "send-ring" => {
+            "all is sent and fills the transmit ring; the program can write no more before an acknowledgment"
+        }
         "zero-window" => "the peer's window is closed",
         "peer-window" => "the peer's window is full",
         "congestion-window" => "the congestion window is full",
+        "recovery" => "loss recovery lets out as much as is delivered (RFC 9937)",
+        "pacing" => "the pacer has not released the next segment yet",
         "nagle" => "a small segment waits for the acknowledgment of the one before it (Nagle)",
         "silly-window" => "the peer's window has too little room for a segment worth sending",
         "handshake" => "the handshake is not finished",

@@ -1,8 +1,8 @@
 //! Rows for the fake daemon, and pages of them.
 
 use libtcpclient::protocol::status::{
-    CongestionStatus, ConnectionCounters, ConnectionRow, ConnectionStatus, CounterRow, Exits,
-    ListenerRow, OptionsStatus, Owner, OwnerKind, ReceiveSequence, RingsStatus, RttStatus,
+    CongestionStatus, ConnectionCounters, ConnectionRow, ConnectionStatus, CounterRow, EcnStatus,
+    Exits, ListenerRow, OptionsStatus, Owner, OwnerKind, ReceiveSequence, RingsStatus, RttStatus,
     SendSequence, ServiceRow, TcpState, TimerRow, Usage,
 };
 use libtcpclient::protocol::{Page, Reply};
@@ -124,6 +124,7 @@ pub(crate) fn status(row: ConnectionRow) -> ConnectionStatus {
             cwnd_bytes: 14_600,
             ..CongestionStatus::default()
         },
+        ecn: EcnStatus::default(),
         rtt: RttStatus {
             srtt_us: Some(200),
             rttvar_us: Some(100),

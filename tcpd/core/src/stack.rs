@@ -71,6 +71,7 @@ pub use crate::tcp::endpoint::{Cause, Changes, EndReason, State};
 pub use crate::tcp::id::{EndpointId, ListenerId, ParseIdError};
 pub use crate::tcp::observer::{Observer, Silent};
 pub use crate::tcp::timers::Timer;
+pub use crate::tcp::transmit::limit::SendLimit;
 pub use crate::wire::PartialChecksum;
 
 use accounts::Accounts;

@@ -39,3 +39,4 @@ pub use drop_reason::DropReason;
 pub use endpoint::{Cause, Changes, EndReason, State};
 pub use receive_space::ranges::Range;
 pub use timers::Timer;
+pub use transmit::limit::SendLimit;

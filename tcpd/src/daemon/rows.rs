@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use libtcpclient::protocol::Filter;
 use libtcpclient::protocol::status::{
-    CongestionStatus, ConnectionCounters, ConnectionRow, ConnectionStatus, CounterRow, ListenerRow,
-    OptionsStatus, Owner, ReceiveSequence, RingsStatus, RttStatus, SendSequence, SessionRow,
-    TcpState, TimerRow,
+    CongestionStatus, ConnectionCounters, ConnectionRow, ConnectionStatus, CounterRow, EcnStatus,
+    ListenerRow, OptionsStatus, Owner, ReceiveSequence, RingsStatus, RttStatus, SendSequence,
+    SessionRow, TcpState, TimerRow,
 };
 use tcpd_core::stack::{EndReason, ListenerId, ListenerStatus, State, Status, Summary};
 use tcpd_core::time::Instant;
@@ -96,26 +96,32 @@ pub(super) fn status(
             irs: status.irs.0,
         }),
         congestion: CongestionStatus {
-            algorithm: "new-reno".to_owned(),
+            algorithm: status.congestion.to_owned(),
             phase: congestion_phase(status).to_owned(),
             cwnd_bytes: status.cwnd.into(),
             ssthresh_bytes: status.ssthresh.map(u64::from),
             in_flight_bytes: status.in_flight.into(),
             duplicate_acks: status.duplicate_acks,
+            delivery_rate_bytes_per_s: status.delivery_rate,
+            pacing_rate_bytes_per_s: status.pacing_rate,
+            reordering_seen: status.reordering_seen,
+            reordering_window_us: status.reordering_window.map(microseconds),
         },
         rtt: RttStatus {
             srtt_us: status.srtt.map(microseconds),
             rttvar_us: status.rttvar.map(microseconds),
             min_us: status.min_rtt.map(microseconds),
             latest_us: status.latest_rtt.map(microseconds),
+            receiver_us: status.receive_rtt.map(microseconds),
             rto_us: microseconds(status.rto),
             backoff: status.backoff.into(),
         },
+        ecn: EcnStatus::default(),
         options: options(status),
         rings: rings(status, maximum),
         counters: status.counted.then(|| counters(status)),
         timers,
-        not_sending: None,
+        not_sending: status.send_limit.map(|limit| limit.name().to_owned()),
         peer_closed: status.fin_received,
         send_closed: status.fin_queued,
         soft_error: status.soft_error.map(reason_name),
@@ -157,10 +163,12 @@ fn rings(status: &Status, (receive_maximum, transmit_maximum): (u32, u32)) -> Ri
     RingsStatus {
         transmit_capacity_bytes: status.send_capacity,
         transmit_maximum_bytes: transmit_maximum.max(status.send_capacity),
+        transmit_wanted_bytes: status.send_wanted,
         transmit_used_bytes: status.send_q.into(),
         transmit_unsent_bytes: status.send_q.saturating_sub(status.in_flight).into(),
         receive_capacity_bytes: status.receive_capacity,
         receive_maximum_bytes: receive_maximum.max(status.receive_capacity),
+        receive_wanted_bytes: status.receive_wanted,
         receive_unread_bytes: status.recv_q.into(),
         out_of_order_bytes: status
             .out_of_order
@@ -183,6 +191,11 @@ fn counters(status: &Status) -> ConnectionCounters {
         retransmitted_bytes: status.bytes_retransmitted,
         timeouts: status.timeouts,
         fast_retransmits: status.fast_retransmits,
+        lost_segments: status.lost,
+        spurious_segments: status.spurious,
+        undone_reductions: status.undone,
+        duplicate_sacks_in: status.duplicate_sacks_in,
+        tail_loss_probes: status.tail_loss_probes,
         duplicate_acks_in: status.duplicate_acks_in,
         out_of_order_in: status.out_of_order_in,
         zero_window_probes: status.zero_window_probes,

@@ -54,10 +54,22 @@ pub struct CongestionStatus {
     /// The slow start threshold; absent before the first loss.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ssthresh_bytes: Option<u64>,
-    /// Sent and neither acknowledged nor believed lost.
+    /// Sent and neither acknowledged nor believed lost: `pipe` of RFC 6675.
     pub in_flight_bytes: u64,
     /// Duplicate acknowledgments in a row.
     pub duplicate_acks: u32,
+    /// What was delivered in a round trip lately, bytes a second; absent before the first measurement.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delivery_rate_bytes_per_s: Option<u64>,
+    /// What is let out, bytes a second; absent when nothing is paced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pacing_rate_bytes_per_s: Option<u64>,
+    /// Segments are known to overtake each other on the path.
+    #[serde(default)]
+    pub reordering_seen: bool,
+    /// By how much a segment may be overtaken before it counts as lost (RACK.reo_wnd of RFC 8985); absent before anything was measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reordering_window_us: Option<u64>,
 }
 
 /// Round-trip time and retransmission timeout (RFC 6298).
@@ -75,6 +87,9 @@ pub struct RttStatus {
     /// The last seen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub latest_us: Option<u64>,
+    /// As this side sees it as the receiver, where that was measured: what the receive ring is tuned by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub receiver_us: Option<u64>,
     /// RTO with its backoff.
     pub rto_us: u64,
     /// How often RTO was doubled since the last acknowledgment.
@@ -123,6 +138,22 @@ pub struct OptionsStatus {
     pub dscp: u8,
 }
 
+/// Explicit congestion notification (RFC 3168).
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct EcnStatus {
+    /// `off`, `on`, or why it is not used; empty where nothing was agreed yet.
+    pub state: String,
+    /// Packets that came with the mark of congestion (CE).
+    #[serde(default)]
+    pub ce_in: u64,
+    /// Segments in which the peer echoed congestion (ECE).
+    #[serde(default)]
+    pub ece_in: u64,
+    /// Times that CWND was reduced for it.
+    #[serde(default)]
+    pub reductions: u64,
+}
+
 /// The two byte stores of a connection.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct RingsStatus {
@@ -130,6 +161,9 @@ pub struct RingsStatus {
     pub transmit_capacity_bytes: u32,
     /// How far it may grow.
     pub transmit_maximum_bytes: u32,
+    /// What it would hold by the congestion window.
+    #[serde(default)]
+    pub transmit_wanted_bytes: u32,
     /// Written and not acknowledged.
     pub transmit_used_bytes: u64,
     /// Written and never sent.
@@ -138,6 +172,9 @@ pub struct RingsStatus {
     pub receive_capacity_bytes: u32,
     /// How far it may grow.
     pub receive_maximum_bytes: u32,
+    /// What it would hold by what is read in a round trip.
+    #[serde(default)]
+    pub receive_wanted_bytes: u32,
     /// In order and not read.
     pub receive_unread_bytes: u64,
     /// Beyond a hole.
@@ -165,6 +202,21 @@ pub struct ConnectionCounters {
     pub timeouts: u64,
     /// Fast retransmits.
     pub fast_retransmits: u64,
+    /// Segments declared lost.
+    #[serde(default)]
+    pub lost_segments: u64,
+    /// Of these, segments that had arrived after all.
+    #[serde(default)]
+    pub spurious_segments: u64,
+    /// Reductions of the congestion window that were taken back.
+    #[serde(default)]
+    pub undone_reductions: u64,
+    /// Times that the peer reported something that came twice (D-SACK, RFC 2883).
+    #[serde(default)]
+    pub duplicate_sacks_in: u64,
+    /// Tail loss probes sent (RFC 8985).
+    #[serde(default)]
+    pub tail_loss_probes: u64,
     /// Duplicate acknowledgments received.
     pub duplicate_acks_in: u64,
     /// Segments received out of order.
@@ -207,6 +259,9 @@ pub struct ConnectionStatus {
     pub congestion: CongestionStatus,
     /// Round-trip time.
     pub rtt: RttStatus,
+    /// ECN.
+    #[serde(default)]
+    pub ecn: EcnStatus,
     /// Options.
     pub options: OptionsStatus,
     /// Byte stores.
@@ -216,8 +271,9 @@ pub struct ConnectionStatus {
     pub counters: Option<ConnectionCounters>,
     /// Every timer that runs, the next first.
     pub timers: Vec<TimerRow>,
-    /// Why nothing is sent at the moment, in the core's word: `nothing-to-send`, `peer-window`,
-    /// `congestion-window`, `nagle`, …; absent when sending.
+    /// What limits sending at the moment, in the core's word: `handshake`, `closed`, `nothing-to-send`, `acknowledgment`,
+    /// `send-ring`, `zero-window`, `peer-window`, `congestion-window`, `recovery`, `pacing`, `silly-window` or `nagle`; absent while
+    /// sending.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_sending: Option<String>,
     /// The peer's FIN is in, in order.

@@ -1,8 +1,8 @@
 //! What the connection knows about its path, and what it waits for.
 
-use libtcpclient::protocol::status::{CongestionStatus, ConnectionStatus};
+use libtcpclient::protocol::status::{CongestionStatus, ConnectionStatus, EcnStatus};
 
-use crate::output::human::{counted, duration, exact_bytes, harmless};
+use crate::output::human::{bytes, count, counted, duration, exact_bytes, harmless};
 use crate::output::sheet::Sheet;
 use crate::output::why;
 
@@ -37,13 +37,53 @@ pub(super) fn congestion(sheet: &mut Sheet, status: &ConnectionStatus) {
                 .map_or_else(|| "none before the first loss".to_owned(), exact_bytes),
         )
         .line(
-            "in flight",
+            "in flight (pipe)",
             exact_bytes(congestion.in_flight_bytes) + &segments(congestion.in_flight_bytes),
         )
+        .line(
+            "delivery rate",
+            rate(congestion.delivery_rate_bytes_per_s, "not measured yet"),
+        )
+        .line(
+            "pacing rate",
+            rate(congestion.pacing_rate_bytes_per_s, "not paced"),
+        )
+        .line("reordering", reordering(congestion))
         .line(
             "duplicate ACKs",
             format!("{} in a row", congestion.duplicate_acks),
         );
+}
+
+fn rate(bytes_per_second: Option<u64>, none: &str) -> String {
+    bytes_per_second.map_or_else(|| none.to_owned(), |rate| bytes(rate) + "/s")
+}
+
+/// RFC 8985 §6.2: how long a segment may be overtaken before it counts as lost.
+fn reordering(congestion: &CongestionStatus) -> String {
+    let seen = match congestion.reordering_seen {
+        true => "seen",
+        false => "none seen",
+    };
+    let window = congestion.reordering_window_us.map(|micros| {
+        let window = duration(micros);
+        format!("; a segment may be overtaken by {window} before it counts as lost")
+    });
+    seen.to_owned() + &window.unwrap_or_default()
+}
+
+/// RFC 3168: whether marks of congestion are understood, and what came of them.
+pub(super) fn ecn(sheet: &mut Sheet, status: &ConnectionStatus) {
+    let ecn = &status.ecn;
+    if *ecn == EcnStatus::default() {
+        return;
+    }
+    sheet
+        .group("Explicit congestion notification (RFC 3168)")
+        .line("state", harmless(&ecn.state))
+        .line("marks received", counted(ecn.ce_in, "packet"))
+        .line("echoes received", counted(ecn.ece_in, "segment"))
+        .line("reductions", count(ecn.reductions));
 }
 
 pub(super) fn round_trip(sheet: &mut Sheet, status: &ConnectionStatus) {
@@ -64,6 +104,7 @@ pub(super) fn round_trip(sheet: &mut Sheet, status: &ConnectionStatus) {
         .line("RTTVAR", measured(rtt.rttvar_us))
         .maybe("smallest", rtt.min_us.map(duration))
         .maybe("latest", rtt.latest_us.map(duration))
+        .maybe("as the receiver", rtt.receiver_us.map(duration))
         .line("RTO", duration(rtt.rto_us) + &backoff);
 }
 

@@ -1,6 +1,8 @@
 //! What was agreed on, what is held, and what happened so far.
 
-use libtcpclient::protocol::status::{ConnectionStatus, OptionsStatus, RingsStatus};
+use libtcpclient::protocol::status::{
+    ConnectionCounters, ConnectionStatus, OptionsStatus, RingsStatus,
+};
 
 use crate::output::human::{bytes, count, counted, duration, harmless, percent};
 use crate::output::sheet::Sheet;
@@ -77,9 +79,13 @@ pub(super) fn rings(sheet: &mut Sheet, rings: &RingsStatus) {
     if *rings == RingsStatus::default() {
         return;
     }
-    let capacity = |used: u64, capacity: u32, maximum: u32| {
+    let capacity = |used: u64, capacity: u32, wanted: u32, maximum: u32| {
+        let wants = match wanted > capacity {
+            true => format!(", wants {}", bytes(wanted.into())),
+            false => String::new(),
+        };
         format!(
-            "{} of {} used ({}), may grow to {}",
+            "{} of {} used ({}){wants}, may grow to {}",
             bytes(used),
             bytes(capacity.into()),
             percent(used, capacity.into()),
@@ -93,6 +99,7 @@ pub(super) fn rings(sheet: &mut Sheet, rings: &RingsStatus) {
             capacity(
                 rings.transmit_used_bytes,
                 rings.transmit_capacity_bytes,
+                rings.transmit_wanted_bytes,
                 rings.transmit_maximum_bytes,
             ),
         )
@@ -102,6 +109,7 @@ pub(super) fn rings(sheet: &mut Sheet, rings: &RingsStatus) {
             capacity(
                 rings.receive_unread_bytes,
                 rings.receive_capacity_bytes,
+                rings.receive_wanted_bytes,
                 rings.receive_maximum_bytes,
             ),
         )
@@ -145,9 +153,13 @@ pub(super) fn counters(sheet: &mut Sheet, status: &ConnectionStatus) {
         )
         .line("sent again", again)
         .line("timeouts", count(counters.timeouts))
-        .line("fast retransmits", count(counters.fast_retransmits));
+        .line("fast retransmits", count(counters.fast_retransmits))
+        .line("lost", lost(counters));
     // What did not happen on this connection is not worth a line each.
     let rare = [
+        ("tail loss probes", counters.tail_loss_probes),
+        ("D-SACKs in", counters.duplicate_sacks_in),
+        ("reductions undone", counters.undone_reductions),
         ("duplicate ACKs in", counters.duplicate_acks_in),
         ("out of order in", counters.out_of_order_in),
         ("zero-window probes", counters.zero_window_probes),
@@ -160,4 +172,13 @@ pub(super) fn counters(sheet: &mut Sheet, status: &ConnectionStatus) {
     for (reason, times) in &counters.dropped {
         sheet.line("dropped", format!("{} {}", count(*times), harmless(reason)));
     }
+}
+
+/// What was declared lost, and how much of it without reason.
+fn lost(counters: &ConnectionCounters) -> String {
+    counted(counters.lost_segments, "segment")
+        + &match counters.spurious_segments {
+            0 => String::new(),
+            spurious => format!(", {} of them arrived after all", count(spurious)),
+        }
 }

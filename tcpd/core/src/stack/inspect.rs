@@ -45,6 +45,8 @@ pub struct SendView {
     pub written: u64,
     /// Bytes the ring holds.
     pub capacity: u32,
+    /// Bytes it should hold: twice CWND, four times in slow start. A power of two; may be less than it holds.
+    pub wanted: u32,
 }
 
 /// The receiving direction of a [`View`].
@@ -56,6 +58,8 @@ pub struct ReceiveView {
     pub next: u64,
     /// Bytes the ring holds.
     pub capacity: u32,
+    /// Bytes it should hold: twice what was read in a round trip, and more while that grows. A power of two, never less than it holds.
+    pub wanted: u32,
     /// How far beyond `read` new windows reach: `capacity`, or less while the window is held.
     pub offered: u32,
     /// Whether the peer's FIN was reached: nothing follows `next`.
@@ -103,11 +107,13 @@ impl<R: Ring> Stack<R> {
                     sent: 0,
                     written: open.written,
                     capacity: open.rings.send.capacity(),
+                    wanted: 0,
                 },
                 receive: ReceiveView {
                     read: 0,
                     next: 0,
                     capacity: open.rings.receive.capacity(),
+                    wanted: open.rings.receive.capacity(),
                     offered: open.rings.receive.capacity(),
                     fin_received: false,
                 },
@@ -251,11 +257,13 @@ fn view_of<R: Ring>(conn: &Connection<R>) -> View {
             sent: conn.send.nxt.min(conn.send.written),
             written: conn.send.written,
             capacity: conn.rings.send.capacity(),
+            wanted: conn.send_wanted(),
         },
         receive: ReceiveView {
             read: conn.receive.read,
             next: conn.receive.data_end(),
             capacity: conn.rings.receive.capacity(),
+            wanted: conn.receive.wanted(),
             offered: conn.receive.offered(),
             fin_received: conn.receive.is_finished(),
         },

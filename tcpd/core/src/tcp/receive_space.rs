@@ -18,15 +18,21 @@
 //! The window may be *held* ([`ReceiveSpace::held`]): from then on the edge moves right only where less than that would be open and unread.
 //! What was promised stays promised, so the window closes from the left, by what arrives, and opens again as it is read.
 
+use std::time::Duration;
+
+use crate::tcp::buffer::MAX_CAPACITY;
+use crate::time::Instant;
 use crate::wire::SequenceNumber;
 
 pub(crate) mod ranges;
 pub(crate) mod sack;
 #[cfg(test)]
 mod tests;
+pub(crate) mod tuner;
 
 use ranges::{Inserted, RangeSet};
 use sack::{Blocks, Sack};
+use tuner::{Arrival, Tuner};
 
 /// What has arrived and what may arrive.
 #[derive(Clone, Debug)]
@@ -55,6 +61,8 @@ pub(crate) struct ReceiveSpace {
     pub(crate) out_of_order: RangeSet,
     /// What of it, and of duplicates, the next ACK reports.
     pub(crate) sack: Sack,
+    /// Measures how large the ring should be, from the first text on.
+    pub(crate) tuner: Option<Box<Tuner>>,
 }
 
 impl ReceiveSpace {
@@ -73,6 +81,7 @@ impl ReceiveSpace {
             urgent: None,
             out_of_order: RangeSet::default(),
             sack: Sack::default(),
+            tuner: None,
         }
     }
 
@@ -200,6 +209,39 @@ impl ReceiveSpace {
         };
         self.adv = self.adv.max(self.nxt);
         Stored::InOrder
+    }
+
+    /// RCV.NXT has moved over text at `now`. `rtt`: of the handshake, or as measured as a sender; `echo`: the timestamp that a segment of
+    /// full size brought back, and how long ago it was sent.
+    pub(crate) fn measure(
+        &mut self,
+        now: Instant,
+        rtt: Option<Duration>,
+        echo: Option<(u32, Duration)>,
+    ) {
+        let text = Arrival {
+            nxt: self.nxt,
+            adv: self.adv,
+            echo,
+        };
+        let read = self.read;
+        let tuner = || Box::new(Tuner::new(rtt, read, now));
+        self.tuner.get_or_insert_with(tuner).arrived(now, text);
+    }
+
+    /// The user has read up to `position`.
+    pub(crate) fn read_up_to(&mut self, now: Instant, position: u64) {
+        self.read = position;
+        if let Some(tuner) = &mut self.tuner {
+            tuner.read(now, position, self.full_size);
+        }
+    }
+
+    /// The capacity that the ring should have by what was read in a round trip, bytes: never less than it has.
+    pub(crate) fn wanted(&self) -> u32 {
+        let wanted = self.tuner.as_ref().map_or(0, |tuner| tuner.wanted());
+        self.capacity
+            .max(wanted.min(MAX_CAPACITY).next_power_of_two())
     }
 
     /// Of a segment's text `start..end` the part left of RCV.NXT has arrived twice (RFC 2883 §4).

@@ -15,6 +15,7 @@ use crate::tcp::endpoint::{Context, State};
 use crate::tcp::timers::Timer;
 use crate::wire::{Flags, SackBlocks, SequenceNumber, Timestamps};
 
+pub(crate) mod limit;
 mod nagle;
 mod probes;
 mod replies;
@@ -88,11 +89,13 @@ pub(crate) fn next<R: Ring>(conn: &mut Connection<R>, cx: &mut Context<'_>) -> O
         return Some(send_text(conn, text, cx));
     }
     probes::watch_window(conn, cx);
+    limit::note(conn);
     acknowledgment(conn, cx)
 }
 
 /// A segment with text or FIN: keeps the books of everything that follows from sending it.
 fn send_text<R: Ring>(conn: &mut Connection<R>, text: Text, cx: &mut Context<'_>) -> Outgoing {
+    conn.limit = None;
     let length = (text.end - text.start) as u32;
     let again = conn
         .send

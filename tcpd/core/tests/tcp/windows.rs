@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tcpd_core::stack::{ConnectionOptions, EndReason, Nagle, State, Timer};
+use tcpd_core::stack::{ConnectionOptions, EndReason, EndpointId, Nagle, SendLimit, State, Timer};
 
 use crate::peer::Peer;
 use crate::wire::{Wire, pattern};
@@ -274,4 +274,58 @@ fn two_closed_windows_face_each_other_for_as_long_as_both_peers_answer() {
     }
     assert_eq!(received, to_right, "all that was written, in 20 seconds");
     assert!(read[..received] == bytes[..received]);
+}
+
+fn limit(peer: &mut Peer, id: EndpointId) -> Option<SendLimit> {
+    peer.out();
+    peer.stack.status(id).expect("status").send_limit
+}
+
+#[test]
+fn what_limits_sending_has_a_name() {
+    let mut peer = Peer::new(|config| config.tcp.send_ring = 16 << 10);
+    let opening = peer.connecting();
+    assert_eq!(limit(&mut peer, opening), Some(SendLimit::Handshake));
+    peer.stack.abort(peer.now, opening).expect("abort");
+
+    let mut peer = Peer::new(|config| config.tcp.send_ring = 16 << 10);
+    let id = peer.established();
+    assert_eq!(limit(&mut peer, id), Some(SendLimit::NothingToSend));
+    peer.stack.send(peer.now, id, &[0; 100]).expect("send");
+    assert_eq!(
+        peer.stack.status(id).expect("status").send_limit,
+        Some(SendLimit::NothingToSend)
+    );
+    assert_eq!(limit(&mut peer, id), Some(SendLimit::Acknowledgment));
+    // A short segment behind a short one.
+    peer.stack.send(peer.now, id, &[0; 100]).expect("send");
+    assert_eq!(limit(&mut peer, id), Some(SendLimit::Nagle));
+    peer.tell(".", 1, 101, b"");
+    assert_eq!(limit(&mut peer, id), Some(SendLimit::Acknowledgment));
+    peer.tell(".", 1, 201, b"");
+    assert_eq!(limit(&mut peer, id), Some(SendLimit::NothingToSend));
+    // More than the initial window of ten segments.
+    peer.stack.send(peer.now, id, &[0; 16_000]).expect("send");
+    assert_eq!(limit(&mut peer, id), Some(SendLimit::CongestionWindow));
+    peer.window = 8_500;
+    peer.tell(".", 1, 2201, b"");
+    assert_eq!(limit(&mut peer, id), Some(SendLimit::SillyWindow));
+    peer.window = 8_000;
+    peer.tell(".", 1, 2201, b"");
+    assert_eq!(limit(&mut peer, id), Some(SendLimit::PeerWindow));
+    peer.window = 0;
+    peer.tell(".", 1, 10_201, b"");
+    assert_eq!(limit(&mut peer, id), Some(SendLimit::ZeroWindow));
+    peer.window = 65_535;
+    peer.tell(".", 1, 10_201, b"");
+    peer.tell(".", 1, 16_201, b"");
+    assert_eq!(limit(&mut peer, id), Some(SendLimit::NothingToSend));
+    // The ring is full before CWND is.
+    assert_eq!(peer.stack.send(peer.now, id, &[0; 20_000]), Ok(16_384));
+    assert_eq!(limit(&mut peer, id), Some(SendLimit::SendRing));
+    peer.tell(".", 1, 16_201 + 16_384, b"");
+    peer.stack.close(peer.now, id).expect("close");
+    peer.out();
+    peer.tell(".", 1, 16_202 + 16_384, b"");
+    assert_eq!(limit(&mut peer, id), Some(SendLimit::Closed));
 }

@@ -105,7 +105,7 @@ impl<R: Ring> Stack<R> {
     ) -> Result<usize, ReceiveError> {
         let count = match self.endpoints.get_mut(id.key()) {
             Some(Slot::Connection(conn) | Slot::TimeWait(_, Some(conn))) => {
-                calls::receive_into(conn, out)?
+                calls::receive_into(conn, out, now)?
             }
             Some(Slot::SynSent(open)) => {
                 return Err(open.end.map_or(ReceiveError::Empty, ReceiveError::Ended));
@@ -131,7 +131,7 @@ impl<R: Ring> Stack<R> {
     ) -> Result<(), ReceiveError> {
         match self.endpoints.get_mut(id.key()) {
             Some(Slot::Connection(conn) | Slot::TimeWait(_, Some(conn))) => {
-                calls::consumed(conn, up_to)?
+                calls::consumed(conn, up_to, now)?
             }
             Some(Slot::SynSent(_)) if up_to == 0 => return Ok(()),
             Some(Slot::SynSent(_)) => return Err(ReceiveError::OutOfRange),

@@ -124,6 +124,25 @@ impl<R: Ring> Stack<R> {
         grown
     }
 
+    /// Grows both rings as far as [`View`](crate::stack::View) says that they should, up to their configured maxima: for an owner
+    /// without a budget, after it has read or written. True when one has grown.
+    pub fn tune_rings(&mut self, now: Instant, id: EndpointId) -> bool {
+        let Some(view) = self.view(id) else {
+            return false;
+        };
+        let tcp = &self.config.tcp;
+        let own = match self.endpoints.get(id.key()) {
+            Some(Slot::Connection(conn)) => conn.options.receive_ring_max,
+            _ => 0,
+        };
+        let most = if own == 0 { tcp.receive_ring_max } else { own };
+        let receive = view.receive.wanted.min(most);
+        let send = view.send.wanted.min(tcp.send_ring_max);
+        let receive = receive > view.receive.capacity && self.grow_receive(now, id, receive);
+        let send = send > view.send.capacity && self.grow_send(now, id, send);
+        receive || send
+    }
+
     /// Holds the window: from now on it promises at most `most` bytes beyond what was read, however much the ring holds; `None`: as much as that
     /// again. What was promised stays so (RFC 9293 §3.8.6 SHLD-14): the window shrinks by what arrives, never from the right. For an owner
     /// who is short of memory. Nothing happens for what has no receive window.

@@ -1,6 +1,7 @@
 //! Seventh, the segment text (§3.10.7.4), and when to acknowledge it (§3.8.6.3; RFC 5681 §4.2).
 
 use std::ops::ControlFlow;
+use std::time::Duration;
 
 use crate::tcp::arrives::Step;
 use crate::tcp::buffer::Ring;
@@ -84,6 +85,7 @@ fn store<R: Ring>(conn: &mut Connection<R>, seg: &Segment<'_>, cx: &mut Context<
     match stored {
         Stored::InOrder => {
             conn.text_at = cx.now;
+            measure(conn, seg, cx);
             conn.outside_window.agreed();
             if !conn.reading_closed {
                 conn.changed(Changes::READABLE);
@@ -97,6 +99,24 @@ fn store<R: Ring>(conn: &mut Connection<R>, seg: &Segment<'_>, cx: &mut Context<
         }
     }
     ControlFlow::Continue(())
+}
+
+/// What a round trip takes as the receiver sees it, for the size of its ring.
+fn measure<R: Ring>(conn: &mut Connection<R>, seg: &Segment<'_>, cx: &Context<'_>) {
+    let full = seg.segment_size >= conn.receive.full_size;
+    let echo = conn
+        .timestamps
+        .zip(seg.timestamps)
+        .filter(|_| full)
+        .map(|(state, timestamps)| {
+            let elapsed = state.value(cx.now).wrapping_sub(timestamps.echo);
+            (timestamps.echo, elapsed)
+        })
+        // An echo from the future, or of ages ago, is no measurement.
+        .filter(|&(_, elapsed)| elapsed < 1 << 20)
+        .map(|(echo, elapsed)| (echo, Duration::from_millis(u64::from(elapsed))));
+    let rtt = conn.rtt.srtt();
+    conn.receive.measure(cx.now, rtt, echo);
 }
 
 /// SHLD-18, SHLD-19: at least every second full-size segment at once, the rest within the delay. A segment

@@ -3,6 +3,7 @@
 use crate::tcp::buffer::Ring;
 use crate::tcp::endpoint::EndReason;
 use crate::tcp::endpoint::connection::Connection;
+use crate::time::Instant;
 
 /// Why a RECEIVE was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -25,6 +26,7 @@ pub enum ReceiveError {
 pub(crate) fn receive_into<R: Ring>(
     conn: &mut Connection<R>,
     out: &mut [u8],
+    now: Instant,
 ) -> Result<usize, ReceiveError> {
     let unread = usize::try_from(conn.receive.unread()).unwrap_or(usize::MAX);
     if unread == 0 {
@@ -34,7 +36,7 @@ pub(crate) fn receive_into<R: Ring>(
     conn.rings
         .receive
         .read_at(conn.receive.read, &mut out[..count]);
-    read_up_to(conn, conn.receive.read + count as u64);
+    read_up_to(conn, conn.receive.read + count as u64, now);
     Ok(count)
 }
 
@@ -47,11 +49,15 @@ pub(crate) fn urgent<R>(conn: &Connection<R>) -> u64 {
 }
 
 /// The bytes up to position `up_to` were read from the ring.
-pub(crate) fn consumed<R: Ring>(conn: &mut Connection<R>, up_to: u64) -> Result<(), ReceiveError> {
+pub(crate) fn consumed<R: Ring>(
+    conn: &mut Connection<R>,
+    up_to: u64,
+    now: Instant,
+) -> Result<(), ReceiveError> {
     if up_to < conn.receive.read || up_to > conn.receive.data_end() {
         return Err(ReceiveError::OutOfRange);
     }
-    read_up_to(conn, up_to);
+    read_up_to(conn, up_to, now);
     Ok(())
 }
 
@@ -69,8 +75,8 @@ fn nothing_unread<R>(conn: &Connection<R>) -> Result<usize, ReceiveError> {
 }
 
 /// Frees the ring up to `position`; a window update follows when it is worth one (§3.8.6.2.2).
-fn read_up_to<R: Ring>(conn: &mut Connection<R>, position: u64) {
-    conn.receive.read = position;
+fn read_up_to<R: Ring>(conn: &mut Connection<R>, position: u64, now: Instant) {
+    conn.receive.read_up_to(now, position);
     if conn.state.may_receive() && conn.receive.wants_window_update() {
         conn.intents.ack = true;
     }

@@ -11,6 +11,7 @@ use crate::tcp::endpoint::{EndReason, Owner, State};
 use crate::tcp::id::EndpointId;
 use crate::tcp::receive_space::ranges::Range;
 use crate::tcp::timers::Timer;
+use crate::tcp::transmit::limit::SendLimit;
 use crate::time::Instant;
 use crate::wire::SequenceNumber;
 
@@ -69,12 +70,31 @@ pub struct Status {
     pub receive_capacity: u32,
     /// Bytes the send ring holds.
     pub send_capacity: u32,
+    /// What the receive ring would hold by what was read in a round trip, bytes.
+    pub receive_wanted: u32,
+    /// What the send ring would hold by CWND, bytes.
+    pub send_wanted: u32,
+    /// Round-trip time as the receiver measures it.
+    pub receive_rtt: Option<Duration>,
+    /// Why no more is being sent; `None` while sending.
+    pub send_limit: Option<SendLimit>,
+    /// The controller's name; empty where there is none.
+    pub congestion: &'static str,
     /// Congestion window, bytes.
     pub cwnd: u32,
     /// Slow start threshold, bytes; `None` before the first loss.
     pub ssthresh: Option<u32>,
-    /// Bytes in flight.
+    /// Bytes in flight: sent, and neither acknowledged, reported by SACK nor believed lost (`pipe` of RFC 6675).
     pub in_flight: u32,
+    /// What was delivered in a round trip lately, bytes a second; `None` before the first measurement.
+    pub delivery_rate: Option<u64>,
+    /// What the pacer lets out, bytes a second; `None` when nothing is paced.
+    pub pacing_rate: Option<u64>,
+    /// Segments are known to overtake each other on the path (RFC 8985 §6.2).
+    pub reordering_seen: bool,
+    /// How much later than a segment sent after it one may arrive before it counts as lost (RACK.reo_wnd); `None` where nothing
+    /// was measured.
+    pub reordering_window: Option<Duration>,
     /// Whether fast recovery is under way.
     pub in_recovery: bool,
     /// Bytes marked to be sent again.
@@ -135,6 +155,16 @@ pub struct Status {
     pub timeouts: u64,
     /// Fast retransmits.
     pub fast_retransmits: u64,
+    /// Segments that were declared lost.
+    pub lost: u64,
+    /// Of these, segments that turned out to have arrived.
+    pub spurious: u64,
+    /// Times that a reduction of CWND was taken back.
+    pub undone: u64,
+    /// D-SACKs in: the peer says that something came twice (RFC 2883).
+    pub duplicate_sacks_in: u64,
+    /// Tail loss probes out (RFC 8985 §7).
+    pub tail_loss_probes: u64,
     /// Duplicate ACKs in (RFC 5681 §2).
     pub duplicate_acks_in: u64,
     /// Segments in with text beyond a hole.
@@ -199,9 +229,21 @@ impl Status {
             send_q: 0,
             receive_capacity: 0,
             send_capacity: 0,
+            receive_wanted: 0,
+            send_wanted: 0,
+            receive_rtt: None,
+            send_limit: match state {
+                State::SynSent | State::SynReceived => Some(SendLimit::Handshake),
+                _ => Some(SendLimit::Closed),
+            },
+            congestion: "",
             cwnd: 0,
             ssthresh: None,
             in_flight: 0,
+            delivery_rate: None,
+            pacing_rate: None,
+            reordering_seen: false,
+            reordering_window: None,
             in_recovery: false,
             to_resend: 0,
             srtt: None,
@@ -232,6 +274,11 @@ impl Status {
             retransmissions: 0,
             timeouts: 0,
             fast_retransmits: 0,
+            lost: 0,
+            spurious: 0,
+            undone: 0,
+            duplicate_sacks_in: 0,
+            tail_loss_probes: 0,
             duplicate_acks_in: 0,
             out_of_order_in: 0,
             zero_window_probes: 0,
@@ -275,6 +322,14 @@ impl Status {
             send_q: small(send.written - send.una.min(send.written)),
             receive_capacity: conn.rings.receive.capacity(),
             send_capacity: conn.rings.send.capacity(),
+            receive_wanted: receive.wanted(),
+            send_wanted: conn.send_wanted(),
+            receive_rtt: receive.tuner.as_ref().and_then(|tuner| tuner.rtt()),
+            send_limit: match conn.state {
+                State::Closed | State::TimeWait => Some(SendLimit::Closed),
+                _ => conn.limit,
+            },
+            congestion: "new-reno",
             cwnd: conn.congestion.cwnd(),
             ssthresh: Some(conn.congestion.ssthresh()).filter(|&ssthresh| ssthresh != u32::MAX),
             in_flight: small(send.in_flight()),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::tcp::bill::Bill;
-use crate::tcp::buffer::Ring;
+use crate::tcp::buffer::{MAX_CAPACITY, Ring};
 use crate::tcp::config::{ConnectionOptions, TcpConfig};
 use crate::tcp::congestion::NewReno;
 use crate::tcp::drop_reason::DropReason;
@@ -15,6 +15,7 @@ use crate::tcp::recovery::Recovery;
 use crate::tcp::rtt::{RtoBounds, RttEstimator};
 use crate::tcp::send_space::SendSpace;
 use crate::tcp::timers::Timers;
+use crate::tcp::transmit::limit::SendLimit;
 use crate::time::Instant;
 use crate::wire::SequenceNumber;
 
@@ -95,6 +96,8 @@ pub(crate) struct Connection<R> {
     pub(crate) send: SendSpace,
     pub(crate) receive: ReceiveSpace,
     pub(crate) intents: Intents,
+    /// Why no more is being sent; `None` while sending.
+    pub(crate) limit: Option<SendLimit>,
     /// The position acknowledged by the last segment sent (Last.ACK.sent of RFC 7323 §4.3).
     pub(crate) acked_to: u64,
     pub(crate) timestamps: Option<TimestampState>,
@@ -199,6 +202,7 @@ impl<R: Ring> Connection<R> {
             send: SendSpace::new(opening.iss, opening.agreed.send_shift.unwrap_or(0), mss),
             receive,
             intents: Intents::default(),
+            limit: None,
             acked_to: 0,
             timestamps: opening.timestamps,
             timers: Timers::new(),
@@ -252,6 +256,20 @@ impl<R: Ring> Connection<R> {
     /// probe of either kind.
     pub(crate) fn repeats_itself(&self) -> bool {
         self.retries > 0 || self.probes_unanswered > 0 || self.keep_alives_unanswered > 0
+    }
+
+    /// The capacity that the send ring should have, bytes, a power of two. What is lost stays in it while as much again is sent, so twice
+    /// CWND; and as it grows once in a while only, what slow start makes of CWND until then.
+    pub(crate) fn send_wanted(&self) -> u32 {
+        let cwnd = self.congestion.cwnd();
+        let factor = if cwnd < self.congestion.ssthresh() {
+            4
+        } else {
+            2
+        };
+        cwnd.saturating_mul(factor)
+            .min(MAX_CAPACITY)
+            .next_power_of_two()
     }
 
     /// Adds to what the user is to be told.

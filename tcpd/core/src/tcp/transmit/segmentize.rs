@@ -67,7 +67,7 @@ pub(crate) fn next_text<R: Ring>(conn: &mut Connection<R>, cx: &Context<'_>) -> 
 }
 
 /// CWND less what is in flight, with limited transmit on top (RFC 3042). A lone FIN needs no CWND worth speaking of.
-fn allowed_by_congestion<R: Ring>(conn: &Connection<R>) -> u64 {
+pub(super) fn allowed_by_congestion<R: Ring>(conn: &Connection<R>) -> u64 {
     let beyond = match conn.send.resend {
         None => conn.recovery.limited_transmit(),
         // It is for text never sent before.
