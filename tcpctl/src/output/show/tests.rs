@@ -1,4 +1,4 @@
-use libtcpclient::protocol::status::{ConnectionStatus, EndpointKind, Owner, OwnerKind, TcpState};
+use libtcpclient::protocol::status::{EndpointKind, Owner, OwnerKind, TcpState};
 
 use super::{connection, listener};
 use crate::output::examples::{busy, listeners, orphan, service, syn_sent, time_wait, users};

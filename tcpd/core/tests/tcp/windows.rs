@@ -318,14 +318,17 @@ fn what_limits_sending_has_a_name() {
     assert_eq!(limit(&mut peer, id), Some(SendLimit::ZeroWindow));
     peer.window = 65_535;
     peer.tell(".", 1, 10_201, b"");
+    peer.out();
     peer.tell(".", 1, 16_201, b"");
     assert_eq!(limit(&mut peer, id), Some(SendLimit::NothingToSend));
-    // The ring is full before CWND is.
-    assert_eq!(peer.stack.send(peer.now, id, &[0; 20_000]), Ok(16_384));
-    assert_eq!(limit(&mut peer, id), Some(SendLimit::SendRing));
-    peer.tell(".", 1, 16_201 + 16_384, b"");
     peer.stack.close(peer.now, id).expect("close");
     peer.out();
-    peer.tell(".", 1, 16_202 + 16_384, b"");
+    peer.tell(".", 1, 16_202, b"");
     assert_eq!(limit(&mut peer, id), Some(SendLimit::Closed));
+
+    // The ring is full before CWND is.
+    let mut peer = Peer::new(|config| config.tcp.send_ring = 4_096);
+    let id = peer.established();
+    assert_eq!(peer.stack.send(peer.now, id, &[0; 8_192]), Ok(4_096));
+    assert_eq!(limit(&mut peer, id), Some(SendLimit::SendRing));
 }
