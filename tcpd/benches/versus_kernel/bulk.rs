@@ -1,76 +1,30 @@
-//! Bulk transfer beside the kernel's own TCP, in one run: kernel to kernel over a veth pair, and kernel to a program on
-//! tcpd over its TUN, in both directions, one stream each. Every kernel socket is set to cubic.
-//!
-//! `cargo bench --bench versus_kernel [-- --mebibytes N --rounds N]`, as root or with user namespaces, with `ip` installed.
-//! Absolute figures mean little on a shared machine; the ratios are of figures taken one after the other in each round.
+//! Bulk transfer over veth and over tcpd's TUN: as fast as it goes.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::os::fd::AsFd;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use rustix::net::sockopt;
 use tcpd::sandbox::namespace::{Namespace, loopback_up};
 
-#[path = "../tests/common"]
-mod common {
-    #[expect(dead_code, reason = "tests use the rest of it")]
-    pub(crate) mod daemon;
-    pub(crate) mod deadline;
-}
+use crate::common::daemon::{Daemon, STACK_V4};
+use crate::common::deadline::wait_for;
+use crate::{now, use_cubic};
 
-use common::daemon::{Daemon, STACK_V4};
-
-/// Set for the second run of this program, inside its own namespace.
-const INSIDE: &str = "TCPD_BENCH_INSIDE";
 /// Where the kernel's peer of the veth listens, and where everybody else does.
 const PORT: u16 = 5001;
 const VETH_NEAR: &str = "198.19.0.1";
 const VETH_FAR: &str = "198.19.0.2";
 
-fn main() {
-    let arguments: Vec<String> = std::env::args()
-        .skip(1)
-        .filter(|argument| argument != "--bench")
-        .collect();
-    let number = |name: &str, default: usize| {
-        let place = arguments.iter().position(|argument| argument == name);
-        place
-            .and_then(|place| arguments.get(place + 1)?.parse().ok())
-            .unwrap_or(default)
-    };
-    let plan = Plan {
-        bytes: number("--mebibytes", 1024) << 20,
-        rounds: number("--rounds", 5),
-    };
-    match arguments.first().map(String::as_str) {
-        Some("kernel-peer") => kernel_peer(&arguments[1]),
-        Some("tcpd-peer") => tcpd_peer(),
-        _ if std::env::var_os(INSIDE).is_some() => inside(plan),
-        _ => outside(&arguments),
-    }
-}
-
 /// How much, how often.
 #[derive(Clone, Copy)]
-struct Plan {
-    bytes: usize,
-    rounds: usize,
+pub(crate) struct Plan {
+    pub(crate) bytes: usize,
+    pub(crate) rounds: usize,
 }
 
-/// Runs this program again in a namespace of its own.
-fn outside(arguments: &[String]) {
-    let mut command = Command::new(std::env::current_exe().expect("path of this program"));
-    command.args(arguments).env(INSIDE, "1");
-    let status = Namespace::around(&mut command)
-        .status()
-        .expect("a network namespace (run as root)");
-    std::process::exit(status.code().unwrap_or(1));
-}
-
-fn inside(plan: Plan) {
-    loopback_up().expect("bring lo up");
+/// The table.
+pub(crate) fn inside(plan: Plan) {
     let far = veth_with_peer();
     let daemon = Daemon::start("");
     let client = tcpd_peer_process(&daemon);
@@ -184,10 +138,6 @@ fn read_bytes(stream: &mut impl Read, bytes: usize) {
     }
 }
 
-fn use_cubic(socket: &impl AsFd) {
-    sockopt::set_tcp_congestion(socket, "cubic").expect("set cubic");
-}
-
 /// A veth pair whose far end is in a namespace of its own, with [`kernel_peer`] in it.
 fn veth_with_peer() -> Child {
     ip("link add near type veth peer name far");
@@ -205,9 +155,10 @@ fn veth_with_peer() -> Child {
     child
 }
 
-fn kernel_peer(address: &str) {
+/// The kernel's peer of the veth, in a process and a namespace of its own.
+pub(crate) fn kernel_peer(address: &str) {
     loopback_up().expect("bring lo up");
-    common::deadline::wait_for("far end of the veth pair", 10, || {
+    wait_for("far end of the veth pair", 10, || {
         Command::new("ip")
             .args(["link", "show", "far"])
             .output()
@@ -237,7 +188,8 @@ fn tcpd_peer_process(daemon: &Daemon) -> Child {
     child
 }
 
-fn tcpd_peer() {
+/// The program on tcpd.
+pub(crate) fn tcpd_peer() {
     let listener = libtcpclient::TcpListener::bind((STACK_V4, PORT)).expect("listen on tcpd");
     println!("ready");
     for stream in listener.incoming() {
@@ -257,9 +209,4 @@ fn ip(arguments: &str) {
         .status()
         .expect("ip is installed (iproute2)");
     assert!(status.success(), "ip {arguments}: {status}");
-}
-
-#[expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
-fn now() -> Instant {
-    Instant::now()
 }

@@ -1,0 +1,369 @@
+//! A wire between two network namespaces that treats each TCP connection as a network of its own would: two TUN interfaces, and a
+//! thread that carries packets from one to the other through a seeded [`Link`] each way.
+//!
+//! ```text
+//!   near namespace             one thread                     far namespace
+//!   kernel 198.19.0.1 ── TUN ──▶ port 20000: a Link each way ──▶ TUN ── kernel 198.19.0.2, or forwarded to tcpd
+//!                      cut to    port 20001: a Link each way
+//!                      the MTU   …
+//! ```
+//!
+//! A turn of the thread: take what the kernels have sent, stamped with the time it was read; give what is due; sleep until the next packet
+//! is due or another comes. Times on the wire are reckoned, not measured, so that a late turn shifts one packet and not the rate.
+//! How late packets were given is counted ([`Lateness`]).
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
+use rustix::time::{ClockId, clock_gettime};
+use tcpd::device::{Device, OutPacket, RECEIVE_BUFFER_LEN, Range, RawSlice, Tun, TunOptions};
+use tcpd_core::sim::link::{Fate, Link, LinkConfig};
+use tcpd_core::time::Instant;
+
+use super::host::Host;
+
+/// The kernel's address in the namespace the relay was made in.
+pub(crate) const NEAR: &str = "198.19.0.1";
+/// The kernel's address in the other.
+pub(crate) const FAR: &str = "198.19.0.2";
+/// The interface in the one.
+pub(crate) const NEAR_INTERFACE: &str = "near0";
+/// And in the other.
+pub(crate) const FAR_INTERFACE: &str = "far0";
+
+/// Packets taken from one side before the other has its turn and what is due is given.
+const BATCH: usize = 32;
+/// Packets that the kernel holds for the relay: far more than a sender has under way here, so that only links drop.
+const TRANSMIT_QUEUE: u32 = 20_000;
+
+/// Which way a packet goes; the index of pairs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Way {
+    ToFar,
+    ToNear,
+}
+
+/// What became of a connection's packets; [`Way`] is the index.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Carried {
+    /// Packets that came in.
+    pub(crate) packets: [u64; 2],
+    /// Of them, lost by chance.
+    pub(crate) lost: [u64; 2],
+    /// Of them, dropped because the queue was full.
+    pub(crate) queue_full: [u64; 2],
+    /// How late they were given.
+    pub(crate) lateness: Lateness,
+}
+
+/// How much later than reckoned packets were given.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Lateness {
+    /// Packets by lateness: up to 2^n microseconds, the last bucket without a limit.
+    buckets: [u64; 20],
+    /// The worst.
+    pub(crate) most: Duration,
+}
+
+/// The relay. Its interfaces and its thread go with it.
+pub(crate) struct Relay {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    /// Rung when the thread shall end.
+    bell: OwnedFd,
+    over: AtomicBool,
+}
+
+#[derive(Default)]
+struct State {
+    /// By the port of the near end.
+    lanes: HashMap<u16, Lane>,
+    /// When which link has something to give. More entries than needed do no harm.
+    due: BinaryHeap<Reverse<(Instant, u16, Way)>>,
+    lateness: Lateness,
+}
+
+struct Lane {
+    /// [`Way`] is the index.
+    links: [Link; 2],
+    carried: Carried,
+}
+
+impl Relay {
+    /// Lays the wire from the calling thread's namespace to `far`, and starts to carry. Packets of connections without a lane are dropped.
+    pub(crate) fn start(far: &Host) -> Relay {
+        let near = tun(NEAR_INTERFACE, NEAR);
+        let far = far.inside(|| tun(FAR_INTERFACE, FAR));
+        let shared = Arc::new(Shared {
+            state: Mutex::default(),
+            bell: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).expect("a bell"),
+            over: AtomicBool::new(false),
+        });
+        let carried = Arc::clone(&shared);
+        let thread = std::thread::Builder::new()
+            .name("relay".to_owned())
+            .spawn(move || {
+                be_prompt();
+                carried.carry([near, far]);
+            })
+            .expect("a thread");
+        Relay {
+            shared,
+            thread: Some(thread),
+        }
+    }
+
+    /// From now on packets of connections with this port at the near end are carried, through `links` ([`Way`] is the index).
+    pub(crate) fn lay(&self, port: u16, links: [LinkConfig; 2], seed: u64) {
+        let [there, back] = links;
+        let lane = Lane {
+            links: [Link::new(there, seed), Link::new(back, !seed)],
+            carried: Carried::default(),
+        };
+        self.shared.state().lanes.insert(port, lane);
+    }
+
+    /// From now on nothing is lost there any more.
+    pub(crate) fn lose_no_more(&self, port: u16) {
+        if let Some(lane) = self.shared.state().lanes.get_mut(&port) {
+            for link in &mut lane.links {
+                let lossless = LinkConfig {
+                    loss: 0.0,
+                    ..link.config().clone()
+                };
+                link.reconfigure(lossless);
+            }
+        }
+    }
+
+    /// What became of these packets so far.
+    pub(crate) fn carried(&self, port: u16) -> Carried {
+        let state = self.shared.state();
+        state.lanes.get(&port).expect("a lane").carried
+    }
+
+    /// Packets of that port are dropped from now on.
+    pub(crate) fn take_up(&self, port: u16) {
+        self.shared.state().lanes.remove(&port);
+    }
+
+    /// How late packets were given, of all connections together.
+    pub(crate) fn lateness(&self) -> Lateness {
+        self.shared.state().lateness
+    }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        self.shared.over.store(true, Ordering::Release);
+        rustix::io::write(&self.shared.bell, &1u64.to_ne_bytes()).expect("ring");
+        if let Some(thread) = self.thread.take() {
+            let ended = thread.join();
+            assert!(ended.is_ok() || std::thread::panicking(), "the relay broke");
+        }
+    }
+}
+
+impl Lateness {
+    fn count(&mut self, late: Duration) {
+        let bits = u64::BITS - (late.as_micros() as u64).leading_zeros();
+        let bucket = (bits as usize).min(self.buckets.len() - 1);
+        self.buckets[bucket] += 1;
+        self.most = self.most.max(late);
+    }
+
+    /// Packets given.
+    pub(crate) fn packets(&self) -> u64 {
+        self.buckets.iter().sum()
+    }
+
+    /// Less than this were late all but `share` of the packets: a power of two of microseconds.
+    pub(crate) fn all_but(&self, share: f64) -> Duration {
+        let most = (self.packets() as f64 * share) as u64;
+        let mut beyond = 0;
+        for (bucket, packets) in self.buckets.iter().enumerate().rev() {
+            beyond += packets;
+            if beyond > most {
+                return Duration::from_micros(1 << bucket);
+            }
+        }
+        Duration::ZERO
+    }
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("no panic")
+    }
+
+    /// `ends` are near and far.
+    fn carry(&self, mut ends: [Tun; 2]) {
+        let mut buffer = vec![0; RECEIVE_BUFFER_LEN];
+        while !self.over.load(Ordering::Acquire) {
+            let mut state = self.state();
+            let [near, far] = &mut ends;
+            let mut more = state.take(near, Way::ToFar, &mut buffer);
+            more |= state.take(far, Way::ToNear, &mut buffer);
+            let next = state.give(&mut ends);
+            drop(state);
+            if !more {
+                self.sleep(&ends, next);
+            }
+        }
+    }
+
+    fn sleep(&self, ends: &[Tun; 2], until: Option<Instant>) {
+        let left = until.map(|until| {
+            let left = until.duration_since(now());
+            Timespec::try_from(left).expect("it fits")
+        });
+        let ends = [descriptor(&ends[0]), descriptor(&ends[1])];
+        let mut polled = [
+            PollFd::new(&ends[0], PollFlags::IN),
+            PollFd::new(&ends[1], PollFlags::IN),
+            PollFd::new(&self.bell, PollFlags::IN),
+        ];
+        match poll(&mut polled, left.as_ref()) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => panic!("poll: {error}"),
+        }
+    }
+}
+
+impl State {
+    /// Takes packets from one side; true when there may be more.
+    fn take(&mut self, from: &mut Tun, way: Way, buffer: &mut [u8]) -> bool {
+        for _ in 0..BATCH {
+            let Ok(received) = from.receive(buffer) else {
+                return false;
+            };
+            let packet = &buffer[..received.len];
+            let Some(port) = near_port(packet, way) else {
+                continue;
+            };
+            if let Some(lane) = self.lanes.get_mut(&port) {
+                lane.send(packet, way);
+                let next = lane.links[way as usize].next_arrival();
+                self.due.extend(next.map(|at| Reverse((at, port, way))));
+            }
+        }
+        true
+    }
+
+    /// Gives what is due and says when the next packet is.
+    fn give(&mut self, ends: &mut [Tun; 2]) -> Option<Instant> {
+        while let Some(&Reverse((at, port, way))) = self.due.peek() {
+            let now = now();
+            if at > now {
+                return Some(at);
+            }
+            self.due.pop();
+            let Some(lane) = self.lanes.get_mut(&port) else {
+                continue;
+            };
+            let to = &mut ends[1 - way as usize];
+            let link = &mut lane.links[way as usize];
+            while let Some(due) = link.next_arrival().filter(|due| *due <= now) {
+                let packet = link.receive(now).expect("it has arrived");
+                let late = now.duration_since(due);
+                lane.carried.lateness.count(late);
+                self.lateness.count(late);
+                give(to, &packet);
+            }
+            let next = link.next_arrival();
+            self.due.extend(next.map(|at| Reverse((at, port, way))));
+        }
+        None
+    }
+}
+
+impl Lane {
+    fn send(&mut self, packet: &[u8], way: Way) {
+        let way = way as usize;
+        self.carried.packets[way] += 1;
+        match self.links[way].send(now(), packet) {
+            Fate::Arrives { .. } => {}
+            Fate::Lost => self.carried.lost[way] += 1,
+            Fate::QueueFull => self.carried.queue_full[way] += 1,
+        }
+    }
+}
+
+/// The near end's port, if this is TCP over a plain IPv4 header: the kernels talk of other things too on a new link.
+fn near_port(packet: &[u8], way: Way) -> Option<u16> {
+    if packet.len() < 40 || packet[0] != 0x45 || packet[9] != 6 {
+        return None;
+    }
+    let at = match way {
+        Way::ToFar => 20,
+        Way::ToNear => 22,
+    };
+    Some(u16::from_be_bytes([packet[at], packet[at + 1]]))
+}
+
+fn give(tun: &mut Tun, packet: &[u8]) {
+    let packet = OutPacket {
+        header: packet,
+        payload: [RawSlice::EMPTY; 2],
+        segment_size: 0,
+        checksum: None,
+        ipv6: false,
+    };
+    tun.transmit(&packet).expect("a packet is taken");
+}
+
+/// Without offload: so the kernel cuts and checksums before the relay sees a packet.
+fn tun(name: &str, address: &str) -> Tun {
+    let options = TunOptions {
+        name: name.to_owned(),
+        host: vec![Range {
+            address: address.parse().expect("an address"),
+            prefix: 24,
+        }],
+        offload: false,
+        ..TunOptions::default()
+    };
+    let tun = Tun::open(&options).expect("a TUN interface");
+    let queue = std::process::Command::new("ip")
+        .args([
+            "link",
+            "set",
+            name,
+            "txqueuelen",
+            &TRANSMIT_QUEUE.to_string(),
+        ])
+        .status()
+        .expect("ip is installed (iproute2)");
+    assert!(queue.success(), "ip link set {name} txqueuelen");
+    tun
+}
+
+/// Before every other thread where we may, and woken at the nanosecond asked for in any case.
+fn be_prompt() {
+    let parameters = libc::sched_param { sched_priority: 10 };
+    // SAFETY: both calls read their arguments and change nothing but how the kernel schedules this thread.
+    unsafe {
+        libc::sched_setscheduler(0, libc::SCHED_FIFO, &raw const parameters);
+        libc::prctl(libc::PR_SET_TIMERSLACK, 1);
+    }
+}
+
+fn now() -> Instant {
+    let now = clock_gettime(ClockId::Monotonic);
+    Instant::from_nanos(now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64)
+}
+
+fn descriptor(tun: &Tun) -> BorrowedFd<'_> {
+    // SAFETY: the device keeps its descriptor open, and the borrow lasts no longer than the device's.
+    unsafe { BorrowedFd::borrow_raw(tun.as_raw_fd()) }
+}
