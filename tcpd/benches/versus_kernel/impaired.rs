@@ -184,8 +184,8 @@ fn run(lab: &Lab, wanted: &Wanted, job: Job, ports: &AtomicU16) -> f64 {
     let mut tries = 1;
     loop {
         let port = ports.fetch_add(1, Ordering::Relaxed);
-        let link = job.cell.link();
-        lab.relay.lay(port, [link.clone(), link], plan.seed);
+        let path = job.cell.path();
+        lab.relay.lay(port, [path.clone(), path], plan.seed);
         let flow = flow::run(lab, peer, job.direction, port, plan);
         let carried = lab.relay.carried(port);
         lab.relay.take_up(port);
@@ -193,15 +193,13 @@ fn run(lab: &Lab, wanted: &Wanted, job: Job, ports: &AtomicU16) -> f64 {
         let megabits = flow.received.megabits();
         if wanted.verbose || late > TOO_LATE {
             println!(
-                "{} %, {} ms, {}, pair {}, {peer:?}: {megabits:.2} Mbit/s; packets {:?} lost {:?} queue full {:?} late {late:?} at most {:?}\n      {}",
+                "{} %, {} ms, {}, pair {}, {peer:?}: {megabits:.2} Mbit/s; late {late:?}, at most {:?}\n      {:?}\n      {}",
                 job.cell.loss,
                 job.cell.round_trip,
                 job.direction.name(),
                 job.pair,
-                carried.packets,
-                carried.lost,
-                carried.queue_full,
                 carried.lateness.most,
+                carried.counters,
                 flow.details
             );
         }

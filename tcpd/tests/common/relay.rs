@@ -1,10 +1,10 @@
 //! A wire between two network namespaces that treats each TCP connection as a network of its own would: two TUN interfaces, and a
-//! thread that carries packets from one to the other through a seeded [`Link`] each way.
+//! thread that carries packets from one to the other through a seeded [`Pipe`] each way.
 //!
 //! ```text
 //!   near namespace             one thread                     far namespace
-//!   kernel 198.19.0.1 ── TUN ──▶ port 20000: a Link each way ──▶ TUN ── kernel 198.19.0.2, or forwarded to tcpd
-//!                      cut to    port 20001: a Link each way
+//!   kernel 198.19.0.1 ── TUN ──▶ port 10000: a Pipe each way ──▶ TUN ── kernel 198.19.0.2, or forwarded to tcpd
+//!                      cut to    port 10001: a Pipe each way
 //!                      the MTU   …
 //! ```
 //!
@@ -23,7 +23,7 @@ use std::time::Duration;
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::time::{ClockId, clock_gettime};
 use tcpd::device::{Device, OutPacket, RECEIVE_BUFFER_LEN, Range, RawSlice, Tun, TunOptions};
-use tcpd_core::sim::link::{Fate, Link, LinkConfig};
+use tcpd_core::impairment::{Counters, Impairment, Pipe};
 use tcpd_core::time::Instant;
 
 use super::host::Host;
@@ -39,7 +39,7 @@ pub(crate) const FAR_INTERFACE: &str = "far0";
 
 /// Packets taken from one side before the other has its turn and what is due is given.
 const BATCH: usize = 32;
-/// Packets that the kernel holds for the relay: far more than a sender has under way here, so that only links drop.
+/// Packets that the kernel holds for the relay: far more than a sender has under way here, so that only pipes drop.
 const TRANSMIT_QUEUE: u32 = 20_000;
 
 /// Which way a packet goes; the index of pairs.
@@ -49,15 +49,11 @@ pub(crate) enum Way {
     ToNear,
 }
 
-/// What became of a connection's packets; [`Way`] is the index.
-#[derive(Clone, Copy, Debug, Default)]
+/// What became of a connection's packets.
+#[derive(Clone, Debug)]
 pub(crate) struct Carried {
-    /// Packets that came in.
-    pub(crate) packets: [u64; 2],
-    /// Of them, lost by chance.
-    pub(crate) lost: [u64; 2],
-    /// Of them, dropped because the queue was full.
-    pub(crate) queue_full: [u64; 2],
+    /// [`Way`] is the index.
+    pub(crate) counters: [Counters; 2],
     /// How late they were given.
     pub(crate) lateness: Lateness,
 }
@@ -88,15 +84,15 @@ struct Shared {
 struct State {
     /// By the port of the near end.
     lanes: HashMap<u16, Lane>,
-    /// When which link has something to give. More entries than needed do no harm.
+    /// When which pipe has something to give. More entries than needed do no harm.
     due: BinaryHeap<Reverse<(Instant, u16, Way)>>,
     lateness: Lateness,
 }
 
 struct Lane {
     /// [`Way`] is the index.
-    links: [Link; 2],
-    carried: Carried,
+    pipes: [Pipe; 2],
+    lateness: Lateness,
 }
 
 impl Relay {
@@ -123,25 +119,27 @@ impl Relay {
         }
     }
 
-    /// From now on packets of connections with this port at the near end are carried, through `links` ([`Way`] is the index).
-    pub(crate) fn lay(&self, port: u16, links: [LinkConfig; 2], seed: u64) {
-        let [there, back] = links;
+    /// From now on packets of connections with this port at the near end are carried, each way through one of `paths` ([`Way`] is the
+    /// index).
+    pub(crate) fn lay(&self, port: u16, paths: [Impairment; 2], seed: u64) {
+        let [there, back] = paths;
         let lane = Lane {
-            links: [Link::new(there, seed), Link::new(back, !seed)],
-            carried: Carried::default(),
+            pipes: [Pipe::new(there, seed), Pipe::new(back, !seed)],
+            lateness: Lateness::default(),
         };
         self.shared.state().lanes.insert(port, lane);
     }
 
-    /// From now on nothing is lost there any more.
+    /// From now on nothing is lost there by chance any more.
     pub(crate) fn lose_no_more(&self, port: u16) {
         if let Some(lane) = self.shared.state().lanes.get_mut(&port) {
-            for link in &mut lane.links {
-                let lossless = LinkConfig {
+            for pipe in &mut lane.pipes {
+                let lossless = Impairment {
                     loss: 0.0,
-                    ..link.config().clone()
+                    burst: None,
+                    ..pipe.impairment().clone()
                 };
-                link.reconfigure(lossless);
+                pipe.reconfigure(lossless);
             }
         }
     }
@@ -149,7 +147,11 @@ impl Relay {
     /// What became of these packets so far.
     pub(crate) fn carried(&self, port: u16) -> Carried {
         let state = self.shared.state();
-        state.lanes.get(&port).expect("a lane").carried
+        let lane = state.lanes.get(&port).expect("a lane");
+        Carried {
+            counters: [0, 1].map(|way: usize| lane.pipes[way].counters().clone()),
+            lateness: lane.lateness,
+        }
     }
 
     /// Packets of that port are dropped from now on.
@@ -252,8 +254,9 @@ impl State {
                 continue;
             };
             if let Some(lane) = self.lanes.get_mut(&port) {
-                lane.send(packet, way);
-                let next = lane.links[way as usize].next_arrival();
+                let pipe = &mut lane.pipes[way as usize];
+                pipe.send(now(), packet.to_vec(), ());
+                let next = pipe.next_arrival();
                 self.due.extend(next.map(|at| Reverse((at, port, way))));
             }
         }
@@ -272,30 +275,18 @@ impl State {
                 continue;
             };
             let to = &mut ends[1 - way as usize];
-            let link = &mut lane.links[way as usize];
-            while let Some(due) = link.next_arrival().filter(|due| *due <= now) {
-                let packet = link.receive(now).expect("it has arrived");
+            let pipe = &mut lane.pipes[way as usize];
+            while let Some(due) = pipe.next_arrival().filter(|due| *due <= now) {
+                let (packet, ()) = pipe.receive(now).expect("it has arrived");
                 let late = now.duration_since(due);
-                lane.carried.lateness.count(late);
+                lane.lateness.count(late);
                 self.lateness.count(late);
                 give(to, &packet);
             }
-            let next = link.next_arrival();
+            let next = pipe.next_arrival();
             self.due.extend(next.map(|at| Reverse((at, port, way))));
         }
         None
-    }
-}
-
-impl Lane {
-    fn send(&mut self, packet: &[u8], way: Way) {
-        let way = way as usize;
-        self.carried.packets[way] += 1;
-        match self.links[way].send(now(), packet) {
-            Fate::Arrives { .. } => {}
-            Fate::Lost => self.carried.lost[way] += 1,
-            Fate::QueueFull => self.carried.queue_full[way] += 1,
-        }
     }
 }
 

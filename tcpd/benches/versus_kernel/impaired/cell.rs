@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tcpd_core::sim::link::LinkConfig;
+use tcpd_core::impairment::Impairment;
 
 /// Percent of the packets, in each direction.
 pub(super) const LOSSES: [f64; 4] = [0.0, 0.1, 1.0, 3.0];
@@ -40,14 +40,14 @@ impl Cell {
     }
 
     /// One direction: half of the round-trip time, the whole loss, and a queue of one bandwidth × delay.
-    pub(super) fn link(self) -> LinkConfig {
+    pub(super) fn path(self) -> Impairment {
         let rate = RATE * 1_000_000 / 8;
-        LinkConfig {
+        Impairment {
             delay: Duration::from_micros(self.round_trip * 500),
             rate,
             queue: (rate * self.round_trip / 1000).max(LEAST_QUEUE) as u32,
             loss: self.loss / 100.0,
-            ..LinkConfig::default()
+            ..Impairment::default()
         }
     }
 
