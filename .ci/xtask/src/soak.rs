@@ -1,11 +1,12 @@
-//! `cargo xtask soak`: the simulation of `tcpd/core/tests/simulation.rs` for as many seeds as one likes, a long SYN flood,
-//! random walks, a million couples of ends that disagree, a million connections in TIME-WAIT, then long transfers over a real TUN,
+//! `cargo xtask soak`: the simulations of `tcpd/core/tests/simulation.rs` and `tcpd/core/tests/network/seeds.rs` for as many seeds as one
+//! likes, a long SYN flood, random walks, a million couples of ends that disagree, a million connections in TIME-WAIT, then long transfers over a real TUN,
 //! thousands of kills, a long stop and an hour of hostile clients.
 
 use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context, bail};
+use tcpd_core::sim::network::seeded;
 use tcpd_core::sim::simulation;
 
 /// Simulated conversations, a seed each.
@@ -14,9 +15,15 @@ pub(crate) struct Soak {
     /// How many seeds
     #[arg(long, default_value_t = 20_000)]
     seeds: u64,
-    /// The first seed
+    /// Afterwards: so many networks of several stacks behind one bottleneck, a seed each; 0 for none
+    #[arg(long, default_value_t = 10_000)]
+    networks: u64,
+    /// The first seed of either
     #[arg(long, default_value_t = 1)]
     from: u64,
+    /// This and nothing else
+    #[arg(long, value_enum)]
+    only: Option<Only>,
     /// Afterwards: a SYN flood of so many seconds of virtual time, as the tests of the core do with 2; 0 for none
     #[arg(long, value_name = "SECONDS", default_value_t = 150)]
     flood: u64,
@@ -43,34 +50,25 @@ pub(crate) struct Soak {
     attacks: u64,
 }
 
-/// Runs seeds on all processors until one breaks.
+/// One of the parts that are decided by seeds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Only {
+    /// Two stacks and two users
+    Conversations,
+    /// Several stacks behind one bottleneck
+    Networks,
+}
+
+/// Runs all of it, until something breaks.
 pub(crate) fn run(arguments: &Soak) -> anyhow::Result<()> {
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let next = AtomicU64::new(arguments.from);
-    let end = arguments.from.saturating_add(arguments.seeds);
-    let totals = Totals::default();
-    let broken = std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..threads)
-            .map(|_| scope.spawn(|| work(&next, end, &totals)))
-            .collect();
-        workers
-            .into_iter()
-            .filter_map(|worker| {
-                worker
-                    .join()
-                    .unwrap_or_else(|_| Some("a worker panicked".into()))
-            })
-            .min()
-    });
-    println!(
-        "{} conversations, {} bytes, {} packets, {} aborted on purpose",
-        totals.conversations.load(Ordering::Relaxed),
-        totals.bytes.load(Ordering::Relaxed),
-        totals.packets.load(Ordering::Relaxed),
-        totals.aborted.load(Ordering::Relaxed)
-    );
-    if let Some(broken) = broken {
-        bail!("{broken}");
+    if arguments.only != Some(Only::Networks) {
+        seeds("conversations", arguments.from, arguments.seeds, converse)?;
+    }
+    if arguments.only != Some(Only::Conversations) {
+        seeds("networks", arguments.from, arguments.networks, network)?;
+    }
+    if arguments.only.is_some() {
+        return Ok(());
     }
     let flood = ["tcpd-core", "tcp", "flood::"];
     longer(flood, "TCPD_FLOOD_SECONDS", arguments.flood)?;
@@ -111,40 +109,75 @@ fn longer([package, binary, name]: [&str; 3], variable: &str, value: u64) -> any
 
 #[derive(Default)]
 struct Totals {
-    conversations: AtomicU64,
+    runs: AtomicU64,
     bytes: AtomicU64,
     packets: AtomicU64,
-    aborted: AtomicU64,
+}
+
+/// Bytes and packets of one seed, or what broke.
+type Run = fn(u64) -> Result<(u64, u64), String>;
+
+fn converse(seed: u64) -> Result<(u64, u64), String> {
+    let done = simulation::run(seed).map_err(|broken| broken.to_string())?;
+    Ok((done.bytes, done.packets))
+}
+
+fn network(seed: u64) -> Result<(u64, u64), String> {
+    let done = seeded::run(seed).map_err(|broken| broken.to_string())?;
+    Ok((done.bytes, done.packets))
+}
+
+/// Runs seeds on all processors until one breaks.
+fn seeds(what: &str, from: u64, count: u64, run: Run) -> anyhow::Result<()> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let next = AtomicU64::new(from);
+    let end = from.saturating_add(count);
+    let totals = Totals::default();
+    let broken = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads)
+            .map(|_| scope.spawn(|| work(what, &next, end, &totals, run)))
+            .collect();
+        workers
+            .into_iter()
+            .filter_map(|worker| {
+                worker
+                    .join()
+                    .unwrap_or_else(|_| Some("a worker panicked".into()))
+            })
+            .min()
+    });
+    println!(
+        "{} {what}, {} bytes, {} packets",
+        totals.runs.load(Ordering::Relaxed),
+        totals.bytes.load(Ordering::Relaxed),
+        totals.packets.load(Ordering::Relaxed),
+    );
+    match broken {
+        Some(broken) => bail!("{broken}"),
+        None => Ok(()),
+    }
 }
 
 /// Takes seeds until the end or the first that breaks.
-fn work(next: &AtomicU64, end: u64, totals: &Totals) -> Option<String> {
+fn work(what: &str, next: &AtomicU64, end: u64, totals: &Totals, run: Run) -> Option<String> {
     loop {
         let seed = next.fetch_add(1, Ordering::Relaxed);
         if seed >= end {
             return None;
         }
-        match simulation::run(seed) {
-            Ok(conversation) => {
-                totals.conversations.fetch_add(1, Ordering::Relaxed);
-                totals
-                    .bytes
-                    .fetch_add(conversation.bytes, Ordering::Relaxed);
-                totals
-                    .packets
-                    .fetch_add(conversation.packets, Ordering::Relaxed);
-                totals
-                    .aborted
-                    .fetch_add(conversation.aborted.into(), Ordering::Relaxed);
+        match run(seed) {
+            Ok((bytes, packets)) => {
+                totals.bytes.fetch_add(bytes, Ordering::Relaxed);
+                totals.packets.fetch_add(packets, Ordering::Relaxed);
             }
             Err(broken) => {
                 next.store(end, Ordering::Relaxed);
-                return Some(broken.to_string());
+                return Some(broken);
             }
         }
-        let done = totals.conversations.load(Ordering::Relaxed);
+        let done = totals.runs.fetch_add(1, Ordering::Relaxed) + 1;
         if done.is_multiple_of(5_000) {
-            println!("{done} conversations");
+            println!("{done} {what}");
         }
     }
 }

@@ -9,6 +9,7 @@
 //! * [`script`]: one stack; the far end is played by a script in a subset of packetdrill's language.
 //! * [`ladder`]: what happened, in the one ladder format.
 
+mod dice;
 pub mod ladder;
 pub mod link;
 pub mod network;

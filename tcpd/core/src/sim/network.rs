@@ -23,7 +23,11 @@ use crate::tcp::buffer::HeapRing;
 use crate::time::Instant;
 use crate::wire::ladder::Direction;
 
+mod router;
+pub mod seeded;
 pub mod traffic;
+
+pub use router::Router;
 
 /// One host of a network.
 #[derive(Debug, Clone)]
@@ -55,6 +59,8 @@ pub struct Passed {
     pub lost: u64,
     /// Of these, lost because the queue was full.
     pub overflowed: u64,
+    /// Of these, lost because they were too large.
+    pub too_large: u64,
 }
 
 /// Hosts and the bottleneck between them.
@@ -63,8 +69,10 @@ pub struct Network {
     /// `links[0]` leads from left to right.
     links: [Link; 2],
     passed: [Passed; 2],
-    /// The first packets of either way that are to be lost whatever the link says.
+    /// Everything of either way is lost, whatever the link says.
     outage: [bool; 2],
+    /// What fits through either way.
+    routers: [Router; 2],
     now: Instant,
     ipv6: bool,
     ladder: Ladder,
@@ -113,6 +121,7 @@ impl Network {
             links,
             passed: [Passed::default(); 2],
             outage: [false; 2],
+            routers: [Router::default(); 2],
             now,
             ipv6,
             ladder: Ladder::default(),
@@ -210,6 +219,11 @@ impl Network {
         self.outage[side as usize] = outage;
     }
 
+    /// Changes what fits through the bottleneck from `side`.
+    pub fn set_router(&mut self, side: End, router: Router) {
+        self.routers[side as usize] = router;
+    }
+
     /// When the next thing happens by itself.
     #[must_use]
     pub fn next(&self) -> Option<Instant> {
@@ -290,23 +304,20 @@ impl Network {
     fn flush_host(&mut self, from: usize) -> Result<(), String> {
         let mut packets = 0;
         let host = &mut self.hosts[from];
-        let side = host.side;
-        let link = &mut self.links[side as usize];
-        let passed = &mut self.passed[side as usize];
+        let mut way = Way {
+            link: &mut self.links[host.side as usize],
+            passed: &mut self.passed[host.side as usize],
+            outage: self.outage[host.side as usize],
+            router: self.routers[host.side as usize],
+        };
         let mut seen = Vec::new();
         let look = self.record || self.watch.is_some();
         while let Some(transmit) = host.stack.poll_transmit(self.now) {
             transmit.write_packets_with(&mut self.scratch, |packet| {
                 packets += 1;
-                passed.packets += 1;
-                let fate = match self.outage[side as usize] {
-                    true => Fate::Lost,
-                    false => link.send(self.now, packet.to_vec(), 0),
-                };
-                match fate {
-                    Fate::Lost => passed.lost += 1,
-                    Fate::QueueFull => passed.overflowed += 1,
-                    Fate::Arrives { .. } => {}
+                let (fate, complaint) = way.send(self.now, packet);
+                if let Some(complaint) = complaint {
+                    host.arriving.push_back((self.now + host.delay, complaint));
                 }
                 if look {
                     seen.push((packet.to_vec(), fate));
@@ -354,6 +365,35 @@ impl Network {
                     .get_or_insert(format!("hosts {low} (left) and {high}: {complaint}"));
             }
         }
+    }
+}
+
+/// One direction through the bottleneck.
+struct Way<'n> {
+    link: &'n mut Link,
+    passed: &'n mut Passed,
+    outage: bool,
+    router: Router,
+}
+
+impl Way<'_> {
+    /// What becomes of a packet, and what its sender is told.
+    fn send(&mut self, now: Instant, packet: &[u8]) -> (Fate, Option<Vec<u8>>) {
+        self.passed.packets += 1;
+        if !self.router.passes(packet) {
+            self.passed.too_large += 1;
+            return (Fate::Lost, self.router.complaint(packet));
+        }
+        let fate = match self.outage {
+            true => Fate::Lost,
+            false => self.link.send(now, packet.to_vec(), 0),
+        };
+        match fate {
+            Fate::Lost => self.passed.lost += 1,
+            Fate::QueueFull => self.passed.overflowed += 1,
+            Fate::Arrives { .. } => {}
+        }
+        (fate, None)
     }
 }
 

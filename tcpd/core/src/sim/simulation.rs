@@ -23,6 +23,7 @@ use crate::tcp::buffer::HeapRing;
 use crate::tcp::drop_reason::DropReason;
 use crate::time::Instant;
 
+pub(super) use parameters::KEEP_ALIVE;
 pub use parameters::Parameters;
 use stranger::Stranger;
 use user::User;
@@ -45,6 +46,8 @@ pub struct Conversation {
 pub struct Broken {
     /// The seed that decides everything.
     pub seed: u64,
+    /// The command that repeats it.
+    pub command: String,
     /// What was wrong.
     pub message: String,
     /// What the seed means.
@@ -60,11 +63,7 @@ impl fmt::Display for Broken {
         if !self.ladder.is_empty() {
             write!(f, "{}", self.ladder)?;
         }
-        write!(
-            f,
-            "to repeat it: cargo xtask soak --from {} --seeds 1 --flood 0 --couples 0 --transfers 0",
-            self.seed
-        )
+        write!(f, "to repeat it: {}", self.command)
     }
 }
 
@@ -99,6 +98,10 @@ pub fn run(seed: u64) -> Result<Conversation, Box<Broken>> {
 fn broken(parameters: &Parameters, message: String, ladder: String) -> Box<Broken> {
     Box::new(Broken {
         seed: parameters.seed,
+        command: format!(
+            "cargo xtask soak --only conversations --from {} --seeds 1",
+            parameters.seed
+        ),
         message,
         parameters: parameters.to_string(),
         ladder,
@@ -106,7 +109,7 @@ fn broken(parameters: &Parameters, message: String, ladder: String) -> Box<Broke
 }
 
 /// The last rows of a ladder that a report shows.
-const LADDER_LINES: usize = 120;
+pub(super) const LADDER_LINES: usize = 120;
 
 fn converse(parameters: &Parameters, record: bool) -> Result<Conversation, (String, String)> {
     let mut pair = Pair::new(
@@ -137,7 +140,7 @@ fn converse(parameters: &Parameters, record: bool) -> Result<Conversation, (Stri
 }
 
 /// What a stack dropped, with reasons.
-fn drops(stack: &Stack<HeapRing>) -> String {
+pub(super) fn drops(stack: &Stack<HeapRing>) -> String {
     let reasons = DropReason::ALL.iter().filter_map(|reason| {
         let count = stack.counters().dropped(*reason);
         (count > 0).then(|| format!("{count} {reason}"))

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::traffic::{Stream, Traffic};
-use super::{HostConfig, Network, START};
+use super::{HostConfig, Network, Router, START};
 use crate::sim::link::Impairment;
 use crate::sim::pair::End;
 use crate::stack::StackConfig;
@@ -124,4 +124,19 @@ fn the_ladder_shows_hosts_and_packets() {
         "{ladder}"
     );
     assert!(first.contains("S "), "{ladder}");
+}
+
+#[test]
+fn a_router_lets_nothing_larger_through_and_says_so_if_it_tells() {
+    for tells in [true, false] {
+        let streams = vec![bytes(0, 2, 100_000)];
+        let mut traffic = Traffic::new(dumbbell(7), streams).expect("listeners");
+        traffic
+            .network
+            .set_router(End::Left, Router { mtu: 900, tells });
+        traffic.run(START + MS * 2_000).expect("no trouble");
+        let passed = traffic.network.passed(End::Left);
+        assert!(passed.too_large > 0, "{passed:?}");
+        assert_eq!(traffic.check_finished().is_ok(), tells);
+    }
 }

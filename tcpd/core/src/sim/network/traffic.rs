@@ -148,6 +148,12 @@ impl Traffic {
         &self.streams
     }
 
+    /// Whether nobody has anything left to do.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.streams.iter().all(Progress::is_over)
+    }
+
     /// Everything that the sender of a stream knows.
     #[must_use]
     pub fn sender(&self, number: usize) -> Option<Status> {
@@ -160,7 +166,7 @@ impl Traffic {
     /// # Errors
     /// The first thing that is not as it must be.
     pub fn run(&mut self, until: Instant) -> Result<(), String> {
-        while !self.streams.iter().all(Progress::is_over) {
+        while !self.is_over() {
             let now = self.network.now();
             for number in 0..self.streams.len() {
                 self.open(number, now)?;

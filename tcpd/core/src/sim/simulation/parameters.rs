@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::user::User;
-use crate::random::Generator;
+use crate::sim::dice::Dice;
 use crate::sim::link::Impairment;
 use crate::stack::{KeepAlive, Nagle, StackConfig};
 
@@ -66,7 +66,7 @@ impl fmt::Display for Parameters {
             writeln!(
                 f,
                 "{name} stack: mtu {}, gso {}, msl {:?}, rto_min {:?}, delayed_ack {:?}, window_scale {}, timestamps {} (required {}), \
-                 nagle {:?}, receive {}..{}, send {}..{}, ranges {}",
+                 sack {}, nagle {:?}, receive {}..{}, send {}..{}, ranges {}",
                 stack.mtu,
                 stack.gso_max,
                 tcp.msl,
@@ -75,6 +75,7 @@ impl fmt::Display for Parameters {
                 tcp.window_scale,
                 tcp.timestamps,
                 tcp.timestamps_required,
+                tcp.sack,
                 tcp.nagle,
                 tcp.receive_ring,
                 tcp.receive_ring_max,
@@ -98,44 +99,9 @@ impl fmt::Display for Parameters {
     }
 }
 
-/// Draws from lists and ranges.
-struct Dice(Generator);
-
-impl Dice {
-    fn of<T: Copy>(&mut self, choices: &[T]) -> T {
-        choices[self.0.below(choices.len() as u64) as usize]
-    }
-
-    fn between(&mut self, from: u64, to: u64) -> u64 {
-        from + self.0.below(to - from + 1)
-    }
-
-    /// A number whose length in bits is uniform: small ones as often as large ones.
-    fn scaled(&mut self, most: u64) -> u64 {
-        let bits = self.between(0, u64::from(64 - most.leading_zeros()));
-        self.between(0, (1u64 << bits).min(most))
-    }
-
-    fn millis(&mut self, from: u64, to: u64) -> Duration {
-        Duration::from_millis(self.between(from, to))
-    }
-
-    fn chance(&mut self, p: f64) -> bool {
-        self.0.chance(p)
-    }
-
-    /// Zero half of the time, otherwise up to `most`.
-    fn probability(&mut self, most: f64) -> f64 {
-        if self.chance(0.5) {
-            return 0.0;
-        }
-        self.between(1, 1_000) as f64 / 1_000.0 * most
-    }
-}
-
 /// How users look after an idle connection here: a RST that is lost, or that arrives behind a hole while challenge ACKs are
 /// limited (RFC 5961 §7), leaves a reader waiting for ever otherwise.
-pub(super) const KEEP_ALIVE: KeepAlive = KeepAlive {
+pub(in crate::sim) const KEEP_ALIVE: KeepAlive = KeepAlive {
     idle: Duration::from_secs(100),
     interval: Duration::from_secs(10),
     count: 20,
@@ -144,7 +110,7 @@ pub(super) const KEEP_ALIVE: KeepAlive = KeepAlive {
 impl Parameters {
     /// What `seed` means.
     pub fn from_seed(seed: u64) -> Parameters {
-        let mut dice = Dice(Generator::from_seed(seed ^ 0x7463_7064));
+        let mut dice = Dice::from_seed(seed ^ 0x7463_7064);
         let ipv6 = dice.chance(0.4);
         let mut links = [link(&mut dice), link(&mut dice)];
         let offload = dice.chance(0.3);
@@ -218,6 +184,7 @@ fn link(dice: &mut Dice) -> Impairment {
         rate,
         queue: dice.of(&[8_000, 64_000, 256_000]),
         loss: dice.probability(0.1),
+        burst: dice.burst(0.15),
         reorder: dice.probability(0.15),
         reorder_delay: dice.millis(1, 60),
         duplicate: dice.probability(0.1),
@@ -242,6 +209,7 @@ fn stack(dice: &mut Dice, ipv6: bool) -> StackConfig {
     tcp.window_scale = dice.chance(0.8);
     tcp.timestamps = dice.chance(0.7);
     tcp.timestamps_required = dice.chance(0.8);
+    tcp.sack = dice.chance(0.75);
     tcp.nagle = dice.of(&[Nagle::Off, Nagle::Classic, Nagle::Minshall]);
     tcp.syn_ack_retries = 10;
     // Users here take their time; an orphan must outlive a reader who sleeps.

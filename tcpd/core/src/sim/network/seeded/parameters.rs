@@ -1,0 +1,260 @@
+//! What a seed means: hosts, the path and how it changes, streams.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::sim::dice::Dice;
+use crate::sim::link::Impairment;
+use crate::sim::network::traffic::Stream;
+use crate::sim::network::{HostConfig, Network, Router};
+use crate::sim::pair::End;
+use crate::sim::simulation::KEEP_ALIVE;
+use crate::stack::{ConnectionOptions, Nagle, StackConfig};
+
+/// Everything about a network that chance decides beforehand.
+#[derive(Debug, Clone)]
+pub struct Parameters {
+    /// What all of this follows from.
+    pub seed: u64,
+    /// Which IP version.
+    pub ipv6: bool,
+    /// Who there is.
+    pub hosts: Vec<HostConfig>,
+    /// Left to right, and back, at first.
+    pub links: [Impairment; 2],
+    /// What happens to the path, in turn, after the start.
+    pub changes: Vec<(Duration, Change)>,
+    /// What crosses it.
+    pub streams: Vec<Stream>,
+}
+
+/// Something that happens to the path.
+#[derive(Debug, Clone)]
+pub enum Change {
+    /// One direction is another from now on.
+    Link(End, Impairment),
+    /// Everything of one direction is lost from now on, or no longer.
+    Outage(End, bool),
+    /// Packets of another size fit through one direction.
+    Router(End, Router),
+}
+
+impl Change {
+    pub(super) fn apply(&self, network: &mut Network) {
+        match self {
+            Change::Link(side, link) => network.set_link(*side, link.clone()),
+            Change::Outage(side, outage) => network.set_outage(*side, *outage),
+            Change::Router(side, router) => network.set_router(*side, *router),
+        }
+    }
+}
+
+impl Parameters {
+    /// What `seed` means.
+    #[must_use]
+    pub fn from_seed(seed: u64) -> Parameters {
+        let mut dice = Dice::from_seed(seed ^ 0x6e65_7477);
+        let ipv6 = dice.chance(0.4);
+        let counts = [dice.between(1, 3), dice.between(1, 3)];
+        let mut hosts = Vec::new();
+        for side in End::BOTH {
+            for _ in 0..counts[side as usize] {
+                hosts.push(host(&mut dice, side, ipv6));
+            }
+        }
+        let rate = dice.of(&[0, 60_000, 250_000, 1_250_000, 12_500_000, 125_000_000]);
+        let links = [link(&mut dice, rate), link(&mut dice, rate)];
+        let streams = streams(&mut dice, counts, rate);
+        let changes = changes(&mut dice, rate, ipv6);
+        Parameters {
+            seed,
+            ipv6,
+            hosts,
+            links,
+            changes,
+            streams,
+        }
+    }
+
+    /// The smallest full segment that anybody may come to send, bytes.
+    pub(super) fn least_mss(&self) -> u64 {
+        let hosts = self.hosts.iter().map(|host| host.stack.mtu);
+        let routers = self.changes.iter().filter_map(|(_, change)| match change {
+            Change::Router(_, router) => Some(router.mtu),
+            Change::Link(..) | Change::Outage(..) => None,
+        });
+        let mtu = hosts.chain(routers).min().unwrap_or(576);
+        u64::from(mtu) - 80
+    }
+
+    /// Bytes that the rings of one connection may hold.
+    pub(super) fn rings(&self) -> u64 {
+        let of = |host: &HostConfig| {
+            let tcp = &host.stack.tcp;
+            u64::from(tcp.receive_ring_max) + u64::from(tcp.send_ring_max)
+        };
+        self.hosts.iter().map(of).max().unwrap_or(0)
+    }
+
+    /// Packets beyond those that carry bytes and their ACKs: openings, probes, keepalives, windows that open little by little.
+    pub(super) fn more_packets(&self) -> u64 {
+        let reads = self.streams.iter().map(|stream| match stream.reads {
+            Some((piece, _)) => 4 * stream.bytes / u64::from(piece),
+            None => 0,
+        });
+        20_000 + reads.sum::<u64>()
+    }
+}
+
+fn link(dice: &mut Dice, rate: u64) -> Impairment {
+    Impairment {
+        delay: dice.millis(0, 150),
+        jitter: match dice.chance(0.5) {
+            true => Duration::ZERO,
+            false => dice.millis(0, 20),
+        },
+        rate,
+        queue: dice.of(&[10_000, 40_000, 150_000, 600_000]),
+        loss: dice.probability(0.08),
+        burst: dice.burst(0.2),
+        ce_threshold: if rate == 0 {
+            0
+        } else {
+            dice.of(&[0, 5_000, 50_000])
+        },
+        reorder: dice.probability(0.1),
+        reorder_delay: dice.millis(1, 40),
+        duplicate: dice.probability(0.05),
+        corrupt: dice.probability(0.02),
+    }
+}
+
+fn host(dice: &mut Dice, side: End, ipv6: bool) -> HostConfig {
+    let mut stack = StackConfig {
+        mtu: match ipv6 {
+            true => dice.of(&[1280, 1500, 1500, 9000]),
+            false => dice.of(&[576, 1500, 1500, 9000]),
+        },
+        gso_max: dice.of(&[0, 20_000, 65_535]),
+        ..StackConfig::default()
+    };
+    let tcp = &mut stack.tcp;
+    tcp.msl = Duration::from_secs(1);
+    tcp.rto_min = Duration::from_millis(dice.of(&[200, 200, 1_000]));
+    tcp.delayed_ack = Duration::from_millis(dice.of(&[0, 5, 40, 200]));
+    tcp.window_scale = dice.chance(0.9);
+    tcp.timestamps = dice.chance(0.7);
+    tcp.sack = dice.chance(0.75);
+    tcp.nagle = dice.of(&[Nagle::Off, Nagle::Classic, Nagle::Minshall]);
+    tcp.syn_ack_retries = 10;
+    tcp.orphan_timeout = Duration::from_secs(1_800);
+    tcp.receive_ring = dice.of(&[4_096, 65_536, 65_536, 1 << 20]);
+    tcp.receive_ring_max = tcp.receive_ring.max(dice.of(&[65_536, 4 << 20]));
+    tcp.send_ring = dice.of(&[16_384, 65_536, 1 << 20]);
+    tcp.send_ring_max = tcp.send_ring.max(dice.of(&[65_536, 4 << 20]));
+    stack.limits.out_of_order_ranges = dice.of(&[4, 128, 128]);
+    HostConfig {
+        stack,
+        side,
+        delay: match dice.chance(0.5) {
+            true => Duration::ZERO,
+            false => dice.millis(0, 80),
+        },
+    }
+}
+
+/// Up to two streams between each two hosts that the bottleneck separates, one each way; no more than six.
+fn streams(dice: &mut Dice, counts: [u64; 2], rate: u64) -> Vec<Stream> {
+    let mut streams = Vec::new();
+    // Ten seconds of the wire for all of them together, about.
+    let most = if rate == 0 {
+        400_000
+    } else {
+        (rate * 10).min(800_000)
+    };
+    for left in 0..counts[0] as usize {
+        for right in counts[0] as usize..(counts[0] + counts[1]) as usize {
+            if streams.len() < 6 && (streams.is_empty() || dice.chance(0.6)) {
+                let (from, to) = match dice.chance(0.5) {
+                    true => (left, right),
+                    false => (right, left),
+                };
+                streams.push(Stream {
+                    from,
+                    to,
+                    bytes: dice.scaled(most) + 1,
+                    starts: dice.millis(0, 3_000),
+                    reads: slow_reader(dice),
+                    options: ConnectionOptions {
+                        keepalive: Some(KEEP_ALIVE),
+                        ..ConnectionOptions::default()
+                    },
+                });
+            }
+        }
+    }
+    streams
+}
+
+fn slow_reader(dice: &mut Dice) -> Option<(u32, Duration)> {
+    dice.chance(0.2).then(|| {
+        let piece = dice.of(&[2_000, 10_000, 60_000]);
+        (piece, dice.millis(1, 120))
+    })
+}
+
+/// The path becomes another, fails for a while, lets only smaller packets through.
+fn changes(dice: &mut Dice, rate: u64, ipv6: bool) -> Vec<(Duration, Change)> {
+    let mut changes = Vec::new();
+    let side = |dice: &mut Dice| End::BOTH[dice.between(0, 1) as usize];
+    if dice.chance(0.4) {
+        for _ in 0..dice.between(1, 4) {
+            let link = link(dice, rate);
+            changes.push((dice.millis(100, 10_000), Change::Link(side(dice), link)));
+        }
+    }
+    if dice.chance(0.25) {
+        let (side, at) = (side(dice), dice.millis(50, 8_000));
+        let long = dice.millis(10, 6_000);
+        changes.push((at, Change::Outage(side, true)));
+        changes.push((at + long, Change::Outage(side, false)));
+    }
+    if dice.chance(0.25) {
+        let mtu = match ipv6 {
+            true => dice.of(&[1280, 1400]),
+            false => dice.of(&[576, 1000, 1400]),
+        };
+        let router = Router { mtu, tells: true };
+        changes.push((dice.millis(0, 5_000), Change::Router(side(dice), router)));
+    }
+    changes.sort_by_key(|(at, _)| *at);
+    changes
+}
+
+/// What differs from seed to seed, a line a subject.
+impl fmt::Display for Parameters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let version = if self.ipv6 { "IPv6" } else { "IPv4" };
+        writeln!(f, "{version}")?;
+        for (number, host) in self.hosts.iter().enumerate() {
+            let (stack, tcp) = (&host.stack, &host.stack.tcp);
+            writeln!(
+                f,
+                "host {number} ({:?}, {:?} away): mtu {}, gso {}, ranges {}, {tcp:?}",
+                host.side, host.delay, stack.mtu, stack.gso_max, stack.limits.out_of_order_ranges
+            )?;
+        }
+        for (number, stream) in self.streams.iter().enumerate() {
+            writeln!(
+                f,
+                "stream {number}: {} bytes from host {} to host {} after {:?}, reads {:?}",
+                stream.bytes, stream.from, stream.to, stream.starts, stream.reads
+            )?;
+        }
+        for (at, change) in &self.changes {
+            writeln!(f, "after {at:?}: {change:?}")?;
+        }
+        writeln!(f, "left to right: {:?}", self.links[0])?;
+        write!(f, "right to left: {:?}", self.links[1])
+    }
+}
