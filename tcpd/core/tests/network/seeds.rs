@@ -5,7 +5,7 @@ use tcpd_core::sim::network::seeded;
 use crate::on_all_processors;
 
 /// How many seeds a test run tries; `cargo xtask soak` goes on for longer.
-const SEEDS: u64 = 1_000;
+const SEEDS: u64 = 4_000;
 
 #[test]
 fn every_stream_of_every_network_comes_out_whole() {
