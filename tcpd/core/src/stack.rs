@@ -78,9 +78,11 @@ use accounts::Accounts;
 use deadlines::Deadlines;
 use demux::{BoundPorts, FlowTable};
 use events::EventQueue;
+use fragments::Reassembly;
 use icmp::Icmp;
 use initial_sequence::InitialSequence;
 use ip_input::OwnAddresses;
+use ip_output::FragmentIds;
 use limits::{AgeQueue, ResetLimiter};
 use listener::ListenerTable;
 use output::Output;
@@ -115,9 +117,11 @@ pub struct Stack<R> {
     cookies: SynCookies,
     ports: Ports,
     path_mtu: PathMtu,
+    fragments: Reassembly,
     icmp: Icmp,
     resets: ResetLimiter,
     flow_labels: Secret,
+    fragment_ids: FragmentIds,
     half_open: AgeQueue,
     /// Room for half-open entries to come: none is allocated for a SYN of a flood.
     #[expect(clippy::vec_box, reason = "the boxes go back into slots as they are")]
@@ -161,9 +165,11 @@ impl<R: Ring> Stack<R> {
             cookies: SynCookies::new(&secret),
             ports: Ports::new(&secret, config.ports.clone()),
             path_mtu: PathMtu::new(path_mtu::DEFAULT_CAPACITY, path_mtu::DEFAULT_FLOOR_V4),
+            fragments: Reassembly::new(config.limits.fragment_bytes),
             icmp: Icmp::new(config.icmp),
             resets: ResetLimiter::default(),
             flow_labels: secret.derive("flow labels"),
+            fragment_ids: FragmentIds::new(&secret),
             half_open: AgeQueue::default(),
             spare_half_open: Vec::new(),
             time_wait: AgeQueue::default(),
@@ -200,7 +206,9 @@ impl<R: Ring> Stack<R> {
         if self.output.is_in_a_hurry() {
             Some(Instant::ZERO)
         } else {
-            self.deadlines.next_deadline()
+            let reassembly = self.fragments.next_deadline();
+            let endpoints = self.deadlines.next_deadline();
+            endpoints.into_iter().chain(reassembly).min()
         }
     }
 

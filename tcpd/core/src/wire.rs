@@ -7,6 +7,7 @@ use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
 
 pub mod checksum;
+pub mod fragmentation;
 pub mod icmpv4;
 pub mod icmpv6;
 pub mod ip;

@@ -1,6 +1,6 @@
 //! From a packet to the endpoint it is for.
 //!
-//! 1. IP header and addresses (RFC 1122 §3.2.1.3);
+//! 1. IP header and addresses (RFC 1122 §3.2.1.3); a fragment waits for the rest of its datagram;
 //! 2. by protocol: ICMP, TCP, or nobody's;
 //! 3. TCP checksum and header;
 //! 4. the flow table, then the listeners, then CLOSED;
@@ -11,7 +11,6 @@
 use std::net::IpAddr;
 use std::ops::ControlFlow;
 
-use crate::stack::fragments;
 use crate::stack::ip_input::{AddressRefusal, Origin};
 use crate::stack::slot::Slot;
 use crate::stack::{EndpointId, Stack};
@@ -24,6 +23,7 @@ use crate::tcp::segment::Segment;
 use crate::time::Instant;
 use crate::wire::{IpHeader, IpRefusal, ParseError, TcpSegment, protocol};
 
+mod fragment;
 mod icmp;
 mod outcomes;
 
@@ -81,16 +81,27 @@ impl<R: Ring> Stack<R> {
         if header.source_routed {
             return ControlFlow::Break(DropReason::SourceRoute);
         }
-        if fragments::classify(&header).is_err() {
-            return ControlFlow::Break(DropReason::Fragment);
+        if let Some(fragment) = header.fragment {
+            return self.fragment_arrives(now, &header, &fragment, packet);
         }
+        self.datagram_arrives(now, &header, packet, meta)
+    }
+
+    /// A whole one.
+    fn datagram_arrives(
+        &mut self,
+        now: Instant,
+        header: &IpHeader,
+        packet: &[u8],
+        meta: ReceiveMeta,
+    ) -> Step {
         match header.protocol {
-            protocol::TCP => self.tcp_arrives(now, &header, packet, meta),
-            protocol::ICMPV4 | protocol::ICMPV6 => self.icmp_arrives(now, &header, packet),
+            protocol::TCP => self.tcp_arrives(now, header, packet, meta),
+            protocol::ICMPV4 | protocol::ICMPV6 => self.icmp_arrives(now, header, packet),
             _ => {
                 let icmp = &mut self.icmp;
                 self.output
-                    .packet(|out| icmp.no_handler(now, &header, packet, out));
+                    .packet(|out| icmp.no_handler(now, header, packet, out));
                 ControlFlow::Break(DropReason::UnknownProtocol)
             }
         }

@@ -72,6 +72,9 @@ impl<R: Ring> Stack<R> {
         self.check_tables(&mut census);
         self.check_gauges(&census);
         self.check_queues(census);
+        if self.fragments.len() <= FEW {
+            self.fragments.assert_invariants();
+        }
     }
 
     /// Has every event followed by a check from now on, as long as there are few endpoints. For tests, where assertions are compiled

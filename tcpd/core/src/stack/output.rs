@@ -13,7 +13,7 @@ use crate::tcp::endpoint::connection::syn_window;
 use crate::tcp::endpoint::syn_sent::SynSent;
 use crate::tcp::transmit::{self, Outgoing, Reply};
 use crate::time::Instant;
-use crate::wire::{Flags, PartialChecksum, SuperSegment, tcp};
+use crate::wire::{Flags, PartialChecksum, SuperSegment, fragmentation, tcp};
 
 mod headers;
 mod loopback;
@@ -97,6 +97,24 @@ impl Output {
         let mut packet = Vec::new();
         if build(&mut packet) && self.packets.len() < PACKETS_WAITING {
             self.packets.push_back(packet);
+        }
+    }
+
+    /// The same for what may be larger than `mtu`: it is queued in fragments then, all of them or none.
+    pub(super) fn fragments(
+        &mut self,
+        mtu: u16,
+        identification: u32,
+        build: impl FnOnce(&mut Vec<u8>) -> bool,
+    ) {
+        let mut packet = Vec::new();
+        if !build(&mut packet) {
+            return;
+        }
+        let mut pieces = Vec::new();
+        fragmentation::split(&packet, mtu, identification, |piece| pieces.push(piece));
+        if self.packets.len() + pieces.len() <= PACKETS_WAITING {
+            self.packets.extend(pieces);
         }
     }
 

@@ -19,6 +19,7 @@ impl<R: Ring> Stack<R> {
                 self.expire(now, id);
             }
         }
+        self.expire_fragments(now);
         self.run_loopback(now);
         if cfg!(debug_assertions) {
             self.check_now_and_then();

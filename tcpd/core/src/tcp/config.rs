@@ -159,6 +159,9 @@ pub struct Limits {
     pub challenge_ack_interval: Duration,
     /// RSTs for segments without a connection, a second and source prefix.
     pub reset_rate: u32,
+    /// What datagrams that are not whole may cost in all, bytes, with what it takes to keep them; a quarter of it for each source prefix.
+    /// 0: fragments are refused.
+    pub fragment_bytes: usize,
 }
 
 impl Default for Limits {
@@ -173,6 +176,7 @@ impl Default for Limits {
             out_of_order_ranges: 128,
             challenge_ack_interval: Duration::from_millis(500),
             reset_rate: 200,
+            fragment_bytes: 4 << 20,
         }
     }
 }

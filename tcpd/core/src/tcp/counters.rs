@@ -101,6 +101,12 @@ counters! {
     loopback_packets,
     /// Changes of state that RFC 9293 figure 5 does not know: each is a bug.
     forbidden_transitions,
+    /// Datagrams put together from fragments.
+    datagrams_reassembled,
+    /// Datagrams of which fragments were missing when their time was over.
+    reassembly_timeouts,
+    /// Datagrams not yet whole that made way for newer ones.
+    reassembly_evicted,
     /// Packet-too-big messages that lowered the MSS of a connection.
     path_mtu_lowered,
 }

@@ -50,8 +50,16 @@ drop_reasons! {
     NotOurAddress = "not-our-address",
     /// The source cannot be a host: multicast, broadcast, unspecified, loopback from outside, or our own (RFC 1122 §3.2.1.3).
     MartianSource = "martian-source",
-    /// A fragment: reassembly is not done.
-    Fragment = "fragment",
+    /// A fragment that no honest sender makes: too small for its headers, no multiple of eight bytes, beyond the end (RFC 1858, 3128, 7112).
+    FragmentMalformed = "fragment-malformed",
+    /// A fragment that overlaps another one of its datagram, or comes after such a one (RFC 5722).
+    FragmentOverlap = "fragment-overlap",
+    /// A fragment that had come already.
+    FragmentDuplicate = "fragment-duplicate",
+    /// A fragment beyond the pieces that a datagram may have, or while reassembly is off (limits.fragment_bytes).
+    FragmentLimit = "fragment-limit",
+    /// The last fragment of a datagram whose ECN marks contradict each other (RFC 3168 §5.3).
+    FragmentMarks = "fragment-marks",
     /// An extension header chain that is not accepted.
     ExtensionHeaders = "extension-headers",
     /// A source route (RFC 1122 §3.2.1.8).

@@ -25,6 +25,8 @@ pub mod code {
     pub const PORT_UNREACHABLE: u8 = 3;
     /// Too big for the next hop and DF set; carries the MTU (RFC 1191).
     pub const FRAGMENTATION_NEEDED: u8 = 4;
+    /// Time exceeded: while a datagram was put together.
+    pub const REASSEMBLY: u8 = 1;
 }
 
 /// One message, its data or quoted packet borrowed.

@@ -31,6 +31,8 @@ pub mod code {
     pub const UNRECOGNIZED_NEXT_HEADER: u8 = 1;
     /// Parameter problem: unrecognised option.
     pub const UNRECOGNIZED_OPTION: u8 = 2;
+    /// Time exceeded: while a datagram was put together.
+    pub const REASSEMBLY: u8 = 1;
 }
 
 /// One message, its data or quoted packet borrowed.

@@ -69,6 +69,10 @@ pub struct Fragment {
     pub offset: u16,
     /// More pieces follow.
     pub more: bool,
+    /// Where in the packet the piece's bytes begin: behind the header, in IPv6 directly behind the fragment header.
+    pub start: u16,
+    /// IPv6: where in the packet the number of the fragment header stands. IPv4: 0.
+    pub named_at: u16,
 }
 
 /// Why a packet was refused, and what its sender is to be told (IPv6 only).
@@ -93,7 +97,7 @@ impl From<ParseError> for IpRefusal {
 /// Contents of an ICMPv6 parameter problem (RFC 4443 §3.4).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ParameterProblem {
-    /// 0 erroneous field, 1 unrecognised next header, 2 unrecognised option.
+    /// 0 erroneous field, 1 unrecognised next header, 2 unrecognised option, 3 a first fragment without all headers.
     pub code: u8,
     /// Offset of the offending byte in the packet.
     pub pointer: u32,

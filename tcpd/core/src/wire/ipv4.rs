@@ -9,7 +9,7 @@ pub const HEADER_LEN: usize = 20;
 /// Every host takes datagrams of this size, and every link carries 68 of it (RFC 791 §3.1).
 pub const MINIMUM_REASSEMBLY: usize = 576;
 
-const MORE_FRAGMENTS: u16 = 0x2000;
+pub(super) const MORE_FRAGMENTS: u16 = 0x2000;
 const DONT_FRAGMENT: u16 = 0x4000;
 const LOOSE_SOURCE_ROUTE: u8 = 131;
 const STRICT_SOURCE_ROUTE: u8 = 137;
@@ -47,7 +47,7 @@ pub fn parse(packet: &[u8]) -> Result<IpHeader, IpRefusal> {
         traffic_class: packet[1],
         dont_fragment: flags & DONT_FRAGMENT != 0,
         payload: header_len..total_len,
-        fragment: fragment(flags, be16(packet, 4), total_len - header_len)?,
+        fragment: fragment(flags, be16(packet, 4), header_len, total_len)?,
         source_routed: source_routed(&packet[HEADER_LEN..header_len])?,
     })
 }
@@ -71,20 +71,23 @@ pub(super) fn addresses(packet: &[u8]) -> IpAddresses {
 fn fragment(
     flags: u16,
     identification: u16,
-    payload_len: usize,
+    header_len: usize,
+    total_len: usize,
 ) -> Result<Option<Fragment>, ParseError> {
     let (offset, more) = ((flags & 0x1fff) * 8, flags & MORE_FRAGMENTS != 0);
     if offset == 0 && !more {
         return Ok(None);
     }
     // The ping of death: the last piece would end beyond what a datagram can hold.
-    if usize::from(offset) + payload_len > usize::from(u16::MAX) {
+    if usize::from(offset) + total_len - header_len > usize::from(u16::MAX) {
         return Err(ParseError::TotalLength);
     }
     Ok(Some(Fragment {
         identification: u32::from(identification),
         offset,
         more,
+        start: header_len as u16,
+        named_at: 0,
     }))
 }
 

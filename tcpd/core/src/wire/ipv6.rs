@@ -6,7 +6,7 @@
 //! 3. an option we do not know does what its two action bits say;
 //! 4. a routing header that is not used up is refused (RFC 8200 §4.4; type 0: RFC 5095), one that is, is skipped;
 //! 5. an atomic fragment (RFC 6946) is no fragment; behind the header of a later fragment nothing is read;
-//! 6. a first fragment has the whole chain (RFC 7112), else it is truncated.
+//! 6. a first fragment has the whole chain (RFC 7112), else it is truncated, and that is reported.
 //!
 //! Anything else ends the walk and is the upper-layer protocol; whether we know it is for the caller to say.
 
@@ -18,12 +18,17 @@ use super::{Fragment, IpAddresses, IpHeader, IpRefusal, ParameterProblem, ParseE
 pub const HEADER_LEN: usize = 40;
 /// Every link carries packets of this size (RFC 8200 §5).
 pub const MINIMUM_MTU: usize = 1280;
+/// Bytes of a fragment header.
+pub const FRAGMENT_HEADER_LEN: usize = 8;
 /// The longest chain that is read.
 pub const MAX_EXTENSION_HEADERS: usize = 8;
 
+/// Parameter problem: a first fragment without the whole chain (RFC 7112 §5).
+pub const INCOMPLETE_CHAIN: u8 = 3;
+
 const HOP_BY_HOP: u8 = 0;
 const ROUTING: u8 = 43;
-const FRAGMENT: u8 = 44;
+pub(super) const FRAGMENT: u8 = 44;
 const DESTINATION_OPTIONS: u8 = 60;
 
 /// Reads and checks the header and its extension headers. Trailing bytes are left out of the payload.
@@ -123,14 +128,14 @@ impl Chain<'_> {
     fn step(&mut self) -> Result<bool, IpRefusal> {
         let rest = &self.packet[self.at..];
         if rest.len() < 8 {
-            return Err(ParseError::Truncated.into());
+            return Err(self.truncated());
         }
         let length = if self.next == FRAGMENT {
-            8
+            FRAGMENT_HEADER_LEN
         } else {
             (usize::from(rest[1]) + 1) * 8
         };
-        let header = rest.get(..length).ok_or(ParseError::Truncated)?;
+        let header = rest.get(..length).ok_or_else(|| self.truncated())?;
         let mut last = false;
         match self.next {
             ROUTING => self.routing(header)?,
@@ -141,6 +146,14 @@ impl Chain<'_> {
         self.next_at = self.at;
         self.at += length;
         Ok(last)
+    }
+
+    /// A header of the chain is not all there; RFC 8200 §4.5: of a first fragment that is reported.
+    fn truncated(&self) -> IpRefusal {
+        match self.fragment {
+            Some(_) => problem(ParseError::Truncated, INCOMPLETE_CHAIN, 0),
+            None => ParseError::Truncated.into(),
+        }
     }
 
     fn routing(&self, header: &[u8]) -> Result<(), IpRefusal> {
@@ -170,6 +183,8 @@ impl Chain<'_> {
             identification: be32(header, 4),
             offset,
             more,
+            start: (self.at + FRAGMENT_HEADER_LEN) as u16,
+            named_at: self.next_at as u16,
         });
         Ok(offset != 0)
     }

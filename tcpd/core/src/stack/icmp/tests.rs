@@ -1,6 +1,6 @@
 use super::*;
 use crate::wire::icmpv4::Echo;
-use crate::wire::{TcpSegment, ladder};
+use crate::wire::{IpAddresses, TcpSegment, checksum, icmpv6, ladder};
 use proptest::prelude::*;
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;

@@ -15,9 +15,12 @@ use crate::wire::{IpHeader, SequenceNumber};
 
 impl<R: Ring> Stack<R> {
     pub(super) fn icmp_arrives(&mut self, now: Instant, header: &IpHeader, packet: &[u8]) -> Step {
+        // RFC 1122 §3.2.2.6: an echo comes back whole, also one that came in fragments.
+        let mtu = self.mtu_towards(now, header.addresses.source) as u16;
+        let identification = self.fragment_ids.next(&header.addresses);
         let icmp = &mut self.icmp;
         let mut input = IcmpInput::Ignored(IcmpIgnored::Kind);
-        self.output.packet(|out| {
+        self.output.fragments(mtu, identification, |out| {
             input = icmp.receive(now, header, packet, out);
             input == IcmpInput::Replied
         });

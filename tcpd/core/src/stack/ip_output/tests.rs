@@ -25,6 +25,19 @@ fn flow_labels_differ_by_connection_and_fit_into_twenty_bits() {
 }
 
 #[test]
+fn identifications_of_fragments_do_not_count_up_and_depend_on_the_secret() {
+    let addresses = flow("10.0.0.2", "10.0.0.1", 1).addresses;
+    let sequence = |key: u8| {
+        let mut ids = FragmentIds::new(&Secret::new([key; 16]));
+        (0..100).map(|_| ids.next(&addresses)).collect::<Vec<_>>()
+    };
+    let (one, other) = (sequence(1), sequence(2));
+    assert!(one.iter().zip(&other).all(|(one, other)| one != other));
+    let steps: HashSet<u32> = one.windows(2).map(|w| w[1].wrapping_sub(w[0])).collect();
+    assert!(steps.len() > 95, "{steps:?}");
+}
+
+#[test]
 fn both_families_give_a_header_that_is_never_fragmented() {
     for (flow, header_len) in [
         (flow("10.0.0.2", "10.0.0.1", 1), 20),

@@ -60,12 +60,16 @@ fn a_later_fragment_is_not_reported() {
         identification: 1,
         offset: 0,
         more: true,
+        start: 20,
+        named_at: 0,
     });
     assert!(may_report(&header, &bytes));
     header.fragment = Some(crate::wire::Fragment {
         identification: 1,
         offset: 8,
         more: true,
+        start: 20,
+        named_at: 0,
     });
     assert!(!may_report(&header, &bytes));
 }

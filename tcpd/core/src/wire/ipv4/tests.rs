@@ -100,7 +100,9 @@ fn fragments_are_recognised_and_a_ping_of_death_refused() {
         Some(Fragment {
             identification: 0,
             offset: 0,
-            more: true
+            more: true,
+            start: 20,
+            named_at: 0
         })
     );
     let last = parse(&packet(&[], 3)).unwrap();
@@ -109,7 +111,9 @@ fn fragments_are_recognised_and_a_ping_of_death_refused() {
         Some(Fragment {
             identification: 0,
             offset: 24,
-            more: false
+            more: false,
+            start: 20,
+            named_at: 0
         })
     );
     assert_eq!(

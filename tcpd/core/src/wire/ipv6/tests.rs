@@ -133,7 +133,9 @@ fn an_atomic_fragment_is_whole_and_later_pieces_are_not_read() {
         Some(Fragment {
             identification: 1,
             offset: 0,
-            more: true
+            more: true,
+            start: 48,
+            named_at: 6
         })
     );
     // The bytes behind it would be a malformed destination options header.
