@@ -204,6 +204,8 @@ pub struct Limits {
     #[serde(deserialize_with = "units::duration")]
     pub challenge_ack_interval: Duration,
     pub reset_rate: u32,
+    #[serde(deserialize_with = "units::size")]
+    pub fragment_bytes: u64,
     pub sessions_per_uid: u32,
     pub connections_per_uid: u32,
     pub orphans_per_uid: u32,

@@ -68,6 +68,7 @@ pub(crate) fn stack_config(config: &Config, mtu: u16) -> StackConfig {
             out_of_order_ranges: limits.out_of_order_ranges as usize,
             challenge_ack_interval: limits.challenge_ack_interval,
             reset_rate: limits.reset_rate,
+            fragment_bytes: limits.fragment_bytes as usize,
         },
         icmp: IcmpLimits::default(),
         ports: tcp.ephemeral_ports.first..=tcp.ephemeral_ports.last,

@@ -10,6 +10,7 @@ mod acknowledging;
 mod closing;
 mod data;
 mod flood;
+mod fragments;
 mod half_open;
 mod icmp_table;
 mod interface;

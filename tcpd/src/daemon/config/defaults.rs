@@ -73,6 +73,7 @@ impl Default for Config {
                 out_of_order_ranges: 128,
                 challenge_ack_interval: Duration::from_millis(500),
                 reset_rate: 100,
+                fragment_bytes: 4 << 20,
                 sessions_per_uid: 1024,
                 connections_per_uid: 65_536,
                 orphans_per_uid: 4096,

@@ -212,6 +212,7 @@ pub(super) const KEYS: &[Key] = &[
         Kind::Duration(seconds(0), seconds(60)),
     ),
     key("limits", "reset_rate", Kind::Integer(1, 1_000_000)),
+    key("limits", "fragment_bytes", Kind::Size(0, 1 << 30)),
     key("limits", "sessions_per_uid", Kind::Integer(1, 1_000_000)).by_reload(),
     key(
         "limits",

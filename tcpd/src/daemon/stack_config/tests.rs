@@ -64,6 +64,7 @@ fn different() -> Config {
     ] {
         *number += 1;
     }
+    limits.fragment_bytes += 7;
     limits.challenge_ack_interval += Duration::from_millis(7);
     config
 }
