@@ -5,10 +5,10 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use libtcpclient::client::error::SessionError;
-use libtcpclient::protocol::ErrorCode;
+use libtcpclient::protocol::{ErrorCode, Filter};
 use rustix::process::Signal;
 
-use crate::common::daemon::{Daemon, STACK_V4};
+use crate::common::daemon::{Daemon, STACK_V4, STACK_V6};
 use crate::common::deadline::wait_for;
 use crate::common::namespace::in_namespace;
 use crate::common::pair::{ECHO, echoes};
@@ -61,6 +61,31 @@ fn services_come_and_go_and_connections_stay() {
         wait_for("the service to be back", 10, || (!refused(7)).then_some(()));
         echoes(&stream);
         echoes(&connected());
+    });
+}
+
+#[test]
+fn a_service_goes_from_all_addresses_to_one_and_back_in_one_reload_each() {
+    in_namespace(|| {
+        let daemon = Daemon::start(ECHO);
+        let of_both = || [STACK_V4, STACK_V6].map(|address| TcpStream::connect((address, 7)));
+        let before = of_both().map(|stream| stream.expect("it listens on all"));
+        before.iter().for_each(echoes);
+        configure(&daemon, &format!("{ECHO}addresses = [\"{STACK_V4}\"]\n"));
+        let done = daemon.control().reload().expect("reloaded");
+        assert_eq!(done.services_changed, ["echo"]);
+        let [v4, v6] = of_both();
+        echoes(&v4.expect("it listens on that one"));
+        let error = v6.expect_err("and on no other");
+        assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
+        configure(&daemon, ECHO);
+        daemon.control().reload().expect("reloaded");
+        for stream in of_both() {
+            echoes(&stream.expect("it listens on all again"));
+        }
+        before.iter().for_each(echoes);
+        let mut control = daemon.control();
+        assert_eq!(control.listeners(&Filter::default()).count(), 1);
     });
 }
 

@@ -21,6 +21,9 @@ pub struct ListenOptions {
     pub reuse: bool,
     /// Whether `::` means IPv6 alone.
     pub v6only: bool,
+    /// Whether it may stand beside listeners of the same `account` on the port: at one address beside a wildcard, or the other way round.
+    /// What comes for that address is for its own listener. So an owner moves from all addresses to one, or back, without a gap.
+    pub beside: bool,
     /// The owner's cookie, reported back.
     pub tag: u64,
     /// Whose its connections are: see [`Allowance`](crate::stack::Allowance).
@@ -37,6 +40,7 @@ impl Default for ListenOptions {
             backlog: 128,
             reuse: false,
             v6only: false,
+            beside: false,
             tag: 0,
             account: 0,
             connection: ConnectionOptions::default(),
@@ -121,6 +125,15 @@ impl ListenOptions {
         }
     }
 
+    fn is_wildcard(&self) -> bool {
+        self.local.is_none_or(|address| address.is_unspecified())
+    }
+
+    /// Whether it may be beside `other`, though they have an address in common.
+    fn stands_beside(&self, other: &ListenOptions) -> bool {
+        self.beside && self.account == other.account && self.is_wildcard() != other.is_wildcard()
+    }
+
     /// Whether `self` listens on `address` at all.
     pub(crate) fn covers(&self, address: IpAddr) -> bool {
         self.matches(address) > 0
@@ -144,14 +157,15 @@ impl ListenerTable {
     }
 
     /// Whether `options` would listen where another does already; `own` are the stack's addresses. Two listeners never share an address and
-    /// port, `reuse` or not, as in the kernel without SO_REUSEPORT.
+    /// port, `reuse` or not, as in the kernel without SO_REUSEPORT; but a wildcard and an address of one owner may, if it says so.
     pub(crate) fn conflicts(&self, options: &ListenOptions, own: &[IpAddr]) -> bool {
         self.ports.get(&options.port).is_some_and(|listeners| {
             listeners.iter().any(|(other, _)| {
                 other.local == options.local
-                    || own
-                        .iter()
-                        .any(|&address| other.covers(address) && options.covers(address))
+                    || !options.stands_beside(other)
+                        && own
+                            .iter()
+                            .any(|&address| other.covers(address) && options.covers(address))
             })
         })
     }
@@ -197,5 +211,68 @@ pub(crate) fn check_local(options: &ListenOptions, own: &[IpAddr]) -> Result<(),
             Err(OpenError::AddressNotAvailable)
         }
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use slotmap::KeyData;
+
+    use super::*;
+    use crate::tcp::id::SlotKey;
+
+    const OWN: [&str; 2] = ["192.0.2.1", "2001:db8::1"];
+
+    fn own() -> Vec<IpAddr> {
+        OWN.map(|address| address.parse().expect("an address"))
+            .into()
+    }
+
+    fn at(local: Option<&str>, account: u32, beside: bool) -> ListenOptions {
+        ListenOptions {
+            local: local.map(|address| address.parse().expect("an address")),
+            port: 7,
+            account,
+            beside,
+            ..ListenOptions::default()
+        }
+    }
+
+    fn id(number: u64) -> EndpointId {
+        EndpointId::from(SlotKey::from(KeyData::from_ffi(1 << 32 | number)))
+    }
+
+    #[test]
+    fn an_address_stands_beside_a_wildcard_of_its_owner_only() {
+        let mut table = ListenerTable::default();
+        table.insert(at(None, 1, false), id(1));
+        let one = at(Some(OWN[0]), 1, true);
+        assert!(!table.conflicts(&one, &own()));
+        assert!(
+            table.conflicts(&at(Some(OWN[0]), 1, false), &own()),
+            "unasked"
+        );
+        assert!(
+            table.conflicts(&at(Some(OWN[0]), 2, true), &own()),
+            "another's"
+        );
+        assert!(
+            table.conflicts(&at(None, 1, true), &own()),
+            "the same place"
+        );
+        assert!(
+            table.conflicts(&at(Some("::"), 1, true), &own()),
+            "two wildcards"
+        );
+        table.insert(one, id(2));
+        assert!(table.conflicts(&one, &own()), "twice");
+        for (address, listener) in [(OWN[0], id(2)), (OWN[1], id(1))] {
+            let address = address.parse().expect("an address");
+            assert_eq!(table.find(address, 7), Some(listener));
+        }
+        table.remove(7, id(1));
+        assert_eq!(table.find(OWN[1].parse().expect("one"), 7), None);
+        // And back.
+        assert!(!table.conflicts(&at(None, 1, true), &own()));
     }
 }

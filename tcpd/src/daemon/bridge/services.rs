@@ -19,7 +19,11 @@ impl Bridge {
         service: ServiceIndex,
         listen: &Listen,
     ) {
-        let options = self.listen_options(listen);
+        let options = ListenOptions {
+            // A reload may take it from all addresses to one, or back: both are open for a moment.
+            beside: true,
+            ..self.listen_options(listen)
+        };
         let result = match stack.listen(now, options) {
             Ok(listener) => {
                 self.listeners.insert(

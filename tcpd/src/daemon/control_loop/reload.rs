@@ -1,7 +1,7 @@
 //! Reload: the whole new configuration, or nothing of it.
 //!
 //! 1. It is read and checked as at the start. What is wrong with it, or what only a restart changes, refuses all of it.
-//! 2. Listeners that are new are opened beside the old ones; one that another service has today, and will not have, passes to
+//! 2. Listeners that are new are opened beside the old ones, also one address beside all of them; one that another service has today, and will not have, passes to
 //!    its new owner in step 3. If one cannot be, those opened are closed again, and the
 //!    reload is refused.
 //! 3. Now nothing can fail any more: settings, services and limits count, and listeners that are no longer wanted close.
