@@ -176,8 +176,8 @@ impl TcpStream {
     /// Turns the connection into an ordinary stream socket, one end of a socketpair into which the daemon copies: for `poll`,
     /// `sendfile`, `dup`, `exec`, and for programs that know nothing of tcpd. Slower than this stream by a copy.
     ///
-    /// What is written and not acknowledged, and what is unread, goes along. `shutdown` closes a half; closing the last descriptor
-    /// closes the connection (a reset when something was unread). The connection is the descriptor's: it outlives this
+    /// What is written and not acknowledged, and what is unread, goes along. `shutdown` closes a half; closing the last descriptor, or
+    /// shutting both halves at once, closes the connection (a reset when something was unread). The connection is the descriptor's: it outlives this
     /// session. A reset by the peer shows as `ConnectionReset` only while bytes written to the socket were not taken from it
     /// yet, otherwise as the end of file, and as `BrokenPipe` to a write. The socket blocks. Clones of this stream say that the
     /// connection does not exist.

@@ -359,13 +359,17 @@ pub struct UserRow {
     /// `limits.handoffs_per_uid`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub handoffs_limit: Option<u32>,
-    /// Memory that its rings really occupy.
+    /// Memory that its rings really occupy, and what lies in sockets.
     pub ring_bytes: u64,
     /// What they may occupy now: `limits.ring_bytes_per_uid`, or less while all rings together near `limits.ring_bytes`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ring_bytes_limit: Option<u64>,
     /// The part of [`UserRow::ring_bytes`] that is the daemon's own memory: of connections without a slot.
     pub private_ring_bytes: u64,
+    /// The part of [`UserRow::ring_bytes`] that is the kernel's: bytes in the socketpairs of its socket endpoints that one side has written
+    /// and the other has not read.
+    #[serde(default)]
+    pub socket_bytes: u64,
     /// Its rings are near their limit: windows are held, new connections refused.
     pub pressed: bool,
     /// What was refused, by the name of the rule. SYNs to its listeners count with the rule that kept them out.

@@ -204,6 +204,8 @@ pub struct UserUse {
     pub usage: Usage,
     /// Listeners.
     pub listeners: u32,
+    /// Bytes in the pairs of its socket endpoints, of the kernel's memory.
+    pub pair_bytes: u64,
     /// Bytes that its rings may occupy now.
     pub budget: Option<u64>,
     /// It is near that: windows are held, new connections refused.

@@ -5,11 +5,13 @@
 //! own). So nobody who serves others may punch.
 //!
 //! 1. [`Sweeper::sweep`] takes what there is to give back of one session; at most one sweep of a session is under way, few of a
-//!    user, and no more than there are threads. What finds no room is tried again later, or not at all.
+//!    user, and no more than there are threads. Who finds no room waits ([`Sweeper::wait`]) for the end of another, users in turn
+//!    ([`Sweeper::next_waiting`]): so a user with very many sessions has all of them swept as fast as two threads can, and one that keeps
+//!    its two waiting keeps nobody else.
 //! 2. A thread does it. The threads have no descriptors but one: one that hangs keeps neither device nor socket from the next daemon.
 //! 3. The bell rings, and [`Sweeper::next_done`] gives it back.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::sync::mpsc::{self, Receiver, SendError, Sender};
@@ -51,6 +53,10 @@ pub(crate) struct Sweeper {
     threads: usize,
     under_way: usize,
     of_user: HashMap<u32, usize>,
+    /// Sessions that wait for room, by user.
+    waiting: BTreeMap<Option<u32>, VecDeque<SessionId>>,
+    /// The user who had its turn last.
+    last: Option<u32>,
 }
 
 impl Sweeper {
@@ -70,6 +76,8 @@ impl Sweeper {
             threads: 0,
             under_way: 0,
             of_user: HashMap::new(),
+            waiting: BTreeMap::new(),
+            last: None,
         })
     }
 
@@ -77,6 +85,29 @@ impl Sweeper {
     pub(crate) fn has_room(&mut self, user: Option<u32>) -> bool {
         let of_user = user.and_then(|uid| self.of_user.get(&uid)).copied();
         of_user.unwrap_or(0) < OF_A_USER && (self.under_way < self.threads || self.start_thread())
+    }
+
+    /// There was no room for a session of this user. To be called once until [`Sweeper::next_waiting`] has named it.
+    pub(crate) fn wait(&mut self, user: Option<u32>, session: SessionId) {
+        self.waiting.entry(user).or_default().push_back(session);
+    }
+
+    /// A session that has waited and for which there is room now: of the users that have one, each in its turn.
+    pub(crate) fn next_waiting(&mut self) -> Option<SessionId> {
+        use std::ops::Bound::{Excluded, Unbounded};
+        let after = self.waiting.range((Excluded(self.last), Unbounded));
+        let turn: Vec<Option<u32>> = after
+            .chain(self.waiting.range(..=self.last))
+            .map(|(user, _)| *user)
+            .collect();
+        let user = turn.into_iter().find(|user| self.has_room(*user))?;
+        let sessions = self.waiting.get_mut(&user)?;
+        let next = sessions.pop_front();
+        if sessions.is_empty() {
+            self.waiting.remove(&user);
+        }
+        self.last = user;
+        next
     }
 
     /// Starts a sweep, for which there must be room.

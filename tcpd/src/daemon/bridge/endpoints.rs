@@ -3,7 +3,8 @@
 //! 1. [`Bridge::give_socket`]: a connection leaves its session's slot; its bytes move into rings of this process ([`store`]).
 //! 2. [`pump`]: bytes go from the pair into the transmit ring as far as it has room, and from the receive ring into the pair as
 //!    far as the holder makes room. Neither side gets more than it takes, so both windows close as they should.
-//! 3. The end: the holder's last descriptor, the peer, a time limit or an operator ([`Bridge::end_of_socket`]).
+//! 3. [`limits`]: what lies in pairs counts for who asked for them, and descriptors stay for others.
+//! 4. The end: the holder's last descriptor, the peer, a time limit or an operator ([`Bridge::end_of_socket`]).
 //!
 //! | the holder | the peer sees |
 //! |---|---|
@@ -31,6 +32,7 @@ use super::slots::detach;
 use super::*;
 
 mod idle;
+mod limits;
 mod pair;
 mod pump;
 mod store;
@@ -96,6 +98,10 @@ struct Endpoint {
     moved: bool,
     /// Its window is held: [`quotas`].
     held: bool,
+    /// What the pair held when it was asked last, bytes.
+    in_pair: u64,
+    /// It stands among those of its user that hold something.
+    filled: bool,
 }
 
 /// How the stack is told of the end.
@@ -181,10 +187,7 @@ impl Bridge {
         }
         let theirs = match self.make_socket(stack, now, session, endpoint) {
             Ok(theirs) => theirs,
-            Err(error) => {
-                let detail = format!("no socket for the connection: {error}");
-                return Some(Reply::error(ErrorCode::InsufficientResources, detail));
-            }
+            Err(refusal) => return Some(refusal.into()),
         };
         self.leave_slot(now, endpoint);
         self.report(Report::Reply {
@@ -204,7 +207,7 @@ impl Bridge {
         now: Instant,
         session: SessionId,
         endpoint: EndpointId,
-    ) -> std::io::Result<OwnedFd> {
+    ) -> Result<OwnedFd, NoSocket> {
         let gone = || std::io::Error::other("it is gone");
         let uid = self
             .sessions
@@ -218,6 +221,7 @@ impl Bridge {
         let reads = !held.reading_closed;
         let account = held.account;
         let (pair, theirs) = Pair::open()?;
+        self.leaves_descriptors(&pair, account)?;
         let number = self.endpoints.next_number;
         self.endpoints.registry.register(
             &mut SourceFd(&pair.as_fd().as_raw_fd()),
@@ -231,7 +235,7 @@ impl Bridge {
             rings.is_some_and(|(receive, send)| stack.attach(now, endpoint, receive, send).is_ok());
         if !moved {
             self.endpoints.store.give_back(place);
-            return Err(std::io::Error::other("no ring of that size"));
+            return Err(std::io::Error::other("no ring of that size").into());
         }
         if !reads {
             pair.end_output();
@@ -264,8 +268,11 @@ impl Bridge {
                 watched: false,
                 moved: false,
                 held: false,
+                in_pair: 0,
+                filled: false,
             },
         );
+        self.users.socket_opened(account);
         Ok(theirs)
     }
 
@@ -317,7 +324,9 @@ impl Bridge {
         if entry.pair.take().is_none() {
             return;
         }
+        let (account, in_pair) = (entry.account, std::mem::take(&mut entry.in_pair));
         self.endpoints.numbers.remove(&entry.number);
+        self.users.socket_closed(account, in_pair);
         match end {
             End::Close => stack.close(now, endpoint).ok(),
             End::Abort => stack.abort(now, endpoint).ok(),
@@ -365,6 +374,32 @@ impl Bridge {
                 self.counts.punched += entry.place.punch_both();
             }
             self.endpoints.store.give_back(entry.place);
+        }
+    }
+}
+
+/// Why a connection cannot live in a socket.
+#[derive(Debug)]
+enum NoSocket {
+    /// By a rule, which is named.
+    Refused(String),
+    Failed(std::io::Error),
+}
+
+impl From<std::io::Error> for NoSocket {
+    fn from(error: std::io::Error) -> Self {
+        NoSocket::Failed(error)
+    }
+}
+
+impl From<NoSocket> for Reply {
+    fn from(refusal: NoSocket) -> Self {
+        match refusal {
+            NoSocket::Refused(rule) => Reply::error(ErrorCode::QuotaExceeded, rule),
+            NoSocket::Failed(error) => {
+                let detail = format!("no socket for the connection: {error}");
+                Reply::error(ErrorCode::InsufficientResources, detail)
+            }
         }
     }
 }

@@ -50,7 +50,7 @@ impl Bridge {
             }
         }
         if known == view.receive.next && known != view.receive.read {
-            self.relieve(stack, now, endpoint, known);
+            self.relieve(stack, endpoint, known);
         }
         Ok(())
     }

@@ -50,12 +50,17 @@ impl Bridge {
             bare.entry(session).or_default();
         }
         for (session, endpoints) in bare {
-            self.sweep(stack, now, session, &endpoints);
+            self.sweep(stack, session, &endpoints);
         }
     }
 
     /// Whether the receive ring's pages are of no use to anybody.
-    fn look_at(&mut self, stack: &mut DaemonStack, now: Instant, endpoint: EndpointId) -> bool {
+    pub(super) fn look_at(
+        &mut self,
+        stack: &mut DaemonStack,
+        now: Instant,
+        endpoint: EndpointId,
+    ) -> bool {
         let Some(connection) = self.connections.get(&endpoint) else {
             return false;
         };

@@ -2,7 +2,8 @@
 //!
 //! 1. Every connection belongs to an account of the stack, which counts it: a user's ([`tcpd_core::stack::Usage`]), or the services'.
 //! 2. What moves through a user's rings is added up. Once it is so much that the rings could be near their budget, and each second
-//!    while anything moves, the arenas are asked what they really occupy; the stack knows what its private rings do.
+//!    while anything moves, the arenas are asked what they really occupy, and the pairs of socket endpoints what they hold; the stack
+//!    knows what its private rings do.
 //! 3. A user near its budget is *pressed*: its rings grow no more, its windows are held, it opens no connection and none comes to its
 //!    listeners, each with the rule's name. Nothing that it has is harmed. Well below the budget it is let go.
 //! 4. When the rings of all users together near `limits.ring_bytes`, each has an equal share of it for a budget, until they do not.
@@ -58,6 +59,12 @@ struct User {
     listeners: u32,
     /// What its arenas occupied when they were asked last.
     arena_bytes: u64,
+    /// Its socket endpoints.
+    sockets: u64,
+    /// What their pairs held when they were asked last, bytes.
+    pair_bytes: u64,
+    /// Those that held something; some may be over.
+    filled: VecDeque<EndpointId>,
     /// Bytes that have moved through its rings since.
     moved: u64,
     /// Bytes by which its rings were let grow since.
@@ -133,6 +140,47 @@ impl Users {
         user.moved += bytes;
         self.urgent |= user.moved > user.slack && user.pressed.is_none();
         self.look_at.get_or_insert(now + LOOK);
+    }
+
+    /// A connection of `account` lives in a socket.
+    pub(super) fn socket_opened(&mut self, account: u32) {
+        self.users.entry(account).or_default().sockets += 1;
+    }
+
+    /// Not any more; what its pair held is gone.
+    pub(super) fn socket_closed(&mut self, account: u32, held: u64) {
+        if let Some(user) = self.users.get_mut(&account) {
+            user.sockets = user.sockets.saturating_sub(1);
+            user.pair_bytes = user.pair_bytes.saturating_sub(held);
+        }
+    }
+
+    /// The sockets of a user that has limits.
+    pub(super) fn limited_sockets(&self, account: u32) -> Option<u64> {
+        let sockets = self.users.get(&account).map_or(0, |user| user.sockets);
+        self.is_limited(account).then_some(sockets)
+    }
+
+    /// A pair held so much `before`, and holds so much `now`.
+    pub(super) fn pair_holds(&mut self, account: u32, before: u64, now: u64) {
+        let user = self.users.entry(account).or_default();
+        user.pair_bytes = user.pair_bytes.saturating_sub(before) + now;
+    }
+
+    /// That one is to be asked when its user is looked at.
+    pub(super) fn pair_is_filled(&mut self, account: u32, endpoint: EndpointId) {
+        let user = self.users.entry(account).or_default();
+        user.filled.push_back(endpoint);
+    }
+
+    /// How many there are.
+    pub(super) fn filled_pairs(&self, account: u32) -> usize {
+        self.users.get(&account).map_or(0, |user| user.filled.len())
+    }
+
+    /// The one that was asked the longest ago; it is not among them any more.
+    pub(super) fn next_filled(&mut self, account: u32) -> Option<EndpointId> {
+        self.users.get_mut(&account)?.filled.pop_front()
     }
 
     fn allowance(&self, account: u32) -> Allowance {
@@ -287,7 +335,7 @@ impl Bridge {
         };
         let more = u64::from(more);
         let private = stack.usage(account).private_bytes;
-        let occupied = user.arena_bytes + private + user.granted + more;
+        let occupied = user.arena_bytes + user.pair_bytes + private + user.granted + more;
         let fits = user.pressed.is_none()
             && occupied <= near(budget)
             && total.saturating_add(user.granted + more) <= near(limit);
@@ -325,11 +373,15 @@ impl Bridge {
             true => user.moved > 0 || user.pressed.is_some(),
             false => user.moved > user.slack,
         };
-        let users = self.users.users.values_mut().filter(|user| asked(user));
-        let mut sessions = Vec::new();
-        for user in users {
+        let users = self.users.users.iter_mut().filter(|(_, user)| asked(user));
+        let (mut sessions, mut filled) = (Vec::new(), Vec::new());
+        for (account, user) in users {
             (user.moved, user.granted) = (0, 0);
             sessions.extend(user.sessions.iter().copied());
+            filled.extend((!user.filled.is_empty()).then_some(*account));
+        }
+        for account in filled {
+            self.weigh_pairs_of(account);
         }
         for session in sessions {
             self.measure(session);
@@ -356,7 +408,7 @@ impl Bridge {
         }
         let mut occupied: BTreeMap<u32, u64> = private.into_iter().collect();
         for (account, user) in &self.users.users {
-            *occupied.entry(*account).or_default() += user.arena_bytes;
+            *occupied.entry(*account).or_default() += user.arena_bytes + user.pair_bytes;
         }
         let users = &mut self.users;
         users.total = occupied.values().sum();
@@ -395,6 +447,7 @@ impl Bridge {
         let usage = stack.usage(account);
         let has_nothing = user.sessions.is_empty()
             && user.listeners == 0
+            && user.sockets == 0
             && (usage.connections, usage.orphans, usage.private_bytes) == (0, 0, 0);
         if has_nothing {
             self.users.users.remove(&account);
@@ -426,13 +479,7 @@ impl Bridge {
     }
 
     /// An emptied receive ring of a pressed user gives its pages back without waiting for a second.
-    pub(super) fn relieve(
-        &mut self,
-        stack: &mut DaemonStack,
-        now: Instant,
-        endpoint: EndpointId,
-        read: u64,
-    ) {
+    pub(super) fn relieve(&mut self, stack: &mut DaemonStack, endpoint: EndpointId, read: u64) {
         let Some(connection) = self.connections.get(&endpoint) else {
             return;
         };
@@ -440,7 +487,7 @@ impl Bridge {
         let here = connection.aside.is_none();
         let session = connection.session;
         if connection.held && due && here && self.is_bare(stack, endpoint) {
-            self.sweep(stack, now, session, &[endpoint]);
+            self.sweep(stack, session, &[endpoint]);
             if let Some(connection) = self.connections.get_mut(&endpoint) {
                 (connection.relieved_at, connection.relieved) = (read, true);
             }
@@ -460,6 +507,7 @@ impl Bridge {
                 account: (account != SERVICES).then_some(account),
                 usage: stack.usage(account),
                 listeners: user.map_or(0, |user| user.listeners),
+                pair_bytes: user.map_or(0, |user| user.pair_bytes),
                 budget: Some(self.users.budget(account)).filter(|budget| *budget != u64::MAX),
                 pressed: user.is_some_and(|user| user.pressed.is_some()),
                 limited: self.users.is_limited(account),

@@ -6,11 +6,13 @@
 //!    not given out.
 //! 2. When it is done, what arrived moves into the ring, the client is told, and the slots are free again.
 //!
+//! What finds no sweeper waits for one, and is looked at again when there is one.
+//!
 //! A client that holds the lock keeps its own connections waiting, and nobody else's.
 
 use super::*;
 
-/// How long a slot is free before its memory goes back, and how long what finds no sweeper waits for the next try.
+/// How long a slot is free before its memory goes back.
 const REST: Duration = Duration::from_secs(1);
 
 /// Of one session.
@@ -20,6 +22,12 @@ pub(super) struct Sweeping {
     pub(super) bare: HashSet<u32>,
     /// It stands in [`Bridge::sweeps`].
     due: bool,
+    /// It is to be swept as soon as it can be.
+    wanted: bool,
+    /// It waits for a sweeper.
+    waits: bool,
+    /// Receive rings that were bare when they were looked at, and wait too.
+    rings: BTreeSet<EndpointId>,
     /// The slots of the sweep under way; `None` while there is none.
     under_way: Option<HashSet<u32>>,
     /// Slots that will be free when it is done.
@@ -73,11 +81,10 @@ impl Bridge {
         due
     }
 
-    /// Gives back the memory of these receive rings, which are bare, and of the session's free slots; later, if that cannot be now.
+    /// Gives back the memory of these receive rings, which are bare, and of the session's free slots; as soon as that can be, if not now.
     pub(super) fn sweep(
         &mut self,
         stack: &mut DaemonStack,
-        now: Instant,
         id: SessionId,
         endpoints: &[EndpointId],
     ) {
@@ -86,11 +93,19 @@ impl Bridge {
             return;
         };
         let user = (!session.worker).then_some(session.credentials.uid);
-        if session.sweeping.under_way.is_some() || !self.sweeper.has_room(user) {
-            for endpoint in endpoints {
-                self.watch_idle(now, *endpoint);
+        let sweeping = &mut session.sweeping;
+        if sweeping.under_way.is_some() {
+            // When that is done.
+            sweeping.wanted = true;
+            sweeping.rings.extend(endpoints);
+            return;
+        }
+        if !self.sweeper.has_room(user) {
+            sweeping.rings.extend(endpoints);
+            if !std::mem::replace(&mut sweeping.waits, true) {
+                self.sweeper.wait(user, id);
             }
-            return self.sweep_later(now, id);
+            return;
         }
         let slots = session.slots_to_sweep();
         let both = slots
@@ -135,6 +150,7 @@ impl Bridge {
                 continue;
             };
             session.sweeping.under_way = None;
+            let again = std::mem::take(&mut session.sweeping.wanted);
             session.free.append(&mut session.sweeping.held);
             let slots = sweep.places.iter().map(|(slot, _)| *slot as usize);
             let live = slots.filter_map(|slot| session.slots[slot]);
@@ -142,7 +158,33 @@ impl Bridge {
                 self.take_back_ring(stack, now, endpoint);
             }
             self.release_if_empty(id);
+            if again {
+                self.sweep_waiting(stack, now, id);
+            }
         }
+        while let Some(id) = self.sweeper.next_waiting() {
+            if let Some(session) = self.sessions.get_mut(&id) {
+                session.sweeping.waits = false;
+                self.sweep_waiting(stack, now, id);
+            }
+        }
+    }
+
+    /// Sweeps a session that had to wait, if there still is something to sweep.
+    fn sweep_waiting(&mut self, stack: &mut DaemonStack, now: Instant, id: SessionId) {
+        let Some(session) = self.sessions.get_mut(&id) else {
+            return;
+        };
+        let mut rings: Vec<EndpointId> = std::mem::take(&mut session.sweeping.rings)
+            .into_iter()
+            .collect();
+        rings.retain(|endpoint| {
+            // It may have passed to another session.
+            let connection = self.connections.get(endpoint);
+            connection.is_some_and(|connection| connection.session == id)
+                && self.look_at(stack, now, *endpoint)
+        });
+        self.sweep(stack, id, &rings);
     }
 
     /// The receive ring is where it belongs again, with what has arrived meanwhile.

@@ -65,7 +65,7 @@ impl<W: Spawner> ControlLoop<W> {
             uid: Some(uid),
             sessions,
             sessions_limit: limit(limits.sessions_per_uid),
-            handoffs: u32::try_from(self.handoffs.of_user(uid)).unwrap_or(u32::MAX),
+            handoffs: self.handoffs.of_user(uid),
             handoffs_limit: limit(limits.handoffs_per_uid),
             ..self.row_of_account(Some(uid), found)
         };
@@ -93,7 +93,8 @@ impl<W: Spawner> ControlLoop<W> {
             row.orphans = found.usage.orphans;
             row.listeners = found.listeners;
             row.private_ring_bytes = found.usage.private_bytes;
-            row.ring_bytes += row.private_ring_bytes;
+            row.socket_bytes = found.pair_bytes;
+            row.ring_bytes += row.private_ring_bytes + row.socket_bytes;
             row.ring_bytes_limit = found.budget;
             row.pressed = found.pressed;
             let usage = &found.usage;
@@ -116,6 +117,7 @@ impl<W: Spawner> ControlLoop<W> {
         let sum = |of: fn(&UserUse) -> u64| uses.iter().map(of).sum::<u64>();
         let count = |of: fn(&UserUse) -> u64| u32::try_from(sum(of)).unwrap_or(u32::MAX);
         let private_ring_bytes = sum(|user| user.usage.private_bytes);
+        let socket_bytes = sum(|user| user.pair_bytes);
         let mut row = UserRow {
             kind: UserKind::All,
             sessions: u32::try_from(self.clients.count()).unwrap_or(u32::MAX),
@@ -126,7 +128,8 @@ impl<W: Spawner> ControlLoop<W> {
             listeners: count(|user| user.listeners.into()),
             handoffs: u32::try_from(self.handoffs.count()).unwrap_or(u32::MAX),
             private_ring_bytes,
-            ring_bytes: private_ring_bytes + self.memory.of_all(),
+            socket_bytes,
+            ring_bytes: private_ring_bytes + socket_bytes + self.memory.of_all(),
             ring_bytes_limit: Some(limits.ring_bytes),
             pressed: uses.iter().any(|user| user.pressed),
             refused: self.refusals.of_all(),

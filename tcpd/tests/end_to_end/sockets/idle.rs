@@ -135,9 +135,11 @@ fn worked(daemon: &Daemon) -> Duration {
     Duration::from_nanos(nanos.expect("a time"))
 }
 
-/// On a machine with nothing else to do 0.51 to 0.54 out, where a socket costs the stack thread one copy more than rings do, and 0.67 to
-/// 0.73 in. With other programs on its processors both lose, and not alike.
-const LEAST_RATIO: f64 = 0.35;
+/// 0.67 to 0.73 out, where a socket costs the stack thread one copy more than rings do, and 0.71 to 0.83 in, while other programs had most
+/// of the processors; they make both dearer, and not always alike.
+const LEAST_RATIO: f64 = 0.5;
+/// Of each kind, in turns.
+const ROUNDS: usize = 16;
 
 /// Side by side, in turns, so that what else runs on the machine makes both dearer.
 #[test]
@@ -148,10 +150,9 @@ fn a_socket_is_not_much_slower_than_rings() {
         let (mut rings, mut far_of_rings) = connect(&session);
         let (mut socket, mut far_of_socket) = connected(&session);
         for direction in ["out", "in"] {
-            let mut work = [Duration::ZERO; 2];
+            let mut work = [Vec::new(), Vec::new()];
             let mut fastest = [Duration::MAX; 2];
-            let mut rounds = 0;
-            let ratio = loop {
+            for _ in 0..ROUNDS {
                 for kind in [0, 1] {
                     let before = worked(&daemon);
                     let time = match (direction, kind) {
@@ -160,25 +161,26 @@ fn a_socket_is_not_much_slower_than_rings() {
                         (_, 0) => time(&mut far_of_rings, &mut rings),
                         _ => time(&mut far_of_socket, &mut socket),
                     };
-                    work[kind] += worked(&daemon) - before;
+                    work[kind].push(worked(&daemon) - before);
                     fastest[kind] = fastest[kind].min(time);
                 }
-                rounds += 1;
-                let ratio = work[0].as_secs_f64() / work[1].as_secs_f64();
-                if rounds >= 20 || rounds >= 5 && ratio >= 0.6 {
-                    break ratio;
-                }
-            };
+            }
+            let work = work.map(undisturbed);
+            let ratio = work[0].as_secs_f64() / work[1].as_secs_f64();
             println!(
-                "{direction}: a socket has {ratio:.2} of the throughput of rings; {rounds} times 100 MiB, work of \
+                "{direction}: a socket has {ratio:.2} of the throughput of rings; of {ROUNDS} times 100 MiB, undisturbed work of \
                  the stack thread {work:.1?}, fastest {fastest:.1?}"
             );
-            assert!(
-                ratio >= LEAST_RATIO,
-                "{ratio:.2} in {rounds} rounds: {work:?}"
-            );
+            assert!(ratio >= LEAST_RATIO, "{ratio:.2}: {work:?}");
         }
     });
+}
+
+/// What a round costs when little else runs: a quarter of them were cheaper. Neither a lucky round decides nor those that shared their
+/// processor.
+fn undisturbed(mut work: Vec<Duration>) -> Duration {
+    work.sort();
+    work[work.len() / 4]
 }
 
 /// How long so many bytes take.

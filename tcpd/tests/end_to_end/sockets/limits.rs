@@ -1,5 +1,7 @@
 //! Neither side of a socket is given more than it takes.
 
+use rustix::process::{Pid, Resource, Rlimit, prlimit};
+
 use super::*;
 
 /// What the rings may hold at most, and what a socketpair and a kernel's buffers may on a machine with large limits.
@@ -111,5 +113,46 @@ fn every_mix_of_write_and_read_sizes_arrives_byte_by_byte() {
                 expect_pattern(&mut near, &mut Pattern::new(4), bytes, read);
             });
         }
+    });
+}
+
+/// May a process have so many descriptors, the last 64 are not for sockets.
+const DESCRIPTORS: u64 = 250;
+
+#[test]
+fn the_last_descriptors_stay_for_sessions() {
+    in_namespace(|| {
+        let daemon = Daemon::start("");
+        let session = daemon.session();
+        let few = Rlimit {
+            current: Some(DESCRIPTORS),
+            maximum: Some(DESCRIPTORS),
+        };
+        let pid = Pid::from_raw(daemon.pid() as i32);
+        prlimit(pid, Resource::Nofile, few).expect("our child");
+        let mut sockets = Vec::new();
+        let (mut ours, mut theirs, refused) = loop {
+            let (ours, theirs) = connect(&session);
+            match ours.clone().into_socket() {
+                Ok(socket) => sockets.push((socket, theirs)),
+                Err(refused) => break (ours, theirs, refused.to_string()),
+            }
+            assert!(sockets.len() < DESCRIPTORS as usize, "nobody counts them");
+        };
+        let rule = "rule RLIMIT_NOFILE: of 250 descriptors the daemon keeps 64 for sessions";
+        assert!(refused.contains(rule), "{refused}");
+        assert!(sockets.len() > 150, "{} sockets", sockets.len());
+        assert_eq!(daemon.counter("refused-by-RLIMIT_NOFILE"), 1);
+        // Nothing has happened to the connection, and others can come.
+        passes(&mut ours, &mut theirs);
+        let sessions: Vec<Session> = (0..8).map(|_| daemon.session()).collect();
+        for session in &sessions {
+            let (mut ours, mut theirs) = connect(session);
+            passes(&mut theirs, &mut ours);
+        }
+        drop((sessions, sockets));
+        let again = wait_for("room", 20, || ours.clone().into_socket().ok());
+        let mut socket = again;
+        passes(&mut socket, &mut theirs);
     });
 }

@@ -39,9 +39,11 @@ impl Bridge {
                 continue;
             };
             entry.watched = false;
-            if std::mem::take(&mut entry.moved) {
-                entry.watched = true;
-                let account = entry.account;
+            let moved = std::mem::take(&mut entry.moved);
+            entry.watched = moved;
+            let account = entry.account;
+            self.weigh_pair(endpoint);
+            if moved {
                 self.endpoints.looks.push_back((now + IDLE, endpoint));
                 if self.users.is_pressed(account) {
                     self.give_memory_back(stack, now, endpoint);

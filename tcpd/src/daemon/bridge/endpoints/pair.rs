@@ -12,6 +12,11 @@ use rustix::net::{
     AddressFamily, Shutdown, SocketFlags, SocketType, shutdown, socketpair, sockopt,
 };
 
+/// What the kernel is asked to keep for the holder and for us; it takes twice that, overhead included. Where a writer is woken only
+/// when three fourths of it were read, more of it means fewer and larger reads; still more would outgrow the processor's cache. This is
+/// also the most that a machine with default settings (net.core.wmem_max) grants.
+const BUFFER: usize = 208 << 10;
+
 /// Our end.
 #[derive(Debug)]
 pub(super) struct Pair(OwnedFd);
@@ -52,7 +57,32 @@ impl Pair {
         let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
         // Kernels that cannot refuse them go without.
         refuse_descriptors(&ours).ok();
+        for end in [&ours, &theirs] {
+            // Where less is allowed it is less.
+            sockopt::set_socket_send_buffer_size(end, BUFFER).ok();
+        }
         Ok((Pair(ours), theirs))
+    }
+
+    /// The number of our descriptor: as the kernel gives the lowest that is free, at least so many are in use.
+    pub(super) fn number(&self) -> u64 {
+        u64::from(self.0.as_raw_fd().unsigned_abs())
+    }
+
+    /// Memory of the kernel's that the bytes occupy which the holder has not read, their overhead included.
+    pub(super) fn unread_by_holder(&self) -> u64 {
+        let mut bytes: libc::c_int = 0;
+        // SAFETY: the call writes one int to the address of one.
+        let asked = unsafe { libc::ioctl(self.0.as_raw_fd(), libc::TIOCOUTQ, &raw mut bytes) };
+        if asked < 0 {
+            return 0;
+        }
+        bytes.unsigned_abs().into()
+    }
+
+    /// Bytes in the pair, in both directions.
+    pub(super) fn held(&self) -> u64 {
+        self.unread_by_holder() + rustix::io::ioctl_fionread(&self.0).unwrap_or(0)
     }
 
     /// Reads into both parts, in this order.

@@ -11,10 +11,10 @@ use super::pair::{Given, Taken};
 use super::*;
 
 /// Bytes moved in each direction in one step; then the others have their turn.
-const STEP: usize = 256 << 10;
+const STEP: usize = 512 << 10;
 /// Bytes taken from a pair ahead of what can be sent. What waits does so better in the pair than in a ring that outgrows the
 /// processor's cache.
-const AHEAD: u64 = 256 << 10;
+const AHEAD: u64 = 512 << 10;
 /// How far a transmit ring grows where acknowledgments come at once, in bytes.
 const SHORT_WAY_RING: u32 = 512 << 10;
 
@@ -163,11 +163,17 @@ impl Bridge {
             let Some(entry) = self.endpoints.all.get_mut(&endpoint) else {
                 break;
             };
-            let wanted = entry.output && entry.writable && unread > 0;
-            let Some(pair) = entry.pair.as_ref().filter(|_| wanted) else {
+            if !(entry.output && entry.writable && unread > 0) {
+                break;
+            }
+            let length = entry.may_be_given(unread.min(STEP as u64)) as u32;
+            if length == 0 {
+                self.ask_for_room(now, endpoint);
+                break;
+            }
+            let Some(pair) = &entry.pair else {
                 break;
             };
-            let length = unread.min(STEP as u64) as u32;
             let ring = stack.receive_ring(endpoint);
             let Some(ring) = ring.and_then(ConnectionRing::as_own) else {
                 break;
@@ -205,6 +211,8 @@ impl Bridge {
 
     /// The pair is full: the poll tells when it has room.
     fn ask_for_room(&mut self, now: Instant, endpoint: EndpointId) {
+        // What it holds now stays for as long as the holder likes.
+        self.weigh_pair(endpoint);
         let Some(entry) = self.endpoints.all.get_mut(&endpoint) else {
             return;
         };

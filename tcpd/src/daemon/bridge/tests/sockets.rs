@@ -163,3 +163,112 @@ fn nothing_is_left_of_a_socket_that_was_closed() {
         assert_eq!(daemon.allocated(), 0);
     }
 }
+
+/// What `uid` has.
+fn use_of(daemon: &Daemon, uid: u32) -> crate::daemon::orders::UserUse {
+    let uses = daemon.bridge.user_uses(&daemon.stack);
+    let found = uses.into_iter().find(|user| user.account == Some(uid));
+    found.expect("it has something")
+}
+
+/// Writes until nothing goes any more.
+fn fill(daemon: &mut Daemon, from: &mut End) {
+    while from.write(&[7; 4096]) > 0 {
+        daemon.turn();
+    }
+    daemon.pass(Duration::from_millis(50));
+}
+
+/// Reads what is there; how much it was.
+fn read_all(socket: &mut UnixStream) -> usize {
+    let mut buffer = vec![0; 1 << 20];
+    let mut all = 0;
+    while let Ok(count @ 1..) = socket.read(&mut buffer) {
+        all += count;
+    }
+    all
+}
+
+#[test]
+fn what_lies_in_a_pair_counts_for_who_asked_for_it_until_it_is_read() {
+    let mut daemon = Daemon::new();
+    let (one, two) = (daemon.client_of(1000, 1, 4), daemon.client_of(1001, 2, 4));
+    let (near, mut far) = daemon.pair(one, two);
+    let mut socket = daemon.socket(&near);
+    assert_eq!(use_of(&daemon, 1000).pair_bytes, 0);
+    let mut written = 0;
+    while written < 30_000 {
+        written += far.write(&pattern(30_000 - written));
+        daemon.turn();
+    }
+    daemon.pass(Duration::from_secs(3));
+    assert!(use_of(&daemon, 1000).pair_bytes >= 30_000);
+    assert_eq!(use_of(&daemon, 1001).pair_bytes, 0);
+    assert_eq!(read_all(&mut socket), 30_000);
+    far.write(b"more");
+    daemon.pass(Duration::from_millis(500));
+    assert_eq!(read_all(&mut socket), 4);
+    daemon.pass(Duration::from_secs(3));
+    assert_eq!(use_of(&daemon, 1000).pair_bytes, 0);
+    // The other way: what the holder wrote, and the peer has no room for.
+    while socket.write(&[7; 4096]).is_ok() {
+        daemon.turn();
+    }
+    daemon.pass(Duration::from_secs(3));
+    assert!(use_of(&daemon, 1000).pair_bytes >= 100_000);
+    // It is there for as long as the peer takes none of it, whoever holds the other end.
+    drop(socket);
+    daemon.pass(Duration::from_secs(3));
+    assert!(use_of(&daemon, 1000).pair_bytes >= 100_000);
+    while !far.is_at(SlotState::PEER_CLOSED) {
+        far.read(usize::MAX);
+        daemon.pass(Duration::from_millis(1));
+    }
+    let uses = daemon.bridge.user_uses(&daemon.stack);
+    assert!(uses.iter().all(|user| user.pair_bytes == 0), "{uses:?}");
+}
+
+#[test]
+fn pairs_of_a_user_near_its_budget_get_a_page_at_a_time() {
+    let mut daemon = Daemon::new();
+    let quotas = Quotas {
+        ring_bytes_per_uid: 512 << 10,
+        ..UNLIMITED
+    };
+    daemon
+        .bridge
+        .set_quotas(&mut daemon.stack, daemon.now, quotas);
+    let (alice, bob) = (daemon.client_of(1000, 1, 8), daemon.client_of(0, 2, 8));
+    let mut ends = Vec::new();
+    for _ in 0..3 {
+        let (near, far) = daemon.pair(alice, bob);
+        ends.push((daemon.socket(&near), far));
+    }
+    fill(&mut daemon, &mut ends[0].1);
+    daemon.pass(Duration::from_secs(2));
+    assert!(use_of(&daemon, 1000).pressed, "a full pair and a full ring");
+    let before = use_of(&daemon, 1000).pair_bytes;
+    for number in [1, 2] {
+        fill(&mut daemon, &mut ends[number].1);
+    }
+    daemon.pass(Duration::from_secs(2));
+    let more = use_of(&daemon, 1000).pair_bytes - before;
+    assert!(more < 40 << 10, "{more} bytes more, under pressure");
+    // Who reads gets all of it, and when enough is read the user is let go.
+    let mut read = [0; 3];
+    for _ in 0..10_000 {
+        daemon.pass(Duration::from_millis(20));
+        for (number, (socket, _)) in ends.iter_mut().enumerate() {
+            read[number] += read_all(socket);
+        }
+        if !use_of(&daemon, 1000).pressed
+            && read
+                .iter()
+                .zip(&ends)
+                .all(|(read, (_, far))| *read as u64 == far.written)
+        {
+            return;
+        }
+    }
+    panic!("pressed for ever, or not all was read: {read:?}");
+}

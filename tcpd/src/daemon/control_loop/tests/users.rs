@@ -21,6 +21,7 @@ fn uses() -> Inspected {
             refused_closed: 6,
         },
         listeners: 2,
+        pair_bytes: 1000,
         budget: Some(1 << 20),
         pressed: true,
         limited: true,
@@ -31,6 +32,7 @@ fn uses() -> Inspected {
         budget: None,
         pressed: false,
         limited: false,
+        pair_bytes: 0,
         ..alice
     };
     Inspected::Users(vec![alice, services])
@@ -92,7 +94,8 @@ fn a_user_sees_itself_and_an_administrator_everybody_and_the_whole() {
     let [row] = &own[..] else { panic!("{own:?}") };
     assert_eq!((row.connections, row.connections_limit), (3, Some(65_536)));
     assert_eq!((row.sessions, row.sessions_limit), (1, Some(1024)));
-    assert_eq!((row.private_ring_bytes, row.ring_bytes), (4096, 4096));
+    assert_eq!((row.private_ring_bytes, row.socket_bytes), (4096, 1000));
+    assert_eq!(row.ring_bytes, 4096 + 1000);
     assert!(row.pressed);
     assert_eq!(row.refused["limits.connections_per_uid"], 5);
     assert_eq!(row.refused["limits.ring_bytes_per_uid"], 6);
