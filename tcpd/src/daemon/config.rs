@@ -220,6 +220,8 @@ pub struct Limits {
     pub requests_per_session: u32,
     #[serde(deserialize_with = "units::size")]
     pub unread_bytes_per_session: u64,
+    #[serde(deserialize_with = "units::size")]
+    pub unread_bytes_per_uid: u64,
     pub messages_per_turn: u32,
 }
 

@@ -29,6 +29,8 @@ mod services;
 mod sockets;
 mod stop;
 mod tables;
+mod tally;
+mod unread;
 mod users;
 mod waiting;
 

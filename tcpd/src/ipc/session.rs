@@ -6,6 +6,8 @@
 use std::collections::VecDeque;
 use std::io::{ErrorKind, IoSliceMut};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use libtcpclient::protocol::{DecodeError, MAX_MESSAGE};
 use libtcpclient::socket::Seqpacket;
@@ -207,7 +209,43 @@ pub struct Session {
     outgoing: VecDeque<Outgoing>,
     /// What they occupy.
     outgoing_cost: u64,
-    unread_limit: u64,
+    unread: UnreadLimit,
+}
+
+/// What all sessions of one user have not read, in bytes; each adds to it and takes off.
+#[derive(Debug, Clone, Default)]
+pub struct Unread(Arc<AtomicU64>);
+
+impl Unread {
+    /// For a session that may leave so many bytes itself.
+    pub fn limited_to(self, own: u64) -> UnreadLimit {
+        UnreadLimit { of_user: self, own }
+    }
+
+    /// Whether a session has it.
+    pub fn is_shared(&self) -> bool {
+        Arc::strong_count(&self.0) > 1
+    }
+
+    /// So many bytes.
+    pub fn bytes(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn add(&self, bytes: u64) {
+        self.0.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    fn take_off(&self, bytes: u64) {
+        self.0.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
+
+/// How much one session may leave unread, and where it is added up with others of its user.
+#[derive(Debug)]
+pub struct UnreadLimit {
+    of_user: Unread,
+    own: u64,
 }
 
 impl Session {
@@ -218,7 +256,7 @@ impl Session {
         administrator: bool,
         socket: Seqpacket,
         pidfd: Option<OwnedFd>,
-        unread_limit: u64,
+        unread: UnreadLimit,
         now: Instant,
     ) -> Self {
         Self {
@@ -233,13 +271,23 @@ impl Session {
             pidfd,
             outgoing: VecDeque::new(),
             outgoing_cost: 0,
-            unread_limit,
+            unread,
         }
     }
 
     /// The connector's pidfd: readable when that process is gone.
     pub fn pidfd(&self) -> Option<RawFd> {
         self.pidfd.as_ref().map(AsRawFd::as_raw_fd)
+    }
+
+    /// What the client has not read and the kernel has no room for, in bytes.
+    pub fn unread(&self) -> u64 {
+        self.outgoing_cost
+    }
+
+    /// The same of all sessions of its user.
+    pub fn unread_of_user(&self) -> u64 {
+        self.unread.of_user.bytes()
     }
 
     /// Reads one message into `buffer`, which must be longer than [`MAX_MESSAGE`].
@@ -295,6 +343,7 @@ impl Session {
     pub fn send_with(&mut self, bytes: Vec<u8>, descriptors: Vec<OwnedFd>) -> Result<(), EndedBy> {
         let message = Outgoing { bytes, descriptors };
         self.outgoing_cost += message.cost();
+        self.unread.of_user.add(message.cost());
         self.outgoing.push_back(message);
         if self.outgoing.len() == 1 {
             self.flush()?;
@@ -303,7 +352,7 @@ impl Session {
             // A small answer was written into a larger buffer.
             waiting.bytes.shrink_to_fit();
         }
-        if self.outgoing_cost > self.unread_limit {
+        if self.outgoing_cost > self.unread.own {
             Err(EndedBy::UnreadReplies)
         } else {
             Ok(())
@@ -318,6 +367,7 @@ impl Session {
             match self.socket.try_send_with_fds(&message.bytes, &descriptors) {
                 Ok(()) => {
                     self.outgoing_cost -= message.cost();
+                    self.unread.of_user.take_off(message.cost());
                     self.outgoing.pop_front();
                 }
                 Err(error) => match error.kind() {
@@ -356,6 +406,12 @@ impl Session {
                 }
             }
         }
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.unread.of_user.take_off(self.outgoing_cost);
     }
 }
 

@@ -26,6 +26,7 @@ pub(super) const NOT_OF_THE_STACK: &[&str] = &[
     "slots_per_session",
     "requests_per_session",
     "unread_bytes_per_session",
+    "unread_bytes_per_uid",
     "messages_per_turn",
 ];
 

@@ -85,6 +85,7 @@ impl Default for Config {
                 slots_per_session: 4096,
                 requests_per_session: 8192,
                 unread_bytes_per_session: 1 << 20,
+                unread_bytes_per_uid: 32 << 20,
                 messages_per_turn: 64,
             },
             control: Control {

@@ -239,6 +239,12 @@ pub(super) const KEYS: &[Key] = &[
         Kind::Size(128 << 10, 1 << 30),
     )
     .by_reload(),
+    key(
+        "limits",
+        "unread_bytes_per_uid",
+        Kind::Size(128 << 10, 1 << 36),
+    )
+    .by_reload(),
     key("limits", "messages_per_turn", Kind::Integer(1, 4096)).by_reload(),
     key("control", "socket", Kind::AbsolutePath),
     key("control", "mode", Kind::Mode),

@@ -13,8 +13,11 @@ use tcpd_core::time::Instant;
 
 use super::super::orders::{ServiceIndex, SessionId};
 use super::sockets::{Holder, Sockets};
+use super::tally::Tally;
+use super::unread::UnreadOfUsers;
 use super::waiting::Waiting;
 use super::{pidfd_token, socket_token};
+use crate::ipc::policy::Kind;
 use crate::ipc::session::{EndedBy, MOST_QUEUED, Session};
 use crate::services::link::JobId;
 
@@ -48,7 +51,9 @@ pub(super) struct Client {
     pub(super) bell_closed: bool,
     /// Messages taken since its connector is gone.
     since_gone: u32,
-    /// It counts against its user's quota.
+    /// Its user has limits.
+    pub(super) limited: bool,
+    /// It counts as one of its user's sessions.
     pub(super) counted: bool,
     ready: bool,
 }
@@ -134,7 +139,12 @@ pub(super) struct Clients {
     hello_deadlines: VecDeque<(Instant, SessionId)>,
     /// Of those whose bell is closed, the oldest first.
     bell_deadlines: VecDeque<(Instant, SessionId)>,
-    per_uid: HashMap<u32, u32>,
+    /// Sessions of users that have limits, workers not among them.
+    per_uid: Tally,
+    /// Those of such users that have not said Hello, and may turn out workers.
+    greeting: Tally,
+    /// Answers that are not read.
+    pub(super) unread: UnreadOfUsers,
     /// Connections that have left their sessions.
     sockets: Sockets,
     /// Sessions that are over but count until the stack has released their arena.
@@ -150,7 +160,9 @@ impl Clients {
             ready: VecDeque::new(),
             hello_deadlines: VecDeque::new(),
             bell_deadlines: VecDeque::new(),
-            per_uid: HashMap::new(),
+            per_uid: Tally::default(),
+            greeting: Tally::default(),
+            unread: UnreadOfUsers::default(),
             sockets: Sockets::default(),
             unreleased: HashMap::new(),
             next_id: 1,
@@ -164,7 +176,12 @@ impl Clients {
     }
 
     /// Takes a session in and watches its socket and its connector.
-    pub(super) fn add(&mut self, session: Session, hello_timeout: Duration) -> io::Result<()> {
+    pub(super) fn add(
+        &mut self,
+        session: Session,
+        limited: bool,
+        hello_timeout: Duration,
+    ) -> io::Result<()> {
         let id = session.id;
         let both = Interest::READABLE | Interest::WRITABLE;
         self.registry
@@ -184,9 +201,13 @@ impl Clients {
             connector_gone: false,
             bell_closed: false,
             since_gone: 0,
+            limited,
             counted: false,
             ready: false,
         };
+        if limited {
+            self.greeting.more(client.session.identity.uid);
+        }
         self.clients.insert(id, client);
         // It may have written before it was registered.
         self.mark_ready(id);
@@ -196,6 +217,9 @@ impl Clients {
     /// Takes a session out; its descriptors are watched no more.
     pub(super) fn remove(&mut self, id: SessionId) -> Option<Client> {
         let client = self.clients.remove(&id)?;
+        if client.limited && client.session.kind.is_none() {
+            self.greeting.less(client.session.identity.uid, 1);
+        }
         // Before they are closed: a duplicate that somebody else holds would keep them registered.
         for descriptor in [Some(client.session.as_raw_fd()), client.session.pidfd()]
             .into_iter()
@@ -260,8 +284,27 @@ impl Clients {
         self.hello_deadlines.front().map(|(at, _)| *at)
     }
 
-    /// Hello was said: its deadline counts no more, nor do those before it that are settled.
-    pub(super) fn hello_said(&mut self) {
+    /// A session says Hello, and what it is.
+    pub(super) fn says_hello(&mut self, id: SessionId, kind: Kind, program: String) {
+        let Some(client) = self.clients.get_mut(&id) else {
+            return;
+        };
+        let uid = client.session.identity.uid;
+        if client.limited && client.session.kind.is_none() {
+            self.greeting.less(uid, 1);
+            // A worker is one of its service's `max_workers`, not one of its user's sessions.
+            if kind != Kind::Worker {
+                client.counted = true;
+                self.per_uid.more(uid);
+            }
+        }
+        client.session.kind = Some(kind);
+        client.session.program = program;
+        self.forget_hellos();
+    }
+
+    /// The deadlines of Hellos that were said, or will not be, count no more: the oldest, up to one that is waited for.
+    fn forget_hellos(&mut self) {
         let clients = &self.clients;
         let waits = |id: &SessionId| {
             clients
@@ -279,7 +322,7 @@ impl Clients {
 
     /// A session that has not said Hello in its time.
     pub(super) fn hello_overdue(&mut self, now: Instant) -> Option<SessionId> {
-        self.hello_said();
+        self.forget_hellos();
         let (at, id) = *self.hello_deadlines.front()?;
         (at <= now).then(|| {
             self.hello_deadlines.pop_front();
@@ -329,22 +372,17 @@ impl Clients {
 
     /// Sessions of a user that count.
     pub(super) fn of_user(&self, uid: u32) -> u32 {
-        self.per_uid.get(&uid).copied().unwrap_or(0)
+        self.per_uid.of(uid)
     }
 
-    /// One more.
-    pub(super) fn count_user(&mut self, uid: u32) {
-        *self.per_uid.entry(uid).or_insert(0) += 1;
+    /// Those of a user with limits that have not said Hello.
+    pub(super) fn greeting_of(&self, uid: u32) -> u32 {
+        self.greeting.of(uid)
     }
 
     /// One less.
     pub(super) fn discount_user(&mut self, uid: u32) {
-        if let Some(count) = self.per_uid.get_mut(&uid) {
-            *count -= 1;
-            if *count == 0 {
-                self.per_uid.remove(&uid);
-            }
-        }
+        self.per_uid.less(uid, 1);
     }
 
     /// A session that is over counts as one of its user's until [`Clients::released`].

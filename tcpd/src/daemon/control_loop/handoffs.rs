@@ -6,7 +6,7 @@
 //!    stays good.
 //! 4. A connection whose token nobody has brought in time is reset.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use libtcpclient::protocol::{ErrorCode, Failure, Reply, Request};
 use tcpd_core::stack::EndpointId;
@@ -14,6 +14,7 @@ use tcpd_core::time::Instant;
 
 use super::super::orders::{Order, SessionId};
 use super::clients::End;
+use super::tally::Tally;
 use super::waiting::Waiting;
 use super::{ControlLoop, Spawner};
 use crate::ipc::session::EndedBy;
@@ -24,8 +25,10 @@ use crate::tokens::{Refusal, Tokens};
 pub(super) struct Handoffs {
     tokens: Tokens<EndpointId>,
     waiting: HashMap<EndpointId, Given>,
-    /// Asked for, and not answered by the stack thread: whose.
-    begun: HashMap<(SessionId, u32), u32>,
+    /// Asked for, and not answered by the stack thread: by session, its user and the requests.
+    begun: HashMap<SessionId, (u32, HashSet<u32>)>,
+    /// Both together, by who gave them away.
+    of_user: Tally,
     pub(super) counts: HandoffCounts,
 }
 
@@ -66,18 +69,47 @@ impl Handoffs {
 
     /// The session is over: nobody waits for its answers.
     pub(super) fn forget(&mut self, session: SessionId) {
-        self.begun.retain(|(id, _), _| *id != session);
+        if let Some((uid, requests)) = self.begun.remove(&session) {
+            self.of_user.less(uid, requests.len() as u32);
+        }
+    }
+
+    fn begin(&mut self, session: SessionId, number: u32, uid: u32) {
+        let (_, requests) = self
+            .begun
+            .entry(session)
+            .or_insert_with(|| (uid, HashSet::new()));
+        if requests.insert(number) {
+            self.of_user.more(uid);
+        }
     }
 
     /// That request is answered.
     pub(super) fn answered(&mut self, session: SessionId, number: u32) {
-        self.begun.remove(&(session, number));
+        if let Some((uid, requests)) = self.begun.get_mut(&session) {
+            if requests.remove(&number) {
+                self.of_user.less(*uid, 1);
+            }
+            if requests.is_empty() {
+                self.begun.remove(&session);
+            }
+        }
     }
 
-    pub(super) fn of_user(&self, uid: u32) -> usize {
-        let begun = self.begun.values().filter(|&&giver| giver == uid).count();
-        let waiting = self.waiting.values();
-        begun + waiting.filter(|given| given.giver == uid).count()
+    fn waits(&mut self, endpoint: EndpointId, given: Given) {
+        self.of_user.more(given.giver);
+        self.waiting.insert(endpoint, given);
+    }
+
+    fn waits_no_more(&mut self, endpoint: EndpointId) {
+        if let Some(given) = self.waiting.remove(&endpoint) {
+            self.of_user.less(given.giver, 1);
+        }
+    }
+
+    /// What a user has given away that waits, or will.
+    pub(super) fn of_user(&self, uid: u32) -> u32 {
+        self.of_user.of(uid)
     }
 }
 
@@ -94,12 +126,12 @@ impl<W: Spawner> ControlLoop<W> {
         };
         let uid = client.session.identity.uid;
         let most = self.config.limits.handoffs_per_uid;
-        if self.is_limited(uid) && self.handoffs.of_user(uid) >= most as usize {
+        if self.is_limited(uid) && self.handoffs.of_user(uid) >= most {
             self.counts.refused += 1;
             let detail = format!("rule limits.handoffs_per_uid: this user has {most} already");
             return self.reply(id, number, Reply::error(ErrorCode::QuotaExceeded, detail));
         }
-        self.handoffs.begun.insert((id, number), uid);
+        self.handoffs.begin(id, number, uid);
         self.hand_over(id, number, request);
         Ok(())
     }
@@ -131,7 +163,7 @@ impl<W: Spawner> ControlLoop<W> {
                     token,
                     end,
                 };
-                self.handoffs.waiting.insert(endpoint, given);
+                self.handoffs.waits(endpoint, given);
                 self.handoffs.counts.begun += 1;
                 let life_ms = u32::try_from(life.as_millis()).unwrap_or(u32::MAX);
                 Reply::HandedOff { token, life_ms }
@@ -195,13 +227,13 @@ impl<W: Spawner> ControlLoop<W> {
         let handoffs = &mut self.handoffs;
         match &reply {
             Reply::Adopted(_) => {
-                handoffs.waiting.remove(&endpoint);
+                handoffs.waits_no_more(endpoint);
                 handoffs.counts.adopted += 1;
             }
             Reply::Error(Failure {
                 code: ErrorCode::NoSuchConnection,
                 ..
-            }) => _ = handoffs.waiting.remove(&endpoint),
+            }) => handoffs.waits_no_more(endpoint),
             // It has no room for it, or is gone: another may come while there is time.
             _ => {
                 if let Some(given) = handoffs.waiting.get(&endpoint) {
@@ -216,7 +248,7 @@ impl<W: Spawner> ControlLoop<W> {
     /// Resets what nobody has adopted in time.
     pub(super) fn expire_handoffs(&mut self, now: Instant) {
         while let Some(endpoint) = self.handoffs.tokens.expire(now) {
-            self.handoffs.waiting.remove(&endpoint);
+            self.handoffs.waits_no_more(endpoint);
             self.handoffs.counts.expired += 1;
             self.order(Order::AbortHandoff { endpoint });
         }

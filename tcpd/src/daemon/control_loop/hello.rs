@@ -1,8 +1,8 @@
 //! How a session begins and ends.
 //!
-//! 1. Its user's quota is checked when it connects.
+//! 1. When it connects its user must not have too many that have not said Hello.
 //! 2. Its first message must be a Hello of our version.
-//! 3. A token makes it a worker's; otherwise it is a client's, or (without arena) one that only looks.
+//! 3. A token makes it a worker's; otherwise it is a client's, or (without arena) one that only looks, and one more of its user's.
 //! 4. It gets its arena and bells, and the stack thread hears of it.
 
 use std::os::fd::OwnedFd;
@@ -36,31 +36,28 @@ impl<W: Spawner> ControlLoop<W> {
     ) {
         let (id, uid) = (self.clients.next_id(), identity.uid);
         let administrator = self.policy.is_administrator(&identity);
-        let unread = self.config.limits.unread_bytes_per_session;
+        let unread = self.clients.unread.of(uid);
+        let unread = unread.limited_to(self.config.limits.unread_bytes_per_session);
         let session = Session::new(id, identity, administrator, socket, pidfd, unread, now);
         self.counts.sessions += 1;
         let limited = self.is_limited(uid);
         let most = self.config.limits.sessions_per_uid;
-        if limited && self.clients.of_user(uid) >= most {
-            let rule =
-                format!("rule limits.sessions_per_uid: this user has {most} sessions already");
+        if limited && self.clients.greeting_of(uid) >= most {
+            let rule = format!(
+                "rule limits.sessions_per_uid: {most} sessions of this user have not said Hello"
+            );
             self.refusals.note_detail(uid, &rule);
             let end = End::because(EndedBy::Quota, &rule);
             *self.counts.ended.entry(end.by).or_insert(0) += 1;
             return session.end(end.word);
         }
-        if let Err(error) = self.clients.add(session, self.config.control.hello_timeout) {
+        let hello_timeout = self.config.control.hello_timeout;
+        if let Err(error) = self.clients.add(session, limited, hello_timeout) {
             self.counts.complain(
                 now,
                 || tracing::error!(%error, "a client cannot be watched"),
             );
-            return self.end_session(id, End::silent(EndedBy::Daemon));
-        }
-        if limited {
-            self.clients.count_user(uid);
-        }
-        if let Some(client) = self.clients.get_mut(id) {
-            client.counted = limited;
+            self.end_session(id, End::silent(EndedBy::Daemon));
         }
     }
 
@@ -131,6 +128,7 @@ impl<W: Spawner> ControlLoop<W> {
             return Ok(());
         };
         let (uid, pid) = (client.session.identity.uid, client.session.identity.pid);
+        let limited = client.limited;
         let grant = hello.token.map(|token| {
             let pid = i32::try_from(pid).unwrap_or(0);
             let failed = &mut self.failed_tokens;
@@ -144,6 +142,13 @@ impl<W: Spawner> ControlLoop<W> {
                 )
             })
         });
+        let most = self.config.limits.sessions_per_uid;
+        if grant.is_none() && limited && self.clients.of_user(uid) >= most {
+            let rule =
+                format!("rule limits.sessions_per_uid: this user has {most} sessions already");
+            let code = ErrorCode::QuotaExceeded;
+            return Err(End::answer(EndedBy::Quota, number, code, &rule));
+        }
         let Some(client) = self.clients.get_mut(id) else {
             return Ok(());
         };
@@ -155,17 +160,11 @@ impl<W: Spawner> ControlLoop<W> {
             job: adopted.job,
             may_have_errors: adopted.command,
         });
-        client.session.kind = Some(kind);
-        client.session.program = match hello.program {
+        let program = match hello.program {
             name if name.is_empty() => command_name(pid).unwrap_or_default(),
             name => name,
         };
-        // A worker is one of its service's `max_workers`, not one of its user's sessions.
-        let is_worker = client.grant.is_some() && std::mem::take(&mut client.counted);
-        if is_worker {
-            self.clients.discount_user(uid);
-        }
-        self.clients.hello_said();
+        self.clients.says_hello(id, kind, program);
         self.open_session(now, id, number, kind)
     }
 

@@ -227,7 +227,8 @@ impl<W: Spawner> ControlLoop<W> {
             return Ok(());
         };
         self.refusals.note(client.session.identity.uid, &reply);
-        client.session.send(reply.encode(number)).map_err(End::of)
+        client.session.send(reply.encode(number)).map_err(End::of)?;
+        self.limit_unread(id)
     }
 
     /// Answers a request that has waited. This is outside of the reading of messages: the session ends here if it must.
@@ -260,8 +261,9 @@ impl<W: Spawner> ControlLoop<W> {
         let uid = client.session.identity.uid;
         self.counts.refused += u64::from(self.refusals.note(uid, &reply));
         let descriptors = descriptor.into_iter().collect();
-        if let Err(ended) = client.session.send_with(reply.encode(number), descriptors) {
-            self.end_session(id, End::of(ended));
+        let sent = client.session.send_with(reply.encode(number), descriptors);
+        if let Err(end) = sent.map_err(End::of).and_then(|()| self.limit_unread(id)) {
+            self.end_session(id, end);
         }
     }
 

@@ -15,7 +15,15 @@ fn pair(unread_limit: u64) -> (Session, Seqpacket) {
         pid: std::process::id(),
     };
     (
-        Session::new(1, identity, true, ours, None, unread_limit, Instant::ZERO),
+        Session::new(
+            1,
+            identity,
+            true,
+            ours,
+            None,
+            Unread::default().limited_to(unread_limit),
+            Instant::ZERO,
+        ),
         theirs,
     )
 }

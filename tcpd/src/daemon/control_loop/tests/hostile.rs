@@ -177,6 +177,52 @@ fn a_client_that_never_reads_is_ended_and_holds_nobody_up() {
 }
 
 #[test]
+fn what_all_sessions_of_a_user_leave_unread_is_limited_and_costs_the_worst() {
+    let mut t = Fixture::with(|config| config.limits.unread_bytes_per_uid = 256 << 10);
+    let (reader, other_user) = (t.client(1001, false), t.client(1002, false));
+    let (worst, second) = (t.client(1001, false), t.client(1001, false));
+    let (ping, mut buffer) = (Request::Ping.encode(2), vec![0; MAX_MESSAGE]);
+    // None of them leaves as much as one session may.
+    let most = t.control.config.limits.unread_bytes_per_session;
+    let id = |t: &Fixture| {
+        t.control
+            .clients
+            .iter()
+            .map(|client| client.session.unread())
+            .max()
+    };
+    let fill = |t: &mut Fixture, client: &Client, bytes: u64| {
+        let before = t.control.clients.unread.of(1001).bytes();
+        t.until("unread answers", |t| {
+            while client.socket.try_send(&ping).is_ok() {}
+            t.control.clients.unread.of(1001).bytes() >= before + bytes
+                || t.ended(EndedBy::UnreadReplies) > 0
+        });
+    };
+    fill(&mut t, &worst, 150 << 10);
+    assert_eq!(t.ended(EndedBy::UnreadReplies), 0);
+    assert!(id(&t).expect("a session") < most);
+    fill(&mut t, &second, 200 << 10);
+    assert_eq!(t.ended(EndedBy::UnreadReplies), 1);
+    let row = &t.control.refusals.of_user(1001);
+    assert_eq!(row.get("limits.unread_bytes_per_uid"), Some(&1), "{row:?}");
+    for fine in [&reader, &other_user] {
+        let pong = t.answer(fine, 3, &Request::Ping);
+        assert!(matches!(pong, Reply::Pong { .. }), "{pong:?}");
+    }
+    // Who has left most is gone; the others can read all of it and go on.
+    t.until("the rest of the second", |t| {
+        while second
+            .socket
+            .recv(&mut buffer)
+            .is_ok_and(|heard| heard != Received::End)
+        {}
+        t.control.clients.unread.of(1001).bytes() == 0
+    });
+    assert_eq!(t.control.clients.count(), 3);
+}
+
+#[test]
 fn a_forked_child_that_talks_without_a_pause_does_not_keep_the_session_of_its_dead_parent() {
     let mut t = Fixture::new();
     let mut parent = std::process::Command::new("sleep")

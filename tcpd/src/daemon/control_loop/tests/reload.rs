@@ -83,7 +83,8 @@ fn settings_count_at_once() {
     assert_eq!(done.settings, ["limits.sessions_per_uid"]);
     let _first = t.client(1000, false);
     let second = t.connect_as(1000, None);
-    let Some(FromDaemon::Event(Event::SessionEnding(failure))) = t.end_of(&second) else {
+    second.say(1, &hello(false, None));
+    let Some(FromDaemon::Reply(1, Reply::Error(failure))) = t.end_of(&second) else {
         panic!("the new limit does not count")
     };
     assert_eq!(failure.code, ErrorCode::QuotaExceeded);

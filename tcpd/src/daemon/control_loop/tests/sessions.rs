@@ -185,7 +185,8 @@ fn the_quota_of_a_user_counts_until_the_stack_has_released_the_arena() {
     };
     let _second = t.client(1000, false);
     let third = t.connect_as(1000, None);
-    let Some(FromDaemon::Event(Event::SessionEnding(failure))) = t.end_of(&third) else {
+    third.say(1, &hello(false, None));
+    let Some(FromDaemon::Reply(1, Reply::Error(failure))) = t.end_of(&third) else {
         panic!()
     };
     assert_eq!(failure.code, ErrorCode::QuotaExceeded);
@@ -197,10 +198,35 @@ fn the_quota_of_a_user_counts_until_the_stack_has_released_the_arena() {
     drop(first);
     t.until("the end of the first", |t| t.ended(EndedBy::Client) == 1);
     let still_too_many = t.connect_as(1000, None);
+    still_too_many.say(1, &hello(true, None));
     t.end_of(&still_too_many);
+    assert_eq!(t.ended(EndedBy::Quota), 2);
     t.report(Report::SessionReleased { session });
     t.until("the release", |t| t.control.clients.of_user(1000) == 1);
     let _another = t.client(1000, true);
+}
+
+#[test]
+fn no_more_sessions_of_a_user_wait_with_their_hello_than_it_may_have() {
+    let mut t = Fixture::with(|config| config.limits.sessions_per_uid = 2);
+    let silent = [t.connect_as(1000, None), t.connect_as(1000, None)];
+    let third = t.connect_as(1000, None);
+    let Some(FromDaemon::Event(Event::SessionEnding(failure))) = t.end_of(&third) else {
+        panic!()
+    };
+    assert_eq!(
+        failure.detail,
+        "rule limits.sessions_per_uid: 2 sessions of this user have not said Hello"
+    );
+    let _root = t.client(0, false);
+    let _other_user = t.client(1001, false);
+    drop(silent);
+    t.until("the end of the silent ones", |t| {
+        t.control.clients.greeting_of(1000) == 0
+    });
+    let _both = [t.client(1000, false), t.client(1000, true)];
+    assert_eq!(t.control.clients.greeting_of(1000), 0);
+    assert_eq!(t.control.clients.of_user(1000), 2);
 }
 
 #[test]

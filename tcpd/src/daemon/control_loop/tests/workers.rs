@@ -164,6 +164,30 @@ fn a_worker_that_ends_between_hello_and_adopt_costs_its_connection() {
 }
 
 #[test]
+fn a_user_with_all_the_sessions_it_may_have_still_gets_its_workers() {
+    let mut t = Fixture::with(|config| {
+        config.services = vec![Service::new("echo", 7, Handler::Echo)];
+        // Workers of this service are root's.
+        config.limits.root = true;
+        config.limits.sessions_per_uid = 1;
+    });
+    let _one = t.client(0, false);
+    let too_many = t.connect_as(0, None);
+    too_many.say(1, &hello(false, None));
+    let refused = t.answer_to(&too_many, 1);
+    assert_eq!(code(&refused), Some(ErrorCode::QuotaExceeded));
+    let token = ordered(&mut t);
+    let worker = t.connect_as(0, None);
+    worker.say(1, &hello(true, Some(token)));
+    let welcome = t.answer_to(&worker, 1);
+    assert!(matches!(welcome, Reply::Welcome(_)), "{welcome:?}");
+    assert_eq!(t.control.clients.of_user(0), 1);
+    drop(worker);
+    t.until("the end of the worker", |t| t.ended(EndedBy::Client) == 1);
+    assert_eq!(t.control.clients.of_user(0), 1, "it never counted");
+}
+
+#[test]
 fn a_bad_token_is_refused_and_counted() {
     let mut t = with_echo();
     let token = ordered(&mut t);
