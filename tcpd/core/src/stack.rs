@@ -65,7 +65,9 @@ pub use crate::tcp::calls::status::Status;
 pub use crate::tcp::calls::{
     AbortError, CloseError, NoSuchConnection, OpenError, ReceiveError, SendError,
 };
-pub use crate::tcp::config::{BacklogFull, ConnectionOptions, KeepAlive, Limits, Nagle, TcpConfig};
+pub use crate::tcp::config::{
+    BacklogFull, CongestionControl, ConnectionOptions, KeepAlive, Limits, Nagle, TcpConfig,
+};
 pub use crate::tcp::counters::Counters;
 pub use crate::tcp::endpoint::{Cause, Changes, EndReason, State};
 pub use crate::tcp::id::{EndpointId, ListenerId, ParseIdError};

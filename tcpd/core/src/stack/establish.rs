@@ -367,6 +367,8 @@ fn leave_open<R: Ring>(
 /// The FIN that was sent beside the SYN-ACK (§3.10.4) counts as sent, and is watched.
 fn fin_is_out<R: Ring>(conn: &mut Connection<R>, now: Instant) {
     conn.send.fin = Fin::Queued;
-    conn.send.sent(0, 1);
+    let mss = conn.send.mss;
+    conn.recovery.sent(0, 1, false, None, mss, now);
+    conn.send.sent(1);
     conn.timers.set(Timer::Retransmission, now + conn.rtt.rto());
 }

@@ -47,10 +47,14 @@ pub struct TcpConfig {
     pub timestamps: bool,
     /// Whether SACK is offered and accepted (RFC 2018): the receiver reports blocks beyond holes and duplicates (RFC 2883).
     pub sack: bool,
+    /// Whether the end of a flight that stays unanswered is probed for before the retransmission timer goes off (RFC 8985 §7); with SACK only.
+    pub tail_loss_probe: bool,
     /// Whether a segment without the agreed timestamps is dropped (RFC 7323 §3.2: SHOULD).
     pub timestamps_required: bool,
     /// Nagle's algorithm for new connections (§3.7.4); a connection's own `nodelay` turns it off.
     pub nagle: Nagle,
+    /// Congestion control of new connections (§3.8.2 MUST-19).
+    pub congestion: CongestionControl,
     /// For how long an orphan stays in FIN-WAIT-2.
     pub fin_wait_2_timeout: Duration,
     /// For how long an orphan may try to get rid of its data while the peer makes no progress.
@@ -84,8 +88,10 @@ impl Default for TcpConfig {
             window_scale: true,
             timestamps: true,
             sack: true,
+            tail_loss_probe: true,
             timestamps_required: true,
             nagle: Nagle::Minshall,
+            congestion: CongestionControl::Cubic,
             fin_wait_2_timeout: Duration::from_secs(60),
             orphan_timeout: Duration::from_secs(60),
             time_wait_ignores_reset: true,
@@ -112,6 +118,35 @@ pub enum Nagle {
     Classic,
     /// While an earlier short segment is unacknowledged.
     Minshall,
+}
+
+/// An algorithm of congestion control.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CongestionControl {
+    /// CUBIC (RFC 9438) with HyStart++ (RFC 9406).
+    Cubic,
+    /// NewReno (RFC 5681, RFC 6582, RFC 3465).
+    NewReno,
+}
+
+impl CongestionControl {
+    /// Every algorithm.
+    pub const ALL: [Self; 2] = [Self::Cubic, Self::NewReno];
+
+    /// Its name, in lower case.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Cubic => "cubic",
+            Self::NewReno => "newreno",
+        }
+    }
+
+    /// The algorithm of that name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
 }
 
 /// How an idle connection is probed (§3.8.4).
@@ -210,4 +245,6 @@ pub struct ConnectionOptions {
     /// The Differentiated Services codepoint of what is sent, 0 to 63 (RFC 9293 §3.9.1.9 MUST-48, SHLD-21); what exceeds six bits is cut
     /// off. ACKs of TIME-WAIT and of half-open entries carry 0.
     pub dscp: u8,
+    /// Congestion control; `None`: the stack's.
+    pub congestion: Option<CongestionControl>,
 }

@@ -85,8 +85,16 @@ counters! {
     timeouts,
     /// Connections whose retransmissions reached R1.
     paths_suspected,
-    /// Fast retransmits.
+    /// Fast recoveries.
     fast_retransmits,
+    /// Bytes found to be lost.
+    bytes_lost,
+    /// Tail loss probes sent (RFC 8985).
+    tail_loss_probes,
+    /// Reductions of the window undone: what was taken for lost was late (RFC 3522, RFC 3708, RFC 5682).
+    spurious_reductions,
+    /// Duplicate SACKs received (RFC 2883).
+    dsacks_in,
     /// Duplicate acknowledgments received.
     duplicate_acks_in,
     /// Zero-window probes sent.

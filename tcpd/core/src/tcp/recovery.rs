@@ -1,97 +1,217 @@
-//! Loss detection and recovery without SACK: three duplicates, fast retransmit, NewReno (RFC 5681 §3.2, RFC 6582),
-//! limited transmit (RFC 3042).
+//! Loss detection and recovery: what of all that was sent is lost, and what goes out meanwhile.
+//!
+//! * [`scoreboard`]: every stretch that is outstanding, and where it stands (RFC 2018, RFC 6675);
+//! * [`rack`]: when a stretch is lost (RFC 8985 §6); [`tail_loss`]: the probe when nothing tells (§7);
+//! * [`prr`]: how much goes out in a recovery (RFC 9937); [`rate`]: how fast it is delivered;
+//! * [`undo`]: whether it was for nothing (RFC 3522, RFC 3708);
+//! * [`reaction`]: what an ACK or a timer makes of all of them, and of CWND.
+//!
+//! A peer without SACK is served by the same machine: each duplicate acknowledgment counts as one segment delivered, the third one means
+//! that the segment at SND.UNA is lost, and so does each partial acknowledgment (RFC 6582).
 
-#[cfg(test)]
-mod tests;
+use crate::time::Instant;
 
-/// Where a connection stands in recovery.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Recovery {
-    /// Duplicate acknowledgments in a row.
-    pub(crate) duplicates: u32,
-    /// What was in flight when the first of them came, bytes.
-    pub(crate) flight: u64,
-    /// Whether fast recovery is under way.
-    pub(crate) active: bool,
-    /// `recover` of RFC 6582 §3.2: the highest position sent when the last recovery, or the last timeout, began.
-    /// `None` before the first: the initial value is the ISS, which every acknowledgment exceeds.
-    pub(crate) recover: Option<u64>,
+pub(crate) mod prr;
+pub(crate) mod rack;
+pub(crate) mod rate;
+pub(crate) mod reaction;
+pub(crate) mod scoreboard;
+pub(crate) mod tail_loss;
+pub(crate) mod undo;
+
+use prr::Prr;
+use rack::Rack;
+use rate::DeliveryRate;
+use scoreboard::Scoreboard;
+use tail_loss::TailLoss;
+use undo::Undo;
+
+/// Duplicates that make a loss without SACK (RFC 5681 §3.2).
+const DUPLICATE_THRESHOLD: u32 = 3;
+
+/// What the connection is doing about losses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Nothing: no loss that is not repaired. Duplicates or SACK blocks may hint at one.
+    Open,
+    /// The window comes down because the network has marked packets (RFC 3168), or a probe has repaired a loss; nothing is lost.
+    Reducing,
+    /// Fast recovery: the window comes down while what was lost is sent again.
+    Recovery,
+    /// After a retransmission timeout: slow start from one segment.
+    Loss,
 }
 
-/// What a duplicate acknowledgment leads to.
+impl Phase {
+    /// Its name, in lower case.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Reducing => "reducing",
+            Self::Recovery => "recovery",
+            Self::Loss => "loss",
+        }
+    }
+}
+
+/// How far F-RTO is (RFC 5682 §3.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Duplicate {
-    /// One of the first two: one new segment may go out (RFC 3042).
-    LimitedTransmit,
-    /// The third: the segment at SND.UNA is lost.
-    Lost,
-    /// A further one in recovery: one more segment has left the network.
-    Inflate,
-    /// Counted, nothing else.
-    Ignored,
+enum Frto {
+    Off,
+    /// The timer went off, the first segment was sent again, its ACK is awaited.
+    Retransmitted,
+    /// That ACK came; two new segments go out instead of what counts as lost, and the next ACK decides.
+    SendsNew,
+}
+
+/// What a connection counts of its losses.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct LossTally {
+    /// Segments found to be lost.
+    pub(crate) lost: u64,
+    /// Segments that the peer says were sent again for nothing.
+    pub(crate) spurious: u64,
+    /// Reductions that were undone.
+    pub(crate) undone: u64,
+    /// D-SACKs received.
+    pub(crate) dsacks: u64,
+    /// Tail loss probes sent.
+    pub(crate) tail_probes: u64,
+    /// SACK blocks that made no sense.
+    pub(crate) sack_refused: u64,
+    /// Times the peer took back what it had SACKed.
+    pub(crate) reneged: u64,
+}
+
+/// Where a connection stands in recovery.
+#[derive(Debug)]
+pub(crate) struct Recovery {
+    pub(crate) board: Scoreboard,
+    pub(crate) rack: Rack,
+    pub(crate) tail: TailLoss,
+    pub(crate) rate: DeliveryRate,
+    pub(crate) tally: LossTally,
+    phase: Phase,
+    /// `recover` of RFC 6582 §3.2, `RecoveryPoint` of RFC 6675: SND.NXT when the last reduction, or the last timeout, began. `None` before
+    /// the first: the initial value is the ISS, which every acknowledgment exceeds.
+    recover: Option<u64>,
+    prr: Prr,
+    undo: Undo,
+    frto: Frto,
+    /// Duplicate acknowledgments in a row.
+    duplicates: u32,
+    /// What was outstanding when the first sign of a loss came, bytes.
+    flight: u64,
+    /// Bytes that duplicates stand for, without SACK.
+    inferred: u64,
+    /// SND.UNA has to reach this before a round trip is measured again: one measurement a round trip (RFC 6298 §3).
+    sample_at: u64,
 }
 
 impl Recovery {
-    pub(crate) const fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
+            board: Scoreboard::default(),
+            rack: Rack::new(),
+            tail: TailLoss::default(),
+            rate: DeliveryRate::new(),
+            tally: LossTally::default(),
+            phase: Phase::Open,
+            recover: None,
+            prr: Prr::default(),
+            undo: Undo::default(),
+            frto: Frto::Off,
             duplicates: 0,
             flight: 0,
-            active: false,
-            recover: None,
+            inferred: 0,
+            sample_at: 0,
         }
     }
 
-    /// `flight` bytes are in flight and a duplicate acknowledgment has come. RFC 5681 §3.2 (2): what limited transmit sends from
-    /// now on is no part of the flight that a loss halves.
-    pub(crate) fn note_flight(&mut self, flight: u64) {
-        if self.duplicates == 0 {
-            self.flight = flight;
+    pub(crate) fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    /// Duplicate acknowledgments in a row.
+    pub(crate) fn duplicates(&self) -> u32 {
+        self.duplicates
+    }
+
+    /// Bytes in flight: sent, and neither delivered nor lost as far as is known (`pipe` of RFC 6675 §4).
+    pub(crate) fn in_flight(&self) -> u64 {
+        self.board.in_flight().saturating_sub(self.inferred)
+    }
+
+    /// Positions `start..end` go out. `again`: they did before; `value`: our timestamp on them; `mss`: the largest payload of a segment.
+    pub(crate) fn sent(
+        &mut self,
+        start: u64,
+        end: u64,
+        again: bool,
+        value: Option<u32>,
+        mss: u32,
+        now: Instant,
+    ) {
+        let idle = self.in_flight() == 0;
+        let stamp = self.rate.on_sent(now, idle);
+        self.board.sent(start, end, now, u64::from(mss), stamp);
+        if matches!(self.phase, Phase::Reducing | Phase::Recovery) {
+            self.prr.sent(end - start);
+        }
+        if again {
+            self.undo.retransmitted(end - start, value);
         }
     }
 
-    /// A duplicate acknowledgment for `una` came; `nxt` is SND.NXT.
-    pub(crate) fn on_duplicate(&mut self, una: u64, nxt: u64) -> Duplicate {
-        self.duplicates = self.duplicates.saturating_add(1);
-        if self.active {
-            return Duplicate::Inflate;
-        }
-        match self.duplicates {
-            1 | 2 => Duplicate::LimitedTransmit,
-            // RFC 6582 §3.2 step 2: duplicates of segments sent again after a timeout must not begin a recovery.
-            3 if self.recover.is_none_or(|recover| una > recover) => {
-                self.active = true;
-                self.recover = Some(nxt);
-                Duplicate::Lost
-            }
-            _ => Duplicate::Ignored,
-        }
+    /// What goes out next of that which has to go out again, up to `most` positions or a little more.
+    pub(crate) fn first_lost(&self, most: u64) -> Option<(u64, u64)> {
+        self.board.first_lost(most)
     }
 
-    /// `una` moved. Whether this ended the recovery (`Some(true)`), was a partial acknowledgment in it
-    /// (`Some(false)`), or found none (`None`).
-    pub(crate) fn on_acknowledged(&mut self, una: u64) -> Option<bool> {
-        self.duplicates = 0;
-        if !self.active {
-            return None;
-        }
-        let complete = self.recover.is_none_or(|recover| una >= recover);
-        self.active = !complete;
-        Some(complete)
+    /// Whether new text goes ahead of what counts as lost: F-RTO wants to see what comes back (RFC 5682 §3.1 step 2b).
+    pub(crate) fn wants_new_text(&self) -> bool {
+        self.frto == Frto::SendsNew
     }
 
-    /// The retransmission timer went off: fast recovery ends, and duplicates up to `nxt` begin none (RFC 6582 §4).
-    pub(crate) fn on_timeout(&mut self, nxt: u64) {
-        self.active = false;
-        self.duplicates = 0;
+    /// There is no new text, or no room for it: F-RTO cannot tell.
+    pub(crate) fn no_new_text(&mut self) {
+        self.frto = Frto::Off;
+    }
+
+    /// A duplicate without SACK: one segment has left the network, of those that were outstanding when the first one came; so forged ones
+    /// gain nothing. How many bytes are taken to be delivered.
+    fn infer_delivered(&mut self, mss: u32) -> u64 {
+        let room = self.flight.saturating_sub(u64::from(mss) + self.inferred);
+        let more = u64::from(mss).min(room);
+        self.inferred += more;
+        more
+    }
+
+    /// SND.UNA moved over `bytes`: what duplicates stood for is acknowledged with them. Returns what of it was counted as delivered.
+    fn settle_inferred(&mut self, bytes: u64, mss: u32) -> u64 {
+        // The segment that was missing is the one that no duplicate stood for.
+        let known = self
+            .inferred
+            .min(bytes.saturating_sub(u64::from(mss).min(bytes)));
+        self.inferred -= known;
+        known
+    }
+
+    fn begin_reduction(&mut self, phase: Phase, una: u64, nxt: u64, delivered: u64) {
+        self.phase = phase;
         self.recover = Some(nxt);
+        self.prr = Prr::begin(self.in_flight() + self.board.lost() + delivered);
+        self.undo = Undo::begin(una);
+        self.tail.forget();
     }
 
-    /// How many segments limited transmit allows beyond CWND.
-    pub(crate) fn limited_transmit(&self) -> u32 {
-        if self.active {
-            0
-        } else {
-            self.duplicates.min(2)
-        }
+    fn end_reduction(&mut self) {
+        self.phase = Phase::Open;
+        self.frto = Frto::Off;
+        self.inferred = 0;
+        self.flight = 0;
+        self.duplicates = 0;
+        self.undo = Undo::default();
     }
 }

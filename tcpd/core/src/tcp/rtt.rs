@@ -5,11 +5,16 @@
 
 use std::time::Duration;
 
+use crate::time::Instant;
+
 #[cfg(test)]
 mod tests;
 
 /// The clock granularity G of RFC 6298 §2; segments are timed in nanoseconds, timers run in milliseconds.
 const GRANULARITY: Duration = Duration::from_millis(1);
+
+/// For how long a least round trip counts: a path may have become longer since.
+const LEAST_LASTS: Duration = Duration::from_secs(300);
 
 /// The bounds between which the retransmission timeout moves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +37,8 @@ pub(crate) struct RttEstimator {
     backoff: u8,
     latest: Duration,
     least: Duration,
+    /// When `least` was measured.
+    least_at: Instant,
 }
 
 impl RttEstimator {
@@ -43,6 +50,7 @@ impl RttEstimator {
             backoff: 0,
             latest: Duration::ZERO,
             least: Duration::MAX,
+            least_at: Instant::ZERO,
         }
     }
 
@@ -65,9 +73,17 @@ impl RttEstimator {
         };
         self.smoothed = Some((srtt, rttvar));
         self.latest = rtt;
-        self.least = self.least.min(rtt);
         self.base = (srtt + GRANULARITY.max(rttvar * 4)).clamp(self.bounds.min, self.bounds.max);
         self.backoff = 0;
+    }
+
+    /// Every round trip that is seen, also between the samples of which SRTT is made.
+    pub(crate) fn note(&mut self, rtt: Duration, now: Instant) {
+        self.latest = rtt;
+        if rtt <= self.least || now.duration_since(self.least_at) > LEAST_LASTS {
+            self.least = rtt;
+            self.least_at = now;
+        }
     }
 
     /// The timeout to arm the timer with.
@@ -96,9 +112,9 @@ impl RttEstimator {
         self.smoothed.map(|(_, rttvar)| rttvar)
     }
 
-    /// The least sample.
+    /// The least round trip of the last five minutes.
     pub(crate) fn least(&self) -> Option<Duration> {
-        self.smoothed.map(|_| self.least)
+        Some(self.least).filter(|&least| least < Duration::MAX)
     }
 
     /// The latest sample.

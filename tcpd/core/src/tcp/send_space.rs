@@ -9,21 +9,12 @@
 //! ```
 //!
 //! Everything is kept as a *position*: u64, 0 is the byte after our SYN, and our FIN takes one position after the last
-//! byte written. SND.NXT never goes back: what has to be sent again is marked by [`SendSpace::resend`].
+//! byte written. SND.NXT never goes back: what has to be sent again stands on the [scoreboard](crate::tcp::recovery::scoreboard).
 
 use crate::wire::SequenceNumber;
 
 #[cfg(test)]
 mod tests;
-
-/// Bytes that are to be sent again: from `next` up to `end`, as the windows allow.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Resend {
-    /// Position to go on from.
-    pub(crate) next: u64,
-    /// Position where it ends.
-    pub(crate) end: u64,
-}
 
 /// How far our FIN is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,8 +52,6 @@ pub(crate) struct SendSpace {
     pub(crate) shift: u8,
     /// The largest payload of one segment, options of the usual segment taken off (Eff.snd.MSS, §3.7.1).
     pub(crate) mss: u32,
-    /// What is to be sent again after a timeout.
-    pub(crate) resend: Option<Resend>,
     /// The end of the latest segment shorter than the MSS, for Nagle's rule as Minshall tells it.
     pub(crate) small_end: u64,
 }
@@ -83,7 +72,6 @@ impl SendSpace {
             wl2: SequenceNumber(0),
             shift,
             mss,
-            resend: None,
             small_end: 0,
         }
     }
@@ -128,11 +116,6 @@ impl SendSpace {
         u64::from(capacity).saturating_sub(self.written - self.una.min(self.written))
     }
 
-    /// FlightSize, less what is marked to be sent again and thus no longer in flight.
-    pub(crate) fn in_flight(&self) -> u64 {
-        self.nxt - self.una - self.resend.map_or(0, |resend| resend.end - resend.next)
-    }
-
     /// The right edge of the window the peer offers.
     pub(crate) fn window_edge(&self) -> u64 {
         self.una + u64::from(self.wnd)
@@ -160,30 +143,8 @@ impl SendSpace {
         }
     }
 
-    /// Where sending goes on: at what has to be sent again, else at SND.NXT.
-    pub(crate) fn cursor(&self) -> u64 {
-        self.resend.map_or(self.nxt, |resend| resend.next)
-    }
-
-    /// Marks all that is unacknowledged as lost, to be sent again from SND.UNA.
-    pub(crate) fn resend_all(&mut self) {
-        self.resend = self.has_unacknowledged().then_some(Resend {
-            next: self.una,
-            end: self.nxt,
-        });
-    }
-
-    /// Positions `start..end` were put on the wire.
-    pub(crate) fn sent(&mut self, start: u64, end: u64) {
-        if let Some(resend) = &mut self.resend
-            && start <= resend.next
-            && end > resend.next
-        {
-            resend.next = end.min(resend.end);
-            if resend.next == resend.end {
-                self.resend = None;
-            }
-        }
+    /// Positions up to `end` were put on the wire.
+    pub(crate) fn sent(&mut self, end: u64) {
         self.nxt = self.nxt.max(end);
     }
 
@@ -191,12 +152,6 @@ impl SendSpace {
     pub(crate) fn acknowledge(&mut self, position: u64) {
         debug_assert!(position > self.una && position <= self.nxt);
         self.una = position;
-        if let Some(resend) = &mut self.resend {
-            resend.next = resend.next.max(position);
-            if resend.next >= resend.end {
-                self.resend = None;
-            }
-        }
     }
 
     /// SND.WND, SND.WL1 and SND.WL2 from a segment that passed the check for old ones (§3.10.7.4, fifth step).
@@ -237,11 +192,5 @@ impl SendSpace {
             self.fin == Fin::Queued || self.nxt <= self.written,
             "a FIN was sent that nobody asked for"
         );
-        if let Some(resend) = self.resend {
-            assert!(
-                self.una <= resend.next && resend.next < resend.end && resend.end <= self.nxt,
-                "{resend:?}"
-            );
-        }
     }
 }

@@ -10,7 +10,9 @@ mod delayed_ack;
 mod idle;
 mod keep_alive;
 mod orphan;
+mod reordering;
 mod retransmission;
+mod tail_loss;
 mod user;
 mod zero_window;
 
@@ -24,6 +26,8 @@ pub(crate) use user::start as start_user_timeout;
 /// not here.
 pub(crate) fn dispatch<R: Ring>(conn: &mut Connection<R>, timer: Timer, cx: &mut Context<'_>) {
     match timer {
+        Timer::TailLoss => tail_loss::expire(conn),
+        Timer::Reordering => reordering::expire(conn, cx),
         Timer::Retransmission => retransmission::expire(conn, cx),
         Timer::ZeroWindow => zero_window::expire(conn, cx),
         Timer::ChallengeAck => challenge_ack::expire(conn, cx),

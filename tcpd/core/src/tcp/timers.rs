@@ -13,6 +13,10 @@ mod tests;
 pub enum Timer {
     /// When to send SYN or SYN-ACK again, or give up opening (§3.8.3).
     Handshake,
+    /// When to send a probe for the end of a flight that stays unanswered (RFC 8985 §7).
+    TailLoss,
+    /// When what may have been overtaken on its way counts as lost (RFC 8985 §6.2).
+    Reordering,
     /// When to retransmit the oldest unacknowledged segment (RFC 6298).
     Retransmission,
     /// When to probe a zero window, or to override silly-window avoidance (§3.8.6.1, §3.8.6.2.1).
@@ -35,8 +39,10 @@ pub enum Timer {
 
 impl Timer {
     /// Every timer.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::Handshake,
+        Self::TailLoss,
+        Self::Reordering,
         Self::Retransmission,
         Self::ZeroWindow,
         Self::DelayedAck,
@@ -53,6 +59,8 @@ impl Timer {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Handshake => "handshake",
+            Self::TailLoss => "tail-loss",
+            Self::Reordering => "reordering",
             Self::Retransmission => "retransmission",
             Self::ZeroWindow => "zero-window",
             Self::DelayedAck => "delayed-ack",

@@ -5,13 +5,15 @@
 //! 1. a keepalive probe;
 //! 2. an ACK with SACK blocks;
 //! 3. a zero-window probe;
-//! 4. the segment that fast retransmit wants;
-//! 5. what was marked to be sent again, and new text, with FIN behind the last byte;
-//! 6. an ACK of its own, if nothing carried it.
+//! 4. the segment at SND.UNA, after a timeout;
+//! 5. the probe for a lost tail;
+//! 6. what was lost, and new text, with FIN behind the last byte;
+//! 7. an ACK of its own, if nothing carried it.
 
 use crate::tcp::buffer::Ring;
-use crate::tcp::endpoint::connection::{Connection, Timed};
+use crate::tcp::endpoint::connection::Connection;
 use crate::tcp::endpoint::{Context, State};
+use crate::tcp::recovery::reaction;
 use crate::tcp::timers::Timer;
 use crate::wire::{Flags, SackBlocks, SequenceNumber, Timestamps};
 
@@ -85,41 +87,52 @@ pub(crate) fn next<R: Ring>(conn: &mut Connection<R>, cx: &mut Context<'_>) -> O
     {
         return Some(send_text(conn, text, cx));
     }
+    if std::mem::take(&mut conn.intents.tail_probe) && conn.send.has_unacknowledged() {
+        return Some(tail_probe(conn, cx));
+    }
     if let Some(text) = segmentize::next_text(conn, cx) {
         return Some(send_text(conn, text, cx));
     }
+    note_who_limits(conn);
     probes::watch_window(conn, cx);
     limit::note(conn);
     acknowledgment(conn, cx)
+}
+
+/// Nothing goes out now. With CWND to spare it is the user who has not written enough: what is measured until that is delivered says
+/// little about the path.
+fn note_who_limits<R: Ring>(conn: &mut Connection<R>) {
+    let in_flight = conn.recovery.in_flight();
+    let idle = conn.send.nxt >= conn.send.end() && conn.recovery.board.lost() == 0;
+    if idle && in_flight < u64::from(conn.congestion.cwnd()) {
+        conn.recovery.rate.limited_by_user(in_flight);
+    }
 }
 
 /// A segment with text or FIN: keeps the books of everything that follows from sending it.
 fn send_text<R: Ring>(conn: &mut Connection<R>, text: Text, cx: &mut Context<'_>) -> Outgoing {
     conn.limit = None;
     let length = (text.end - text.start) as u32;
-    let again = conn
-        .send
-        .nxt
-        .saturating_sub(text.start)
-        .min(u64::from(length));
-    if text.start < conn.send.nxt {
-        conn.tally.bytes_retransmitted += again;
+    let again = text.start < conn.send.nxt;
+    if again {
+        conn.tally.bytes_retransmitted += (conn.send.nxt - text.start).min(u64::from(length));
         conn.tally.retransmissions += 1;
         cx.counters.retransmissions += 1;
-        // RFC 9293 §3.8.1 MUST-18, Karn: what is sent twice is not timed.
-        conn.timed = None;
-    } else if conn.timed.is_none() {
-        conn.timed = Some(Timed {
-            end: text.sequence_end(),
-            sent_at: cx.now,
-        });
     }
     if !u64::from(length).is_multiple_of(u64::from(conn.send.mss)) {
         conn.send.small_end = conn.send.small_end.max(text.end);
     }
-    conn.send.sent(text.start, text.sequence_end());
+    on_the_board(conn, text, cx);
+    if again && text.start == conn.send.una {
+        // RFC 6675 §5: what the timer waits for has just been sent.
+        conn.timers
+            .set(Timer::Retransmission, cx.now + conn.rtt.rto());
+    }
     conn.timers
         .set_if_idle(Timer::Retransmission, cx.now, conn.rtt.rto());
+    if !again {
+        reaction::watch_tail(conn, cx);
+    }
     conn.timers.stop(Timer::ZeroWindow);
     if let Some(patience) = conn.options.user_timeout {
         conn.timers.set_if_idle(Timer::User, cx.now, patience);
@@ -128,18 +141,42 @@ fn send_text<R: Ring>(conn: &mut Connection<R>, text: Text, cx: &mut Context<'_>
     text_segment(conn, text, cx)
 }
 
+/// Text goes into the books: SND.NXT, the scoreboard, and whatever counts what goes out in a recovery.
+fn on_the_board<R: Ring>(conn: &mut Connection<R>, text: Text, cx: &Context<'_>) {
+    let value = conn.timestamps.map(|state| state.value(cx.now));
+    let again = text.start < conn.send.nxt;
+    let (end, mss) = (text.sequence_end(), conn.send.mss);
+    conn.recovery
+        .sent(text.start, end, again, value, mss, cx.now);
+    conn.send.sent(end);
+}
+
+/// The probe for a lost tail (RFC 8985 §7.3); the retransmission timer starts anew.
+fn tail_probe<R: Ring>(conn: &mut Connection<R>, cx: &mut Context<'_>) -> Outgoing {
+    let (text, again) = probes::tail(conn);
+    let out = send_text(conn, text, cx);
+    conn.recovery.tail.sent(conn.send.nxt, again);
+    conn.recovery.tally.tail_probes += 1;
+    cx.counters.tail_loss_probes += 1;
+    conn.timers.stop(Timer::TailLoss);
+    conn.timers
+        .set(Timer::Retransmission, cx.now + conn.rtt.rto());
+    out
+}
+
 /// A zero-window probe: not timed, not watched by the retransmission timer; what it carries is marked to be sent again.
 fn probe<R: Ring>(conn: &mut Connection<R>, text: Text, cx: &mut Context<'_>) -> Outgoing {
     cx.counters.zero_window_probes += 1;
     conn.tally.zero_window_probes += 1;
-    conn.send.sent(text.start, text.sequence_end());
-    conn.send.resend_all();
-    conn.timed = None;
+    on_the_board(conn, text, cx);
+    conn.recovery.board.lose_all();
     // RFC 9293 §3.8.6.1 SHLD-30: ever longer between probes.
     let backoff = conn.rtt.rto().saturating_mul(1 << conn.probes.min(16));
     conn.timers
         .set(Timer::ZeroWindow, cx.now + backoff.min(cx.tcp.rto_max));
     conn.timers.stop(Timer::Retransmission);
+    conn.timers.stop(Timer::TailLoss);
+    conn.timers.stop(Timer::Reordering);
     text_segment(conn, text, cx)
 }
 

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use tcpd_core::random::Generator;
-use tcpd_core::stack::State;
+use tcpd_core::stack::{CongestionControl, State};
 
 use crate::peer::Peer;
 use crate::wire::{Wire, pattern};
 
 fn sending(segments: usize) -> (Peer, tcpd_core::stack::EndpointId) {
-    let mut peer = Peer::new(|_| {});
+    let mut peer = Peer::new(|config| config.tcp.congestion = CongestionControl::NewReno);
     let id = peer.established();
     peer.stack
         .send(peer.now, id, &pattern(segments * 1000))
@@ -39,7 +39,11 @@ fn two_duplicates_send_something_new_and_the_third_repairs() {
     assert_eq!(peer.out(), [". 1(1000) ack 1"], "fast retransmit");
     let status = peer.stack.status(id).expect("status");
     // RFC 5681 §3.2 (2): half of the ten, without the two that limited transmit sent.
-    assert_eq!((status.ssthresh, status.cwnd), (Some(5000), 8000));
+    assert_eq!((status.ssthresh, status.cwnd), (Some(5000), 9000));
+    assert_eq!(
+        status.in_flight, 9000,
+        "three have arrived, one is sent again"
+    );
     // All of it arrives: recovery ends at ssthresh.
     peer.tell(".", 1, 12_001, b"");
     let status = peer.stack.status(id).expect("status");
@@ -120,7 +124,8 @@ fn a_timeout_starts_again_with_one_segment_from_the_first_unacknowledged() {
         Some((1000, Some(5000)))
     );
     peer.tell(".", 1, 1001, b"");
-    assert_eq!(peer.out(), [". 1001(1000) ack 1", ". 2001(1000) ack 1"]);
+    // RFC 5682 §3.1 step 2b: two new segments, to see whether the timeout was one.
+    assert_eq!(peer.out(), [". 10001(1000) ack 1", ". 11001(1000) ack 1"]);
     // The rest had arrived: the acknowledgment jumps, and nothing more is sent twice.
     peer.tell(".", 1, 10_001, b"");
     assert!(peer.out().iter().all(|text| !text.contains(" 3001(")));

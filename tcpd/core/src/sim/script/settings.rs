@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use super::ScriptError;
 use super::syntax::{Script, Setting};
-use crate::stack::{BacklogFull, IpCidr, Nagle, StackConfig};
+use crate::stack::{BacklogFull, CongestionControl, IpCidr, Nagle, StackConfig};
 
 /// What a script's settings come to.
 pub(super) struct Settings {
@@ -88,6 +88,12 @@ const STACK: &[(&str, Apply)] = &[
         set(&mut c.tcp.timestamps_required, v.parse().ok())
     }),
     ("nagle", |c, v| set(&mut c.tcp.nagle, nagle(v))),
+    ("congestion", |c, v| {
+        set(&mut c.tcp.congestion, CongestionControl::from_name(v))
+    }),
+    ("tail_loss_probe", |c, v| {
+        set(&mut c.tcp.tail_loss_probe, v.parse().ok())
+    }),
     ("fin_wait_2_timeout", |c, v| {
         set(&mut c.tcp.fin_wait_2_timeout, duration(v))
     }),

@@ -134,8 +134,7 @@ impl<R: Ring> Stack<R> {
                 self.counters.path_mtu_lowered += 1;
                 conn.send.mss = mss;
                 conn.congestion.set_mss(mss);
-                conn.send.resend_all();
-                conn.timed = None;
+                conn.recovery.board.lose_all();
             }
             self.settle(now, id);
         }

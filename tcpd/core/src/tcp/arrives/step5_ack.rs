@@ -7,15 +7,13 @@
 //! 5. The states in which our FIN is awaited.
 
 use std::ops::ControlFlow;
-use std::time::Duration;
 
 use crate::tcp::arrives::Step;
 use crate::tcp::buffer::Ring;
-use crate::tcp::congestion::Acknowledged;
 use crate::tcp::drop_reason::DropReason;
 use crate::tcp::endpoint::connection::Connection;
 use crate::tcp::endpoint::{Cause, Changes, Context, EndReason, State};
-use crate::tcp::recovery::Duplicate;
+use crate::tcp::recovery::reaction;
 use crate::tcp::segment::Segment;
 use crate::tcp::timeouts;
 use crate::tcp::timers::Timer;
@@ -44,8 +42,8 @@ pub(crate) fn check<R: Ring>(
     } else if ack == conn.send.una as i64 {
         let duplicate = is_duplicate(conn, seg);
         window(conn, seg);
-        if duplicate {
-            duplicate_acknowledgment(conn, cx);
+        if duplicate || !seg.sack.is_empty() {
+            reaction::on_ack(conn, seg, ack as u64, duplicate, cx);
         }
     }
     ControlFlow::Continue(())
@@ -88,55 +86,20 @@ fn newly_acknowledged<R: Ring>(
     seg: &Segment<'_>,
     cx: &mut Context<'_>,
 ) {
-    let flight = conn.send.nxt - conn.send.una;
-    let window_was_used =
-        flight + 2 * u64::from(conn.send.mss) >= u64::from(conn.congestion.cwnd());
-    let bytes = u32::try_from(ack - conn.send.una).unwrap_or(u32::MAX);
     if conn.send.una < conn.send.written {
         conn.text_at = cx.now;
     }
-    conn.send.acknowledge(ack);
     conn.outside_window.agreed();
     conn.retries = 0;
     conn.probes = 0;
     conn.soft_error = None;
-    measure(conn, ack, seg, cx);
-    match conn.recovery.on_acknowledged(ack) {
-        None => conn.congestion.on_acknowledged(Acknowledged {
-            bytes,
-            window_was_used,
-        }),
-        Some(true) => conn.congestion.on_recovered(conn.send.in_flight()),
-        Some(false) => {
-            conn.congestion.on_partial_acknowledgment(bytes);
-            conn.intents.retransmit_first = true;
-        }
-    }
+    reaction::on_ack(conn, seg, ack, false, cx);
     if !conn.send.has_unacknowledged() {
         conn.intents.retransmit_first = false;
+        conn.intents.tail_probe = false;
     }
     restart_timers(conn, cx);
     conn.changed(Changes::ACKNOWLEDGED);
-}
-
-/// A round trip: of the timed segment, or by the timestamp that comes back (RFC 7323 §4.1).
-fn measure<R: Ring>(conn: &mut Connection<R>, ack: u64, seg: &Segment<'_>, cx: &mut Context<'_>) {
-    if let Some(timed) = conn.timed {
-        if ack >= timed.end {
-            conn.timed = None;
-            conn.rtt.sample(cx.now.duration_since(timed.sent_at));
-        }
-        return;
-    }
-    if let (Some(state), Some(timestamps)) = (&conn.timestamps, seg.timestamps)
-        && timestamps.echo != 0
-    {
-        let elapsed = state.value(cx.now).wrapping_sub(timestamps.echo);
-        // An echo from the future, or of ages ago, is no measurement.
-        if elapsed < 1 << 20 {
-            conn.rtt.sample(Duration::from_millis(u64::from(elapsed)));
-        }
-    }
 }
 
 /// RFC 6298 §5.2, §5.3: the timer stops with nothing outstanding, else it starts anew.
@@ -147,7 +110,9 @@ fn restart_timers<R: Ring>(conn: &mut Connection<R>, cx: &mut Context<'_>) {
             .set(Timer::Retransmission, cx.now + conn.rtt.rto());
     } else {
         conn.timers.stop(Timer::Retransmission);
+        conn.timers.stop(Timer::Reordering);
     }
+    reaction::watch_tail(conn, cx);
     conn.timers.stop(Timer::ZeroWindow);
     timeouts::start_user_timeout(conn, cx);
     if conn.is_orphan() && conn.timers.is_running(Timer::Orphan) {
@@ -159,23 +124,7 @@ fn restart_timers<R: Ring>(conn: &mut Connection<R>, cx: &mut Context<'_>) {
 /// The five conditions of RFC 5681 §2.
 fn is_duplicate<R: Ring>(conn: &Connection<R>, seg: &Segment<'_>) -> bool {
     // What a zero-window probe carried is not in flight, and its answers are no duplicates.
-    conn.send.in_flight() > 0 && seg.len() == 0 && scaled_window(conn, seg) == conn.send.wnd
-}
-
-fn duplicate_acknowledgment<R: Ring>(conn: &mut Connection<R>, cx: &mut Context<'_>) {
-    conn.tally.duplicate_acks_in += 1;
-    cx.counters.duplicate_acks_in += 1;
-    conn.recovery.note_flight(conn.send.in_flight());
-    match conn.recovery.on_duplicate(conn.send.una, conn.send.nxt) {
-        Duplicate::Lost => {
-            conn.congestion.on_fast_retransmit(conn.recovery.flight);
-            conn.intents.retransmit_first = true;
-            conn.tally.fast_retransmits += 1;
-            cx.counters.fast_retransmits += 1;
-        }
-        Duplicate::Inflate => conn.congestion.on_duplicate_in_recovery(),
-        Duplicate::LimitedTransmit | Duplicate::Ignored => {}
-    }
+    conn.recovery.in_flight() > 0 && seg.len() == 0 && scaled_window(conn, seg) == conn.send.wnd
 }
 
 /// RFC 9293 §3.1 MUST-1, REC-1: unsigned, and in 32 bits.

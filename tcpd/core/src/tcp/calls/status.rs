@@ -10,6 +10,7 @@ use crate::tcp::endpoint::connection::Connection;
 use crate::tcp::endpoint::{EndReason, Owner, State};
 use crate::tcp::id::EndpointId;
 use crate::tcp::receive_space::ranges::Range;
+use crate::tcp::recovery::{Phase, reaction};
 use crate::tcp::timers::Timer;
 use crate::tcp::transmit::limit::SendLimit;
 use crate::time::Instant;
@@ -329,14 +330,20 @@ impl Status {
                 State::Closed | State::TimeWait => Some(SendLimit::Closed),
                 _ => conn.limit,
             },
-            congestion: "new-reno",
+            congestion: conn.congestion.kind().name(),
+            delivery_rate: conn.recovery.rate.latest(),
+            reordering_seen: conn.recovery.rack.reordering_seen(),
+            reordering_window: conn.rtt.least().map(|_| reaction::reordering_window(conn)),
+            lost: conn.recovery.tally.lost,
+            spurious: conn.recovery.tally.spurious,
+            undone: conn.recovery.tally.undone,
+            duplicate_sacks_in: conn.recovery.tally.dsacks,
+            tail_loss_probes: conn.recovery.tally.tail_probes,
             cwnd: conn.congestion.cwnd(),
-            ssthresh: Some(conn.congestion.ssthresh()).filter(|&ssthresh| ssthresh != u32::MAX),
-            in_flight: small(send.in_flight()),
-            in_recovery: conn.recovery.active,
-            to_resend: send
-                .resend
-                .map_or(0, |resend| small(resend.end - resend.next)),
+            ssthresh: conn.congestion.ssthresh(),
+            in_flight: small(conn.recovery.in_flight()),
+            in_recovery: conn.recovery.phase() == Phase::Recovery,
+            to_resend: small(conn.recovery.board.lost()),
             srtt: conn.rtt.srtt(),
             rttvar: conn.rtt.rttvar(),
             min_rtt: conn.rtt.least(),
@@ -358,7 +365,7 @@ impl Status {
                 .filter_map(|timer| Some((timer, conn.timers.get(timer)?)))
                 .collect(),
             out_of_order: receive.out_of_order.as_slice().to_vec(),
-            duplicate_acks: conn.recovery.duplicates,
+            duplicate_acks: conn.recovery.duplicates(),
             counted: true,
             segments_in: conn.tally.segments_in,
             segments_out: conn.tally.segments_out,

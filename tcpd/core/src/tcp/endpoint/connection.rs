@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::tcp::bill::Bill;
 use crate::tcp::buffer::{MAX_CAPACITY, Ring};
 use crate::tcp::config::{ConnectionOptions, TcpConfig};
-use crate::tcp::congestion::NewReno;
+use crate::tcp::congestion::Congestion;
 use crate::tcp::drop_reason::DropReason;
 use crate::tcp::endpoint::half_open::Agreed;
 use crate::tcp::endpoint::limiters::{AnswerLimiter, ChallengeLimiter};
@@ -47,20 +47,14 @@ pub(crate) struct Intents {
     pub(crate) ack: bool,
     /// How many duplicate acknowledgments are due, one for each segment that came out of order (RFC 5681 §4.2).
     pub(crate) duplicate_acks: u8,
-    /// The segment at SND.UNA is to be sent again (fast retransmit).
+    /// The segment at SND.UNA is to be sent again, whatever CWND says (after a timeout).
     pub(crate) retransmit_first: bool,
+    /// A probe for the end of the flight is due.
+    pub(crate) tail_probe: bool,
     /// A zero-window probe is due, or silly-window avoidance is overridden.
     pub(crate) probe: bool,
     /// A keepalive probe is due.
     pub(crate) keep_alive: bool,
-}
-
-/// A segment being timed for its round trip, one at a time (RFC 6298 §3).
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Timed {
-    /// The position that must be acknowledged.
-    pub(crate) end: u64,
-    pub(crate) sent_at: Instant,
 }
 
 /// What a connection counts.
@@ -103,8 +97,7 @@ pub(crate) struct Connection<R> {
     pub(crate) timestamps: Option<TimestampState>,
     pub(crate) timers: Timers,
     pub(crate) rtt: RttEstimator,
-    pub(crate) timed: Option<Timed>,
-    pub(crate) congestion: NewReno,
+    pub(crate) congestion: Congestion,
     pub(crate) recovery: Recovery,
     /// Timeouts in a row without progress, against R2.
     pub(crate) retries: u8,
@@ -185,7 +178,10 @@ impl<R: Ring> Connection<R> {
             max: tcp.rto_max,
         });
         match opening.rtt {
-            Some(sample) => rtt.sample(sample),
+            Some(sample) => {
+                rtt.sample(sample);
+                rtt.note(sample, now);
+            }
             None if opening.syn_was_lost => rtt.after_lost_syn(),
             None => {}
         }
@@ -207,8 +203,11 @@ impl<R: Ring> Connection<R> {
             timestamps: opening.timestamps,
             timers: Timers::new(),
             rtt,
-            timed: None,
-            congestion: NewReno::new(mss, opening.syn_was_lost),
+            congestion: Congestion::new(
+                opening.options.congestion.unwrap_or(tcp.congestion),
+                mss,
+                opening.syn_was_lost,
+            ),
             recovery: Recovery::new(),
             retries: 0,
             probes: 0,
@@ -262,7 +261,7 @@ impl<R: Ring> Connection<R> {
     /// CWND; and as it grows once in a while only, what slow start makes of CWND until then.
     pub(crate) fn send_wanted(&self) -> u32 {
         let cwnd = self.congestion.cwnd();
-        let factor = if cwnd < self.congestion.ssthresh() {
+        let factor = if cwnd < self.congestion.ssthresh().unwrap_or(u32::MAX) {
             4
         } else {
             2

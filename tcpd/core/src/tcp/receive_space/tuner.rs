@@ -4,7 +4,7 @@
 //!
 //! 1. [`Tuner::arrived`], at each piece of text in order: what a round trip takes as the receiver sees it.
 //! 2. [`Tuner::read`], when the user has read: once in a round trip, how much that was.
-//! 3. [`Tuner::wanted`] is for the owner of the ring, who knows whether there is memory for it ([`crate::stack::View`]).
+//! 3. [`Tuner::wanted`] is for the owner of the ring, who knows whether there is memory for it (the stack's view of a connection tells it).
 //!
 //! It only ever asks for more. What follows is that a user who reads slowly, or a sender who sends little, keeps the ring it began with.
 

@@ -1,4 +1,4 @@
-use super::{Fin, Resend, SendSpace};
+use super::{Fin, SendSpace};
 use crate::wire::SequenceNumber;
 use proptest::prelude::*;
 
@@ -14,42 +14,17 @@ fn the_byte_after_the_syn_is_position_zero_across_the_wrap() {
     assert_eq!(space.sequence_of(0), SequenceNumber(u32::MAX));
     assert_eq!(space.sequence_of(1), SequenceNumber(0));
     assert_eq!(space.position_of(space.iss), -1);
-    space.sent(0, 5000);
+    space.sent(5000);
     space.acknowledge(4000);
     assert_eq!(space.position_of(space.sequence_of(3999)), 3999);
     assert_eq!(space.position_of(space.iss), -1);
 }
 
 #[test]
-fn what_is_resent_counts_as_in_flight_only_once_it_was_resent() {
-    let mut space = space();
-    space.sent(0, 3000);
-    assert_eq!(space.in_flight(), 3000);
-    space.resend_all();
-    assert_eq!((space.in_flight(), space.cursor()), (0, 0));
-    space.sent(0, 1000);
-    assert_eq!((space.in_flight(), space.cursor()), (1000, 1000));
-    space.acknowledge(2000);
-    assert_eq!(
-        (space.in_flight(), space.resend),
-        (
-            0,
-            Some(Resend {
-                next: 2000,
-                end: 3000
-            })
-        )
-    );
-    space.acknowledge(3000);
-    assert_eq!((space.resend, space.cursor()), (None, 3000));
-    space.assert_invariants(8192);
-}
-
-#[test]
 fn the_fin_takes_one_position_after_the_last_byte() {
     let mut space = space();
     space.fin = Fin::Queued;
-    space.sent(0, 5001);
+    space.sent(5001);
     assert!(space.fin_sent() && !space.fin_acknowledged());
     space.acknowledge(5000);
     assert!(!space.fin_acknowledged());

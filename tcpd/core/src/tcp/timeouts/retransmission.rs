@@ -1,11 +1,12 @@
-//! The retransmission timeout (§3.10.8; RFC 6298 §5, RFC 5681 §3.1, RFC 6582 §4) and R2 (§3.8.3).
+//! The retransmission timeout (§3.10.8; RFC 6298 §5, RFC 5681 §3.1, RFC 8985 §6.3) and R2 (§3.8.3).
 
 use crate::tcp::buffer::Ring;
 use crate::tcp::endpoint::connection::Connection;
 use crate::tcp::endpoint::{Cause, Changes, Context, EndReason};
+use crate::tcp::recovery::reaction;
 use crate::tcp::timers::Timer;
 
-/// Everything outstanding counts as lost: back off, one segment of CWND, send again from SND.UNA.
+/// What has been outstanding for long counts as lost: back off, one segment of CWND, the first segment goes out again.
 pub(crate) fn expire<R: Ring>(conn: &mut Connection<R>, cx: &mut Context<'_>) {
     if !conn.send.has_unacknowledged() {
         return;
@@ -21,12 +22,12 @@ pub(crate) fn expire<R: Ring>(conn: &mut Connection<R>, cx: &mut Context<'_>) {
     }
     conn.tally.timeouts += 1;
     cx.counters.timeouts += 1;
-    conn.timed = None;
-    conn.intents.retransmit_first = false;
+    conn.intents.tail_probe = false;
+    reaction::forget_reneged(conn);
     if conn.send.wnd == 0 {
         // The peer shrank its window over what is outstanding: that is probed, not retransmitted, and does not
         // end the connection (RFC 9293 §3.8.6 MUST-35, SHLD-17).
-        conn.send.resend_all();
+        conn.recovery.board.lose_all();
         conn.intents.probe = true;
         return;
     }
@@ -38,10 +39,9 @@ pub(crate) fn expire<R: Ring>(conn: &mut Connection<R>, cx: &mut Context<'_>) {
         // RFC 9293 §3.8.3 SHLD-9: the user may want to know before R2.
         conn.changed(Changes::TROUBLE);
     }
-    conn.congestion.on_timeout(conn.send.in_flight(), first);
-    conn.recovery.on_timeout(conn.send.nxt);
+    reaction::on_timeout(conn, first, cx);
     conn.rtt.back_off();
-    conn.send.resend_all();
+    conn.intents.retransmit_first = true;
     conn.timers
         .set(Timer::Retransmission, cx.now + conn.rtt.rto());
 }

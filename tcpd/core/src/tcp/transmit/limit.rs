@@ -5,6 +5,7 @@
 
 use crate::tcp::buffer::Ring;
 use crate::tcp::endpoint::connection::Connection;
+use crate::tcp::recovery::Phase;
 use crate::tcp::send_space::Fin;
 use crate::tcp::transmit::segmentize;
 
@@ -84,7 +85,7 @@ pub(crate) fn note<R: Ring>(conn: &mut Connection<R>) {
 
 fn of<R: Ring>(conn: &Connection<R>) -> SendLimit {
     let send = &conn.send;
-    let start = send.cursor();
+    let start = segmentize::cursor(conn);
     if start >= send.end() {
         return match send.has_unacknowledged() {
             true if send.room(conn.rings.send.capacity()) == 0 => SendLimit::SendRing,
@@ -103,9 +104,9 @@ fn of<R: Ring>(conn: &Connection<R>) -> SendLimit {
     let unsent = send.written.saturating_sub(start);
     let segment = unsent.min(u64::from(send.mss));
     if segmentize::allowed_by_congestion(conn) < segment {
-        return match conn.recovery.active {
-            true => SendLimit::Recovery,
-            false => SendLimit::CongestionWindow,
+        return match conn.recovery.phase() {
+            Phase::Reducing | Phase::Recovery => SendLimit::Recovery,
+            Phase::Open | Phase::Loss => SendLimit::CongestionWindow,
         };
     }
     if usable < segment {

@@ -4,6 +4,7 @@ use crate::tcp::buffer::Ring;
 use crate::tcp::endpoint::Context;
 use crate::tcp::endpoint::connection::Connection;
 use crate::tcp::timers::Timer;
+use crate::tcp::transmit::segmentize::cursor;
 use crate::tcp::transmit::{Outgoing, Text, segment};
 use crate::wire::Flags;
 
@@ -20,7 +21,7 @@ pub(crate) fn keep_alive<R: Ring>(conn: &mut Connection<R>, cx: &mut Context<'_>
 /// enough. The FIN when only that is left.
 pub(crate) fn zero_window<R: Ring>(conn: &Connection<R>) -> Option<Text> {
     let send = &conn.send;
-    let start = send.cursor();
+    let start = cursor(conn);
     if start >= send.end() {
         return None;
     }
@@ -37,10 +38,42 @@ pub(crate) fn zero_window<R: Ring>(conn: &Connection<R>) -> Option<Text> {
     })
 }
 
+/// RFC 8985 §7.3: new text where there is any and the peer has room for it, whatever CWND says; else the last segment once more. The flag
+/// says which.
+pub(crate) fn tail<R: Ring>(conn: &Connection<R>) -> (Text, bool) {
+    let send = &conn.send;
+    let mss = u64::from(send.mss);
+    let room = send.window_edge().saturating_sub(send.nxt);
+    let unsent = send.written.saturating_sub(send.nxt).min(mss);
+    if unsent > 0 && room >= unsent {
+        let end = send.nxt + unsent;
+        let text = Text {
+            start: send.nxt,
+            end,
+            fin: false,
+        };
+        return (text, false);
+    }
+    let end = send.nxt.min(send.written);
+    let text = Text {
+        start: end.saturating_sub(mss).max(send.una),
+        end,
+        fin: send.fin_sent(),
+    };
+    (text, true)
+}
+
 /// Starts the timer of the zero-window probe, with the RTO (RFC 9293 §3.8.6.1 SHLD-29), when text waits that nothing else will set
 /// going: nothing is in flight, and the window does not let it out. So nothing that was written waits for ever (§3.9.1.2 MUST-60).
 pub(crate) fn watch_window<R: Ring>(conn: &mut Connection<R>, cx: &mut Context<'_>) {
-    if conn.send.cursor() < conn.send.end() && conn.send.in_flight() == 0 {
+    if conn.recovery.board.is_reneged() {
+        // Nothing is in flight, yet a window is not what is missing: see the timeout.
+        conn.timers.stop(Timer::ZeroWindow);
+        conn.timers
+            .set_if_idle(Timer::Retransmission, cx.now, conn.rtt.rto());
+        return;
+    }
+    if cursor(conn) < conn.send.end() && conn.recovery.in_flight() == 0 {
         conn.timers.stop(Timer::Retransmission);
         conn.timers
             .set_if_idle(Timer::ZeroWindow, cx.now, conn.rtt.rto());

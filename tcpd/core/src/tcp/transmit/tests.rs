@@ -26,7 +26,7 @@ fn nagle_asks_for_anything_unacknowledged_minshall_for_something_short() {
             "{nagle:?}: nothing is on its way"
         );
     }
-    send.sent(0, 2000);
+    send.sent(2000);
     let allowed = [Nagle::Off, Nagle::Classic, Nagle::Minshall]
         .map(|nagle| may_send_short(&send, nagle, false));
     assert_eq!(allowed, [true, false, true]);

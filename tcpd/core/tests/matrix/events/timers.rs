@@ -117,6 +117,9 @@ fn never(situation: &Situation, timer: Timer) -> Option<Impossible> {
         }
         (_, SynSent | SynReceived) => Some("never armed: the handshake timer does it all"),
         (Timer::Handshake, _) => Some("never armed: our SYN is acknowledged"),
+        (Timer::TailLoss | Timer::Reordering, _) => {
+            Some("never armed: this peer does not know SACK")
+        }
         (Timer::Orphan, _) if orphan => None,
         (Timer::Orphan, _) => Some("never armed: the user holds the connection"),
         (Timer::KeepAlive | Timer::Idle | Timer::ChallengeAck, _) => None,

@@ -37,11 +37,10 @@ impl<R: Ring> Connection<R> {
             !self.reading_closed || self.receive.unread() == 0,
             "bytes are kept for a user who reads no more"
         );
-        if let Some(timed) = self.timed {
-            assert!(
-                timed.end <= self.send.nxt,
-                "a round trip is timed by what was not sent"
-            );
+        if !matches!(self.state, State::Closed | State::TimeWait) {
+            self.recovery
+                .board
+                .assert_invariants(self.send.una, self.send.nxt);
         }
     }
 
@@ -94,6 +93,10 @@ impl<R: Ring> Connection<R> {
         assert!(
             outstanding || !runs(Timer::Retransmission),
             "the retransmission timer runs for nothing (RFC 6298 §5.2)"
+        );
+        assert!(
+            outstanding || !(runs(Timer::TailLoss) || runs(Timer::Reordering)),
+            "a loss is looked for in nothing"
         );
         assert!(
             waiting || !runs(Timer::ZeroWindow),
