@@ -41,7 +41,7 @@ use self::table::{Pair, Summary};
 use crate::{number, values};
 
 /// More than this for one packet in a thousand, and a run does not count.
-const TOO_LATE: Duration = Duration::from_millis(1);
+const TOO_LATE: Duration = Duration::from_micros(1 << 10);
 /// How often a run is made at most.
 const TRIES: u32 = 3;
 /// The near end's port of the first connection.

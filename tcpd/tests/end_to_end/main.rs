@@ -13,6 +13,8 @@ mod common {
     pub(crate) mod pair;
     pub(crate) mod pattern;
     pub(crate) mod program;
+    #[expect(dead_code, reason = "the bench uses the rest of it")]
+    pub(crate) mod relay;
     pub(crate) mod rerun;
     pub(crate) mod resources;
     pub(crate) mod restart;
@@ -37,6 +39,7 @@ mod programs;
 mod quotas;
 mod reaching;
 mod refusals;
+mod relay;
 mod reload;
 mod restart;
 mod service_manager;
