@@ -57,6 +57,8 @@ pub(crate) fn stack_config(config: &Config, mtu: u16) -> StackConfig {
             time_wait_ignores_reset: tcp.rfc1337,
             timestamps_required: tcp.timestamps_required,
             hop_limit: tcp.hop_limit,
+            congestion: TcpConfig::default().congestion,
+            tail_loss_probe: TcpConfig::default().tail_loss_probe,
         },
         limits: Limits {
             half_open: limits.half_open as usize,

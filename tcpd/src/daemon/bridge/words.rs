@@ -37,7 +37,11 @@ fn timed_out(timer: Timer) -> EndReason {
         Timer::User => EndReason::UserTimeout,
         Timer::Idle => EndReason::IdleTimeout,
         Timer::Orphan => EndReason::FinWaitTimeout,
-        Timer::DelayedAck | Timer::ChallengeAck | Timer::TimeWait => EndReason::Closed,
+        Timer::TailLoss
+        | Timer::Reordering
+        | Timer::DelayedAck
+        | Timer::ChallengeAck
+        | Timer::TimeWait => EndReason::Closed,
     }
 }
 
