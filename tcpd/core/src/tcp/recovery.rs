@@ -61,8 +61,10 @@ enum Frto {
     Off,
     /// The timer went off, the first segment was sent again, its ACK is awaited.
     Retransmitted,
-    /// That ACK came; two new segments go out instead of what counts as lost, and the next ACK decides.
+    /// That ACK came; new text goes out instead of what counts as lost.
     SendsNew,
+    /// It went out, and the next ACK decides.
+    SentNew,
 }
 
 /// What a connection counts of its losses.
@@ -159,6 +161,9 @@ impl Recovery {
         if matches!(self.phase, Phase::Reducing | Phase::Recovery) {
             self.prr.sent(end - start);
         }
+        if !again && self.frto == Frto::SendsNew {
+            self.frto = Frto::SentNew;
+        }
         if again {
             self.undo.retransmitted(end - start, value);
         }
@@ -171,12 +176,15 @@ impl Recovery {
 
     /// Whether new text goes ahead of what counts as lost: F-RTO wants to see what comes back (RFC 5682 §3.1 step 2b).
     pub(crate) fn wants_new_text(&self) -> bool {
-        self.frto == Frto::SendsNew
+        matches!(self.frto, Frto::SendsNew | Frto::SentNew)
     }
 
-    /// There is no new text, or no room for it: F-RTO cannot tell.
-    pub(crate) fn no_new_text(&mut self) {
-        self.frto = Frto::Off;
+    /// There is no new text now, or no room for it: if none went out F-RTO cannot tell, and what counts as lost may go. Whether it may.
+    pub(crate) fn no_new_text(&mut self) -> bool {
+        if self.frto == Frto::SendsNew {
+            self.frto = Frto::Off;
+        }
+        self.frto == Frto::Off
     }
 
     /// A duplicate without SACK: one segment has left the network, of those that were outstanding when the first one came; so forged ones

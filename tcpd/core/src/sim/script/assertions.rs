@@ -9,6 +9,7 @@
 //! | `snd_una`, `snd_nxt`, `rcv_nxt` | sequence numbers |
 //! | `snd_wnd`, `max_snd_wnd`, `rcv_wnd`, `snd_cwnd`, `snd_ssthresh`, `snd_mss`, `in_flight` | bytes |
 //! | `tcpi_rtt`, `tcpi_rttvar`, `tcpi_rto` | SRTT, RTTVAR and RTO |
+//! | `lost`, `undone`, `dsacks` | segments found to be lost, reductions taken back, D-SACKs received |
 //! | `tcpi_backoff`, `tcpi_total_retrans`, `tcpi_probes` | counts |
 //! | `urgent` | bytes before the urgent pointer that were not read |
 //! | `iss_step` | how far the ISS of far end 1's connection is beyond the SND.NXT of the one before |
@@ -108,6 +109,7 @@ fn find(runner: &mut Runner<'_>, name: &str) -> Check<Found> {
         let micros = time.unwrap_or(Duration::ZERO).as_micros();
         Found::Number(i64::try_from(micros).unwrap_or(i64::MAX))
     };
+    let count = |count: u64| Found::Number(i64::try_from(count).unwrap_or(i64::MAX));
     Ok(match name {
         "state" | "tcpi_state" => Found::State(status.state.name()),
         "end" => Found::State(status.end.map_or("none", EndReason::name)),
@@ -125,6 +127,9 @@ fn find(runner: &mut Runner<'_>, name: &str) -> Check<Found> {
         "snd_ssthresh" => Found::Number(status.ssthresh.map_or(i64::MAX, i64::from)),
         "snd_mss" => Found::Number(status.mss_send.into()),
         "in_flight" => Found::Number(status.in_flight.into()),
+        "lost" => count(status.lost),
+        "undone" => count(status.undone),
+        "dsacks" => count(status.duplicate_sacks_in),
         "tcpi_rtt" => micros(status.srtt),
         "tcpi_rttvar" => micros(status.rttvar),
         "tcpi_rto" => micros(Some(status.rto)),
@@ -139,7 +144,7 @@ fn find(runner: &mut Runner<'_>, name: &str) -> Check<Found> {
         _ => {
             return Err(Wrong::new(format!(
                 "expected state, end, end_timer, snd_una, snd_nxt, rcv_nxt, snd_wnd, max_snd_wnd, rcv_wnd, snd_cwnd, snd_ssthresh, snd_mss, \
-                 in_flight, tcpi_rtt, tcpi_rttvar, tcpi_rto, tcpi_backoff, tcpi_total_retrans, tcpi_probes, urgent or iss_step, found `{name}`"
+                 in_flight, lost, undone, dsacks, tcpi_rtt, tcpi_rttvar, tcpi_rto, tcpi_backoff, tcpi_total_retrans, tcpi_probes, urgent or iss_step, found `{name}`"
             )));
         }
     })

@@ -84,6 +84,11 @@ impl Rack {
         }
     }
 
+    /// A reduction was for nothing: what seemed to be retransmissions delivered were originals, sent long before.
+    pub(crate) fn forget_newest(&mut self) {
+        self.newest = None;
+    }
+
     /// The newest that was delivered, and its round trip.
     pub(crate) fn newest(&self) -> Option<((Instant, u64), Duration)> {
         self.newest.map(|newest| (newest, self.rtt))

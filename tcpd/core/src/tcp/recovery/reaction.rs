@@ -236,12 +236,17 @@ pub(crate) fn reduce<R: Ring>(
     delivered: u64,
     cx: &mut Context<'_>,
 ) {
-    if conn.recovery.phase != Phase::Open || !conn.send.has_unacknowledged() {
+    if conn.recovery.phase != Phase::Open {
         return;
     }
     let flight = conn.send.nxt - conn.send.una;
     conn.congestion
         .on_congestion(event, flight + delivered, cx.now);
+    if !conn.send.has_unacknowledged() {
+        // There is no ACK by which it could come down in steps.
+        conn.congestion.on_recovered(cx.now);
+        return;
+    }
     let (una, nxt) = (conn.send.una, conn.send.nxt);
     conn.recovery
         .begin_reduction(Phase::Reducing, una, nxt, delivered);
@@ -314,7 +319,7 @@ fn was_spurious<R: Ring>(conn: &Connection<R>, seg: &Segment<'_>, delivered: &De
         Frto::Off => false,
         // With SACK an original that arrives is one that had not been reported before the timeout.
         Frto::Retransmitted => conn.agreed.sack && delivered.original,
-        Frto::SendsNew => delivered.acknowledged > 0 && delivered.original,
+        Frto::SendsNew | Frto::SentNew => delivered.acknowledged > 0 && delivered.original,
     };
     late || frto || recovery.undo.all_were_duplicates()
 }
@@ -323,6 +328,7 @@ fn was_spurious<R: Ring>(conn: &Connection<R>, seg: &Segment<'_>, delivered: &De
 fn undo<R: Ring>(conn: &mut Connection<R>, cx: &mut Context<'_>) {
     conn.congestion.undo(cx.now);
     conn.recovery.board.revive_lost();
+    conn.recovery.rack.forget_newest();
     conn.recovery.tally.undone += 1;
     cx.counters.spurious_reductions += 1;
     conn.recovery.end_reduction();
@@ -337,7 +343,7 @@ fn after_timeout<R: Ring>(conn: &mut Connection<R>, delivered: &Delivered) {
         Frto::Retransmitted if delivered.bytes == 0 && conn.recovery.duplicates == 0 => {
             Frto::Retransmitted
         }
-        Frto::Retransmitted | Frto::SendsNew | Frto::Off => Frto::Off,
+        Frto::Retransmitted | Frto::SendsNew | Frto::SentNew | Frto::Off => Frto::Off,
     };
 }
 

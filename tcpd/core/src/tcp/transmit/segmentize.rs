@@ -32,10 +32,10 @@ pub(crate) fn first_unacknowledged<R: Ring>(conn: &Connection<R>) -> Option<Text
 pub(crate) fn next_text<R: Ring>(conn: &mut Connection<R>, cx: &Context<'_>) -> Option<Text> {
     restart_after_idle(conn, cx);
     if conn.recovery.wants_new_text() {
-        if let Some(text) = unsent_text(conn, cx) {
-            return Some(text);
+        let text = unsent_text(conn, cx);
+        if text.is_some() || !conn.recovery.no_new_text() {
+            return text;
         }
-        conn.recovery.no_new_text();
     }
     match conn.recovery.first_lost(largest_text(conn, cx)) {
         Some((start, end)) => lost_text(conn, start, end, cx),
