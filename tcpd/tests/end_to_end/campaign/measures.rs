@@ -10,6 +10,7 @@ use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 use crate::common::daemon::Daemon;
 use crate::common::deadline::wait_for;
+use crate::common::pair::connect;
 use crate::hostile::neighbour::Neighbour;
 
 /// Memory beyond its start that a daemon may keep, in bytes: the allocator's, and tables that were long once.
@@ -69,8 +70,11 @@ pub(super) struct Footprint {
 }
 
 impl Footprint {
-    /// Once nothing changes any more: what started it has ended, and so have its first clients.
+    /// Once nothing changes any more: what started it has ended, and so have its first clients. One of them had a socket, for the arena of
+    /// which the daemon keeps a descriptor from then on.
     pub(super) fn at_rest(daemon: &Daemon) -> Footprint {
+        let socket = connect(&daemon.session()).0.into_socket();
+        drop(socket.expect("a socket"));
         let (mut last, mut same) = (Footprint::of(daemon), 0);
         wait_for("daemon at rest", 30, || {
             let now = Footprint::of(daemon);
