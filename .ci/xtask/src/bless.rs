@@ -5,8 +5,9 @@ use std::process::Command;
 use anyhow::{Context, bail};
 
 /// Test targets that hold snapshots.
-const TARGETS: [(&str, &str); 3] = [
+const TARGETS: [(&str, &str); 4] = [
     ("tcpd-core", "matrix"),
+    ("tcpd-core", "network"),
     ("tcpd", "scenario"),
     ("tcpctl", "commands"),
 ];

@@ -23,6 +23,7 @@ use crate::tcp::buffer::HeapRing;
 use crate::time::Instant;
 use crate::wire::ladder::Direction;
 
+pub mod goodput;
 mod router;
 pub mod seeded;
 pub mod traffic;

@@ -1,5 +1,7 @@
 //! Several stacks behind one bottleneck: see `sim::network` for the path and for what is true of every stream over it.
 
+mod fairness;
+mod goodput;
 mod seeds;
 
 use std::sync::atomic::{AtomicUsize, Ordering};

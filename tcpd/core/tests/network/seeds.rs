@@ -1,15 +1,19 @@
-//! Networks decided by a seed each: see `sim::network::seeded` for what must be true of every one.
+//! Networks decided by a seed each: see `sim::network::seeded` for what must be true of every one. `TCPD_NETWORKS` asks for more of them;
+//! `cargo xtask soak` goes on for longer.
 
 use tcpd_core::sim::network::seeded;
 
 use crate::on_all_processors;
 
-/// How many seeds a test run tries; `cargo xtask soak` goes on for longer.
+/// How many seeds an ordinary test run tries.
 const SEEDS: u64 = 4_000;
 
 #[test]
 fn every_stream_of_every_network_comes_out_whole() {
-    let seeds: Vec<u64> = (0..SEEDS).collect();
+    let count = std::env::var("TCPD_NETWORKS").map_or(SEEDS, |count| {
+        count.parse().expect("TCPD_NETWORKS is a number of seeds")
+    });
+    let seeds: Vec<u64> = (0..count).collect();
     let outcomes = on_all_processors(&seeds, |seed| match seeded::run(*seed) {
         Ok(outcome) => outcome,
         Err(broken) => panic!("{broken}"),
@@ -19,7 +23,7 @@ fn every_stream_of_every_network_comes_out_whole() {
     let (packets, lost) = (sum(|o| o.packets), sum(|o| o.lost));
     println!("{streams} streams, {bytes} bytes, {packets} packets, {lost} of them lost");
     assert!(
-        streams > SEEDS && bytes > SEEDS * 10_000 && lost > SEEDS,
+        streams > count && bytes > count * 10_000 && lost > count,
         "too little happened: {streams} streams, {bytes} bytes, {packets} packets, {lost} lost"
     );
 }

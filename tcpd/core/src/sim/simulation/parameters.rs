@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::user::User;
 use crate::sim::dice::Dice;
 use crate::sim::link::Impairment;
-use crate::stack::{KeepAlive, Nagle, StackConfig};
+use crate::stack::{CongestionControl, KeepAlive, Nagle, StackConfig};
 
 /// Everything about a conversation that chance decides beforehand.
 #[derive(Debug, Clone)]
@@ -66,7 +66,7 @@ impl fmt::Display for Parameters {
             writeln!(
                 f,
                 "{name} stack: mtu {}, gso {}, msl {:?}, rto_min {:?}, delayed_ack {:?}, window_scale {}, timestamps {} (required {}), \
-                 sack {}, nagle {:?}, receive {}..{}, send {}..{}, ranges {}",
+                 sack {}, tail loss probe {}, {}, nagle {:?}, receive {}..{}, send {}..{}, ranges {}",
                 stack.mtu,
                 stack.gso_max,
                 tcp.msl,
@@ -76,6 +76,8 @@ impl fmt::Display for Parameters {
                 tcp.timestamps,
                 tcp.timestamps_required,
                 tcp.sack,
+                tcp.tail_loss_probe,
+                tcp.congestion.name(),
                 tcp.nagle,
                 tcp.receive_ring,
                 tcp.receive_ring_max,
@@ -210,6 +212,8 @@ fn stack(dice: &mut Dice, ipv6: bool) -> StackConfig {
     tcp.timestamps = dice.chance(0.7);
     tcp.timestamps_required = dice.chance(0.8);
     tcp.sack = dice.chance(0.75);
+    tcp.tail_loss_probe = dice.chance(0.8);
+    tcp.congestion = dice.of(&CongestionControl::ALL);
     tcp.nagle = dice.of(&[Nagle::Off, Nagle::Classic, Nagle::Minshall]);
     tcp.syn_ack_retries = 10;
     // Users here take their time; an orphan must outlive a reader who sleeps.

@@ -170,6 +170,10 @@ pub struct Status {
     pub duplicate_acks_in: u64,
     /// Segments in with text beyond a hole.
     pub out_of_order_in: u64,
+    /// Stretches of what is outstanding that are told apart by when they were sent and what became of them.
+    pub stretches: u64,
+    /// Such stretches looked at since the start: the work that acknowledgments cause.
+    pub recovery_steps: u64,
     /// Zero-window probes out.
     pub zero_window_probes: u64,
     /// Keepalive probes out.
@@ -282,6 +286,8 @@ impl Status {
             tail_loss_probes: 0,
             duplicate_acks_in: 0,
             out_of_order_in: 0,
+            stretches: 0,
+            recovery_steps: 0,
             zero_window_probes: 0,
             keep_alive_probes: 0,
             challenge_acks: 0,
@@ -377,6 +383,8 @@ impl Status {
             fast_retransmits: conn.tally.fast_retransmits,
             duplicate_acks_in: conn.tally.duplicate_acks_in,
             out_of_order_in: conn.tally.out_of_order_in,
+            stretches: conn.recovery.board.len() as u64,
+            recovery_steps: conn.recovery.board.steps(),
             zero_window_probes: conn.tally.zero_window_probes,
             keep_alive_probes: conn.tally.keep_alive_probes,
             challenge_acks: conn.tally.challenge_acks,

@@ -9,7 +9,7 @@ use crate::sim::network::traffic::Stream;
 use crate::sim::network::{HostConfig, Network, Router};
 use crate::sim::pair::End;
 use crate::sim::simulation::KEEP_ALIVE;
-use crate::stack::{ConnectionOptions, Nagle, StackConfig};
+use crate::stack::{CongestionControl, ConnectionOptions, Nagle, StackConfig};
 
 /// Everything about a network that chance decides beforehand.
 #[derive(Debug, Clone)]
@@ -145,6 +145,8 @@ fn host(dice: &mut Dice, side: End, ipv6: bool) -> HostConfig {
     tcp.window_scale = dice.chance(0.9);
     tcp.timestamps = dice.chance(0.7);
     tcp.sack = dice.chance(0.75);
+    tcp.tail_loss_probe = dice.chance(0.8);
+    tcp.congestion = dice.of(&CongestionControl::ALL);
     tcp.nagle = dice.of(&[Nagle::Off, Nagle::Classic, Nagle::Minshall]);
     tcp.syn_ack_retries = 10;
     tcp.orphan_timeout = Duration::from_secs(1_800);

@@ -1,0 +1,169 @@
+//! SACK panic and slowness (CVE-2019-11477, CVE-2019-11478, CVE-2019-5599): blocks that cut what is outstanding into crumbs.
+
+use std::time::Duration;
+
+use crate::liar::Liar;
+
+const MS: Duration = Duration::from_millis(1);
+
+/// With so many bytes outstanding.
+const OUTSTANDING: u32 = 400_000;
+/// Stretches beyond those that honest segments make.
+const ROOM: u64 = 80;
+
+fn liar(mss: u16) -> Liar {
+    let mut liar = Liar::new(mss, |config| {
+        config.tcp.send_ring = 1 << 20;
+        config.tcp.send_ring_max = 1 << 20;
+    });
+    liar.fill(OUTSTANDING);
+    liar
+}
+
+/// Blocks of `size` bytes with holes of the same size between, from the far end of what is outstanding to the near one; the first
+/// segment is never among them.
+fn crumbs(liar: &Liar, size: u32) -> Vec<(u32, u32)> {
+    let (una, nxt) = liar.outstanding();
+    let first = una + liar.status().mss_send;
+    (0..)
+        .map(|n| nxt - 2 * size * (n + 1))
+        .take_while(|start| *start > first)
+        .map(|start| (start, start + size))
+        .collect()
+}
+
+struct Cost {
+    acks: u64,
+    steps: u64,
+    most_steps: u64,
+    most_stretches: u64,
+    packets: u64,
+}
+
+/// Sends every four blocks in an ACK of their own, 10 µs apart.
+fn say(liar: &mut Liar, blocks: &[(u32, u32)]) -> Cost {
+    let (una, _) = liar.outstanding();
+    let (before, heard) = (liar.status().recovery_steps, liar.heard);
+    let mut cost = Cost {
+        acks: 0,
+        steps: 0,
+        most_steps: 0,
+        most_stretches: 0,
+        packets: 0,
+    };
+    for blocks in blocks.chunks(4) {
+        let steps = liar.status().recovery_steps;
+        liar.sack(una, blocks);
+        liar.listen();
+        liar.now += MS / 100;
+        let status = liar.status();
+        cost.acks += 1;
+        cost.most_steps = cost.most_steps.max(status.recovery_steps - steps);
+        cost.most_stretches = cost.most_stretches.max(status.stretches);
+    }
+    cost.steps = liar.status().recovery_steps - before;
+    cost.packets = liar.heard - heard;
+    cost
+}
+
+#[test]
+fn crumbs_make_no_more_stretches_than_segments_could() {
+    for (mss, size) in [(48, 8), (48, 1), (1_460, 8), (1_460, 1)] {
+        let mut liar = liar(mss);
+        let (una, nxt) = liar.outstanding();
+        let honest = u64::from((nxt - una) / liar.status().mss_send);
+        let blocks: Vec<_> = crumbs(&liar, size).into_iter().take(20_000).collect();
+        let cost = say(&mut liar, &blocks);
+        assert!(
+            cost.most_stretches <= honest + ROOM,
+            "mss {mss}, {size}-byte blocks: {} stretches where {honest} segments are outstanding",
+            cost.most_stretches
+        );
+        // What is not believed is not sent again as crumbs either.
+        let least = u64::from(liar.status().mss_send);
+        let most = 2 * u64::from(nxt - una) / least + cost.acks;
+        assert!(
+            cost.packets <= most,
+            "{} packets for {} ACKs",
+            cost.packets,
+            cost.acks
+        );
+    }
+}
+
+#[test]
+fn an_ack_with_crumbs_costs_no_more_steps_than_an_honest_one() {
+    for size in [8, 1] {
+        let mut liar = liar(1_460);
+        let blocks: Vec<_> = crumbs(&liar, size).into_iter().take(20_000).collect();
+        let cost = say(&mut liar, &blocks);
+        // Four blocks; each stretch is looked at when it is SACKed, lost and sent again. What is SACKed amid a stretch makes three of it.
+        assert!(
+            cost.steps <= 16 * cost.acks + 2_000,
+            "{} steps for {} ACKs",
+            cost.steps,
+            cost.acks
+        );
+        assert!(
+            cost.most_steps <= 1_000,
+            "{} steps for one ACK",
+            cost.most_steps
+        );
+        // The same blocks again are no news, and cost what looking them up costs.
+        let again = say(&mut liar, &blocks);
+        assert!(
+            again.steps <= 16 * again.acks + 2_000,
+            "{} steps for {} ACKs that say nothing new",
+            again.steps,
+            again.acks
+        );
+    }
+}
+
+#[test]
+fn the_cost_of_an_ack_does_not_grow_with_what_is_outstanding() {
+    let cost_with = |outstanding: u32| {
+        let mut liar = Liar::new(1_460, |config| {
+            config.tcp.send_ring = 8 << 20;
+            config.tcp.send_ring_max = 8 << 20;
+        });
+        liar.fill(outstanding);
+        let (una, nxt) = liar.outstanding();
+        let mss = liar.status().mss_send;
+        // Honest: every second segment of the first hundred arrives.
+        let blocks: Vec<_> = (1..50)
+            .map(|n| una + 2 * n * mss)
+            .map(|start| (start, start + mss))
+            .collect();
+        assert!(nxt - una > 100 * mss);
+        say(&mut liar, &blocks).steps
+    };
+    let (few, many) = (cost_with(200_000), cost_with(4_000_000));
+    assert!(
+        many <= 2 * few + 200,
+        "{few} steps with 200 kB outstanding, {many} with 4 MB"
+    );
+}
+
+#[test]
+fn blocks_of_what_was_never_sent_or_of_nothing_change_nothing() {
+    let mut liar = liar(1_460);
+    let (una, nxt) = liar.outstanding();
+    let before = liar.status();
+    for block in [
+        (nxt, nxt + 1_000),
+        (nxt - 100, nxt + 100),
+        (nxt + 5_000_000, nxt + 5_000_100),
+        (una + 500, una + 500),
+        (una + 600, una + 500),
+        (una.wrapping_sub(0x4000_0000), nxt),
+        (0, 0),
+    ] {
+        liar.sack(una, &[block; 4]);
+        let sent = liar.listen();
+        assert!(sent.is_empty(), "{block:?}: {sent:?}");
+        let after = liar.status();
+        assert_eq!(after.in_flight, before.in_flight, "{block:?}");
+        assert_eq!(after.cwnd, before.cwnd, "{block:?}");
+    }
+}
