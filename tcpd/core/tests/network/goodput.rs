@@ -12,7 +12,7 @@ use crate::on_all_processors;
 
 const LOSSES: [f64; 5] = [0.0, 0.001, 0.01, 0.03, 0.05];
 const ROUND_TRIPS: [u64; 4] = [1, 20, 100, 300];
-/// Mbit/s, and virtual seconds for which a stream of that rate is measured; half of that where the round trip is short.
+/// Mbit/s, and virtual seconds for which a stream of that rate is measured.
 const RATES: [(u64, u64); 3] = [(10, 60), (100, 20), (1_000, 10)];
 const SEED: u64 = 5;
 
@@ -35,7 +35,6 @@ fn cells() -> Vec<Cell> {
                         rtt: Duration::from_millis(rtt),
                         loss,
                     };
-                    let seconds = if rtt < 100 { seconds / 2 } else { seconds };
                     cells.push(Cell {
                         controller,
                         path,
@@ -152,13 +151,14 @@ fn the_goodput_of_every_path_is_that_of_the_table() {
 fn floors(cells: &[Cell], shares: &[Share]) {
     for (cell, share) in cells.iter().zip(shares) {
         let (path, goodput) = (&cell.path, share.goodput as f64);
-        // A start takes log2(BDP / 10 segments) round trips, and what overflows then is repaired in a few more.
+        // A start takes log2(BDP / 10 segments) round trips, half as many more where HyStart++ is careful, and what overflows then is
+        // repaired in a few.
         let rounds = (path.bandwidth_delay_product() as f64 / 14_480.0)
             .max(1.0)
             .log2()
             + 8.0;
         let start = rounds * path.rtt.as_secs_f64() / cell.seconds as f64;
-        let wire = path.most() as f64 * (0.9 - start).max(0.1);
+        let wire = path.most() as f64 * (0.9 - 1.5 * start).max(0.1);
         let random = match path.loss {
             0.0 => f64::INFINITY,
             loss => TEXT as f64 * 8.0 / path.rtt.as_secs_f64() * (1.5 / loss).sqrt() / 2.0,
