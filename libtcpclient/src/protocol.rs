@@ -57,10 +57,11 @@ use codec::{Reader, Writer};
 ///
 /// | version | what is new |
 /// |---|---|
+/// | 4 | the word `wanted` in [`TransmitDaemon`](crate::shm::layout::TransmitDaemon); figures of loss recovery, pacing and ECN in [`ConnectionStatus`](crate::protocol::status::ConnectionStatus) |
 /// | 3 | socket endpoints ([`Request::IntoSocket`]), hand-off ([`Request::HandOff`], [`Request::AdoptHandoff`]), [`Request::ErrorStream`], [`Request::Users`] |
 /// | 2 | idle timeout and codepoint in [`StreamOptions`] (36 bytes, were 28), [`EndReason::IdleTimeout`] |
 /// | 1 | the first |
-pub const VERSION: u16 = 3;
+pub const VERSION: u16 = 4;
 
 /// The largest message, header included, in bytes.
 pub const MAX_MESSAGE: usize = 65_536;

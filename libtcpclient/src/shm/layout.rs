@@ -101,6 +101,8 @@ pub struct TransmitDaemon {
     pub geometry: AtomicU64,
     /// 16: moves on when space or a change of state came for who waits; futex.
     pub event: AtomicU32,
+    /// 20: bytes that the transmit ring should hold, a power of two. While it holds less, `GrowTransmit` is worth asking.
+    pub wanted: AtomicU32,
 }
 
 const _: () = {
@@ -122,6 +124,7 @@ const _: () = {
     assert!(offset_of!(SlotHeader, transmit_daemon.acknowledged) == 192);
     assert!(offset_of!(SlotHeader, transmit_daemon.geometry) == 200);
     assert!(offset_of!(SlotHeader, transmit_daemon.event) == 208);
+    assert!(offset_of!(SlotHeader, transmit_daemon.wanted) == 212);
 };
 
 /// How stream positions map to offsets: `offset = (position - base) mod capacity`. As one word:

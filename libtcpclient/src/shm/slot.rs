@@ -152,6 +152,7 @@ impl DaemonSlot {
             .acknowledged
             .store(start.transmit_acknowledged, word);
         transmit.geometry.store(start.transmit.to_word(), word);
+        transmit.wanted.store(0, word);
         receive.state.store(start.state.0, Ordering::Release);
     }
 
@@ -226,6 +227,14 @@ impl DaemonSlot {
             .transmit_daemon
             .geometry
             .store(geometry.to_word(), Ordering::Release);
+    }
+
+    /// The transmit ring should hold so many bytes: the client may ask for them.
+    pub fn publish_transmit_wanted(&self, capacity: u32) {
+        self.header()
+            .transmit_daemon
+            .wanted
+            .store(capacity, Ordering::Relaxed);
     }
 
     /// The client is to mark the slot when it has read up to `position`. 0, the beginning, means
@@ -332,6 +341,11 @@ impl ClientSlot {
             .geometry
             .load(Ordering::Acquire);
         Geometry::from_word(word, self.arena.layout().ring_maximum())
+    }
+
+    /// How many bytes the transmit ring should hold: to ask for a larger one is worth it while it holds less. A hint.
+    pub fn transmit_wanted(&self) -> u32 {
+        self.header().transmit_daemon.wanted.load(Ordering::Relaxed)
     }
 
     /// How far the peer has acknowledged.

@@ -71,8 +71,6 @@ pub(crate) type DaemonStack = Stack<ConnectionRing>;
 
 /// A client's reader says that it has read when this part of the ring is free, and a writer is woken at this part.
 const NOTICE_FRACTION: u32 = 4;
-/// A receive ring grows when twice its capacity went through it within this time.
-const GROWTH_WINDOW: Duration = Duration::from_millis(250);
 
 /// One client's arena and what stands in it.
 #[derive(Debug)]
@@ -119,8 +117,10 @@ struct Connection {
     deadline: Option<Instant>,
     receive_maximum: u32,
     transmit_maximum: u32,
-    /// For growing the receive ring: where and when the count began.
-    growth_from: (u64, Instant),
+    /// The receive ring may be let grow once so much was read.
+    grow_from: u64,
+    /// What the slot says of the transmit ring's size.
+    transmit_wanted: u32,
     /// Where [`Connection::slot`]'s last wake-up of a writer was.
     writer_woken_at: u64,
     /// What the slot says of the state.

@@ -76,11 +76,11 @@ impl SendHalf {
         self.written.min(self.acknowledged + quarter)
     }
 
-    /// Whether now is the time to grow: the peer does not keep up (half of the ring is used), the
-    /// used part stands in one piece, and the next byte would go around the end. Later it could not grow.
-    fn should_grow(&self) -> bool {
+    /// Whether now is the time to grow, `wanted` being what the daemon would have the ring hold: the peer does not keep up (half of
+    /// the ring is used), the used part stands in one piece, and the next byte would go around the end. Later it could not grow.
+    fn should_grow(&self, wanted: u32) -> bool {
         let capacity = self.ring.capacity();
-        capacity < self.maximum
+        capacity < self.maximum.min(wanted)
             && self.written >= self.ask_from
             && self.used() >= u64::from(capacity) / 2
             && self.offset() == 0
@@ -175,15 +175,16 @@ impl Inner {
 
     /// How many bytes can be copied in one go: up to the ring's end where it may grow instead of wrapping.
     fn room(&self, half: &mut SendHalf) -> Result<usize, SendError> {
-        if half.should_grow() || half.free() == 0 {
+        let wanted = self.slot.transmit_wanted();
+        if half.should_grow(wanted) || half.free() == 0 {
             let acknowledged = self.slot.acknowledged();
             if acknowledged.wrapping_sub(half.acknowledged) > half.used() {
                 let what = "an acknowledgment of what was not written";
                 return Err(self.session.bad_daemon(what).into());
             }
             half.acknowledged = acknowledged;
-            if half.should_grow() {
-                self.grow(half)?;
+            if half.should_grow(wanted) {
+                self.grow(half, wanted)?;
             }
         }
         if half.ring.capacity() >= half.maximum {
@@ -194,7 +195,7 @@ impl Inner {
     }
 
     /// Asks for a larger ring; no error when it stays as it is.
-    fn grow(&self, half: &mut SendHalf) -> Result<(), SendError> {
+    fn grow(&self, half: &mut SendHalf, wanted: u32) -> Result<(), SendError> {
         // The daemon must see all that is written before it moves the base.
         self.publish_written(half);
         let connection = self.opened.connection;
@@ -214,7 +215,7 @@ impl Inner {
             let what = "a transmit ring of impossible geometry";
             return Err(self.session.bad_daemon(what).into());
         }
-        if !half.should_grow() {
+        if !half.should_grow(wanted) {
             return Ok(());
         }
         // It stayed as it was.

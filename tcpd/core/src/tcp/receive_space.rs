@@ -224,8 +224,8 @@ impl ReceiveSpace {
             adv: self.adv,
             echo,
         };
-        let read = self.read;
-        let tuner = || Box::new(Tuner::new(rtt, read, now));
+        let (read, capacity) = (self.read, self.capacity);
+        let tuner = || Box::new(Tuner::new(rtt, read, capacity, now));
         self.tuner.get_or_insert_with(tuner).arrived(now, text);
     }
 

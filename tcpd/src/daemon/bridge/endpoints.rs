@@ -27,7 +27,7 @@ use mio::{Interest, Token};
 
 use self::pair::Pair;
 use self::store::{Place, Store};
-use super::exchange::{grow, wants_growth};
+use super::exchange::receive_growth;
 use super::slots::detach;
 use super::*;
 
@@ -88,8 +88,8 @@ struct Endpoint {
     queued: bool,
     receive_maximum: u32,
     transmit_maximum: u32,
-    /// For growing the receive ring: where and when the count began.
-    growth_from: (u64, Instant),
+    /// The receive ring may be let grow once so much was read.
+    grow_from: u64,
     /// Pages of its rings may be allocated.
     touched: bool,
     /// It stands in [`Endpoints::looks`].
@@ -263,7 +263,7 @@ impl Bridge {
                 queued: false,
                 receive_maximum,
                 transmit_maximum,
-                growth_from: (view.receive.read, now),
+                grow_from: 0,
                 touched: holds,
                 watched: false,
                 moved: false,

@@ -91,7 +91,7 @@ impl Bridge {
         quarter
     }
 
-    /// Doubles the receive ring when the connection is fast enough to use it.
+    /// Grows the receive ring as far as the stack would have it, and memory allows.
     fn maybe_grow_receive(
         &mut self,
         stack: &mut DaemonStack,
@@ -102,28 +102,42 @@ impl Bridge {
         let Some(connection) = self.connections.get(&endpoint) else {
             return;
         };
-        if connection.aside.is_some() {
-            // What is the ring now stands elsewhere for a moment.
+        // Aside, what is the ring now stands elsewhere for a moment.
+        if connection.aside.is_some() || read < connection.grow_from {
             return;
         }
-        let (session, maximum) = (connection.session, connection.receive_maximum);
-        let mut from = connection.growth_from;
-        let wanted = wants_growth(stack, now, endpoint, maximum, read, &mut from);
-        let grown = wanted.is_some_and(|capacity| {
-            if !self.may_grow(stack, session, capacity) {
-                // Asked again when as much has been read once more.
-                from = (read, now);
-                return false;
-            }
-            grow(stack, now, endpoint, capacity, read, &mut from)
-        });
+        let (session, account) = (connection.session, connection.account);
+        let Some(growth) = receive_growth(stack, endpoint, connection.receive_maximum) else {
+            return;
+        };
+        // So that nothing old counts.
+        self.measure(session);
+        let grow_from = self.grow_receive(stack, now, endpoint, account, growth, read);
         if let Some(connection) = self.connections.get_mut(&endpoint) {
-            connection.growth_from = from;
+            connection.grow_from = grow_from;
         }
-        if grown {
+        self.publish_geometry(stack, endpoint);
+    }
+
+    /// Does it; tells how far must have been read before it is tried again.
+    pub(super) fn grow_receive(
+        &mut self,
+        stack: &mut DaemonStack,
+        now: Instant,
+        endpoint: EndpointId,
+        account: u32,
+        (capacity, wanted): (u32, u32),
+        read: u64,
+    ) -> u64 {
+        let Some(size) = self.affordable(stack, account, capacity, wanted) else {
+            return read + 2 * u64::from(capacity);
+        };
+        // Else it is not linear just now: tried again at the next read.
+        if stack.grow_receive(now, endpoint, size) {
+            self.has_grown(account, size - capacity);
             self.counts.receive_growths += 1;
-            self.publish_geometry(stack, endpoint);
         }
+        read
     }
 
     /// The rings' geometries, before anything is published that stands in the new one.
@@ -157,6 +171,11 @@ impl Bridge {
         }
         let slot = &connection.slot;
         slot.publish_received(view.receive.next);
+        let wanted = view.send.wanted.min(connection.transmit_maximum);
+        if wanted != connection.transmit_wanted {
+            connection.transmit_wanted = wanted;
+            slot.publish_transmit_wanted(wanted);
+        }
         slot.publish_acknowledged(view.send.acknowledged);
         let state = slot_state(view);
         let changed = state != connection.published;
@@ -221,41 +240,15 @@ impl Bridge {
     }
 }
 
-/// The capacity of a receive ring that should double: twice as much of it was read, up to position `read`, within [`GROWTH_WINDOW`].
-/// `from`: where and when the count began.
-pub(super) fn wants_growth(
+/// What a receive ring holds and what it should hold, at most `maximum`, when that is more.
+pub(super) fn receive_growth(
     stack: &DaemonStack,
-    now: Instant,
     endpoint: EndpointId,
     maximum: u32,
-    read: u64,
-    from: &mut (u64, Instant),
-) -> Option<u32> {
-    let capacity = stack.receive_ring(endpoint).map_or(0, Ring::capacity);
-    if capacity >= maximum || read - from.0 < 2 * u64::from(capacity) {
-        return None;
-    }
-    if now.duration_since(from.1) > GROWTH_WINDOW {
-        *from = (read, now);
-        return None;
-    }
-    Some(capacity)
-}
-
-/// Doubles it. False when it is not linear just now: asked again at the next read.
-pub(super) fn grow(
-    stack: &mut DaemonStack,
-    now: Instant,
-    endpoint: EndpointId,
-    capacity: u32,
-    read: u64,
-    from: &mut (u64, Instant),
-) -> bool {
-    let grown = stack.grow_receive(now, endpoint, capacity * 2);
-    if grown {
-        *from = (read, now);
-    }
-    grown
+) -> Option<(u32, u32)> {
+    let receive = stack.view(endpoint)?.receive;
+    let wanted = receive.wanted.min(maximum);
+    (wanted > receive.capacity).then_some((receive.capacity, wanted))
 }
 
 pub(super) fn slot_state(view: &View) -> (SlotState, Option<EndReason>) {

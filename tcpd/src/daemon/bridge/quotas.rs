@@ -319,35 +319,40 @@ impl Bridge {
         })
     }
 
-    /// Whether a ring of `session` may grow by so many bytes. Asks its arena, so that nothing old counts.
-    pub(super) fn may_grow(&mut self, stack: &DaemonStack, session: SessionId, more: u32) -> bool {
-        let account = self.account_of(session);
-        self.measure(session);
-        self.may_grow_of(stack, account, more)
+    /// The largest capacity above `capacity` and up to `wanted`, both powers of two, that a ring of `account` may have now; `None`: as
+    /// it is. Who makes use of it says so: [`Bridge::has_grown`].
+    pub(super) fn affordable(
+        &mut self,
+        stack: &DaemonStack,
+        account: u32,
+        capacity: u32,
+        wanted: u32,
+    ) -> Option<u32> {
+        let (budget, limit) = (self.users.budget(account), self.users.quotas.ring_bytes);
+        let user = self.users.users.get(&account)?;
+        let private = stack.usage(account).private_bytes;
+        let own = near(budget)
+            .saturating_sub(user.arena_bytes + user.pair_bytes + private + user.granted);
+        let all = near(limit).saturating_sub(self.users.total.saturating_add(user.granted));
+        let room = match user.pressed {
+            Some(_) => 0,
+            None => own.min(all),
+        };
+        let mut size = wanted;
+        while size > capacity && u64::from(size - capacity) > room {
+            size /= 2;
+        }
+        self.counts.growths_refused += u64::from(size <= capacity);
+        (size > capacity).then_some(size)
     }
 
-    /// The same for a ring that stands elsewhere.
-    pub(super) fn may_grow_of(&mut self, stack: &DaemonStack, account: u32, more: u32) -> bool {
-        let (budget, limit) = (self.users.budget(account), self.users.quotas.ring_bytes);
-        let total = self.users.total;
-        let Some(user) = self.users.users.get_mut(&account) else {
-            return false;
-        };
-        let more = u64::from(more);
-        let private = stack.usage(account).private_bytes;
-        let occupied = user.arena_bytes + user.pair_bytes + private + user.granted + more;
-        let fits = user.pressed.is_none()
-            && occupied <= near(budget)
-            && total.saturating_add(user.granted + more) <= near(limit);
-        match fits {
-            true => user.granted += more,
-            false => self.counts.growths_refused += 1,
-        }
-        fits
+    /// A ring of `account` has grown by so many bytes.
+    pub(super) fn has_grown(&mut self, account: u32, by: u32) {
+        self.users.users.entry(account).or_default().granted += u64::from(by);
     }
 
     /// Asks an arena what it occupies.
-    fn measure(&mut self, id: SessionId) {
+    pub(super) fn measure(&mut self, id: SessionId) {
         let Some(session) = self.sessions.get_mut(&id) else {
             return;
         };

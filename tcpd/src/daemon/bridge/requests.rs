@@ -297,16 +297,18 @@ impl Bridge {
         else {
             return Reply::error(ErrorCode::NoSuchConnection, "");
         };
-        let wanted = view
-            .send
-            .capacity
-            .saturating_mul(2)
-            .min(entry.transmit_maximum);
-        let more = wanted.saturating_sub(view.send.capacity);
-        if more > 0 && self.may_grow(stack, session, more) && stack.grow_send(now, endpoint, wanted)
-        {
-            self.counts.transmit_growths += 1;
-            self.publish_geometry(stack, endpoint);
+        let (capacity, account) = (view.send.capacity, entry.account);
+        let wanted = view.send.wanted.min(entry.transmit_maximum);
+        if wanted > capacity {
+            // So that nothing old counts.
+            self.measure(session);
+            if let Some(size) = self.affordable(stack, account, capacity, wanted)
+                && stack.grow_send(now, endpoint, size)
+            {
+                self.has_grown(account, size - capacity);
+                self.counts.transmit_growths += 1;
+                self.publish_geometry(stack, endpoint);
+            }
         }
         match stack.send_ring(endpoint).and_then(ConnectionRing::geometry) {
             Some(geometry) => Reply::Grown {

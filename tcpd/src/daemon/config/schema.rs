@@ -103,7 +103,7 @@ const fn seconds(value: u64) -> Duration {
 }
 
 const DAY: Duration = seconds(86_400);
-const RING: Kind = Kind::PowerOfTwoSize(4 << 10, 4 << 20);
+const RING: Kind = Kind::PowerOfTwoSize(4 << 10, 64 << 20);
 
 const fn key(section: &'static str, name: &'static str, kind: Kind) -> Key {
     Key {

@@ -237,7 +237,7 @@ fn every_problem_is_said_in_the_order_of_the_file() {
             "FILE:4: tcp.delayed_ack = \"1s\": too large; \
              allowed: a duration from \"0s\" to \"500ms\" (us, ms, s, min, h, d)",
             "FILE:5: tcp.send_max = \"3MiB\": not a power of two; \
-             allowed: a power of two from \"4KiB\" to \"4MiB\" (B, KiB, MiB)",
+             allowed: a power of two from \"4KiB\" to \"64MiB\" (B, KiB, MiB)",
             "FILE:7: log.to = \"syslog\": unknown word; allowed: auto, journal, stderr, files",
         ]
     );

@@ -19,6 +19,8 @@ mod tests;
 const SPARE_SEGMENTS: u64 = 16;
 /// Segments of the first flight (RFC 6928): nobody reads less in a round trip of a stream.
 const FIRST_FLIGHT: u64 = 10;
+/// A program is not there for what has come any sooner, however short the way.
+const LEAST_TIME: Duration = Duration::from_millis(1);
 /// Echoes come in milliseconds: below so many they say nothing about a round trip that is known better.
 const COARSE: Duration = Duration::from_millis(2);
 
@@ -37,7 +39,7 @@ pub(crate) struct Tuner {
     /// What had been read when the present measurement began.
     from: u64,
     since: Instant,
-    /// The most that was read in a round trip.
+    /// The most that was read in a round trip; half of the ring before anything was wanted.
     most: u64,
     /// The capacity that follows from it.
     wanted: u64,
@@ -55,8 +57,9 @@ pub(crate) struct Arrival {
 }
 
 impl Tuner {
-    /// Begins with the round trip of the handshake, if one was measured, and `read` bytes read.
-    pub(crate) fn new(rtt: Option<Duration>, read: u64, now: Instant) -> Self {
+    /// Begins with the round trip of the handshake, if one was measured, and `read` bytes read from a ring of `capacity` bytes. Whoever
+    /// empties half of it in a round trip, or a first flight, may need more.
+    pub(crate) fn new(rtt: Option<Duration>, read: u64, capacity: u32, now: Instant) -> Self {
         Self {
             rtt,
             edge: 0,
@@ -65,7 +68,7 @@ impl Tuner {
             heard_at: now,
             from: read,
             since: now,
-            most: 0,
+            most: u64::from(capacity / 2).max(1),
             wanted: 0,
         }
     }
@@ -118,11 +121,14 @@ impl Tuner {
     pub(crate) fn read(&mut self, now: Instant, read: u64, full_size: u32) {
         let Some(rtt) = self.rtt else { return };
         let elapsed = now.duration_since(self.since);
-        if elapsed < rtt {
+        if elapsed < rtt.max(LEAST_TIME) {
             return;
         }
         let segment = u64::from(full_size);
-        let before = self.most.max(FIRST_FLIGHT * segment);
+        let before = match self.wanted {
+            0 => self.most.min(FIRST_FLIGHT * segment),
+            _ => self.most,
+        };
         let count = read.saturating_sub(self.from);
         (self.from, self.since) = (read, now);
         if count <= before {
@@ -131,7 +137,7 @@ impl Tuner {
         self.most = count;
         let mut wanted = 2 * count + SPARE_SEGMENTS * segment;
         // Slow start doubles once more before the window hears of it; reading late what was there for long says nothing of the kind.
-        if elapsed < 2 * rtt {
+        if elapsed < 2 * rtt.max(LEAST_TIME) {
             let growth = (count - before).min(before);
             wanted += 2 * (wanted * growth / before);
         }

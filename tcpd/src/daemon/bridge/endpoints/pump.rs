@@ -111,7 +111,6 @@ impl Bridge {
         }
         let used = view.send.written - view.send.acknowledged;
         let mut capacity = view.send.capacity;
-        let growable = capacity < entry.transmit_maximum;
         let at_the_end = |stack: &DaemonStack| {
             let geometry = stack.send_ring(endpoint)?.geometry()?;
             let offset =
@@ -121,15 +120,20 @@ impl Bridge {
         // As a client does it: before it would go around the end, while what is used stands in one piece. On a short way a large
         // ring is of no use, and outgrows the processor's cache.
         let account = entry.account;
-        if growable
+        let most = match is_long_way(stack, endpoint) {
+            true => entry.transmit_maximum,
+            false => entry.transmit_maximum.min(SHORT_WAY_RING),
+        };
+        let wanted = view.send.wanted.min(most);
+        if wanted > capacity
             && used >= u64::from(capacity) / 2
-            && (capacity < SHORT_WAY_RING || is_long_way(stack, endpoint))
             && at_the_end(stack) == Some(u64::from(capacity))
-            && self.may_grow_of(stack, account, capacity)
-            && stack.grow_send(now, endpoint, capacity * 2)
+            && let Some(size) = self.affordable(stack, account, capacity, wanted)
+            && stack.grow_send(now, endpoint, size)
         {
+            self.has_grown(account, size - capacity);
             self.counts.transmit_growths += 1;
-            capacity = stack.view(endpoint)?.send.capacity;
+            capacity = size;
         }
         let unsent = view.send.written - view.send.sent;
         let entry = self.endpoints.all.get(&endpoint)?;
@@ -275,7 +279,7 @@ impl Bridge {
         true
     }
 
-    /// Doubles the receive ring when the holder is fast enough to use it.
+    /// Grows the receive ring as far as the stack would have it, and memory allows.
     fn maybe_grow_socket(
         &mut self,
         stack: &mut DaemonStack,
@@ -286,20 +290,16 @@ impl Bridge {
         let Some(entry) = self.endpoints.all.get(&endpoint) else {
             return;
         };
-        let (account, maximum) = (entry.account, entry.receive_maximum);
-        let mut from = entry.growth_from;
-        let wanted = wants_growth(stack, now, endpoint, maximum, read, &mut from);
-        let grown = wanted.is_some_and(|capacity| {
-            if !self.may_grow_of(stack, account, capacity) {
-                from = (read, now);
-                return false;
-            }
-            grow(stack, now, endpoint, capacity, read, &mut from)
-        });
-        if let Some(entry) = self.endpoints.all.get_mut(&endpoint) {
-            entry.growth_from = from;
+        if read < entry.grow_from {
+            return;
         }
-        self.counts.receive_growths += u64::from(grown);
+        let account = entry.account;
+        if let Some(growth) = receive_growth(stack, endpoint, entry.receive_maximum) {
+            let grow_from = self.grow_receive(stack, now, endpoint, account, growth, read);
+            if let Some(entry) = self.endpoints.all.get_mut(&endpoint) {
+                entry.grow_from = grow_from;
+            }
+        }
     }
 
     /// Holds the window of a connection whose user is near its budget, and lets it go when not any more.

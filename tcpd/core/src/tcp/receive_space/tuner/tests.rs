@@ -8,7 +8,7 @@ fn at(ms: u64) -> Instant {
 }
 
 fn tuner() -> Tuner {
-    Tuner::new(Some(RTT), 0, at(0))
+    Tuner::new(Some(RTT), 0, 65_536, at(0))
 }
 
 /// Reads `sizes` bytes, one size a round trip.
@@ -83,7 +83,7 @@ fn pieces_within_a_round_trip_are_added_up() {
 
 #[test]
 fn without_a_round_trip_nothing_is_asked_for() {
-    let mut tuner = Tuner::new(None, 0, at(0));
+    let mut tuner = Tuner::new(None, 0, 65_536, at(0));
     tuner.read(at(1_000), 1_000_000, MSS);
     assert_eq!((tuner.wanted(), tuner.rtt()), (0, None));
 }
@@ -98,7 +98,7 @@ fn text(nxt: u64, window: u64) -> Arrival {
 
 #[test]
 fn a_window_that_was_filled_measures_a_round_trip_and_a_slow_sender_does_not_prolong_it() {
-    let mut tuner = Tuner::new(None, 0, at(0));
+    let mut tuner = Tuner::new(None, 0, 65_536, at(0));
     tuner.arrived(at(0), text(1_000, 10_000));
     tuner.arrived(at(10), text(5_000, 10_000));
     assert_eq!(tuner.rtt(), None);
@@ -151,7 +151,7 @@ fn an_echo_counts_once_and_after_a_pause_not_at_all() {
 #[test]
 fn a_clock_of_milliseconds_says_nothing_about_a_way_of_microseconds() {
     let rtt = Duration::from_micros(50);
-    let mut tuner = Tuner::new(Some(rtt), 0, at(0));
+    let mut tuner = Tuner::new(Some(rtt), 0, 65_536, at(0));
     for echo in 1..100 {
         let text = Arrival {
             echo: Some((echo, Duration::from_millis(1))),
@@ -160,4 +160,26 @@ fn a_clock_of_milliseconds_says_nothing_about_a_way_of_microseconds() {
         tuner.arrived(at(0), text);
     }
     assert_eq!(tuner.rtt(), Some(rtt));
+}
+
+#[test]
+fn a_ring_smaller_than_a_first_flight_grows_when_half_of_it_is_emptied_in_a_round_trip() {
+    for (read, wants) in [(2_048, false), (2_049, true)] {
+        let mut tuner = Tuner::new(Some(RTT), 0, 4_096, at(0));
+        tuner.read(at(100), read, MSS);
+        assert_eq!(tuner.wanted() > 0, wants, "{read}");
+    }
+}
+
+#[test]
+fn on_the_shortest_way_what_counts_is_a_millisecond() {
+    let mut tuner = Tuner::new(Some(Duration::from_micros(20)), 0, 65_536, at(0));
+    for step in 1..=10 {
+        tuner.read(
+            at(0) + Duration::from_micros(100 * step),
+            step * 10_000,
+            MSS,
+        );
+    }
+    assert_eq!(tuner.most, 100_000);
 }
