@@ -338,6 +338,25 @@ fn a_full_ring_blocks_a_writer_for_its_timeout_and_a_nonblocking_one_not_at_all(
 }
 
 #[test]
+fn a_transmit_ring_grows_as_far_as_the_daemon_wants_it_and_asks_for_no_more() {
+    let (daemon, session) = session();
+    let mut stream = connect(&session, 10);
+    stream.set_nonblocking(true).expect("option");
+    let mut written = 0;
+    while let Ok(len) = stream.write(&[7; 50_000]) {
+        written += len;
+    }
+    assert_eq!(written, fake::RING_MAXIMUM as usize / 4);
+    let asked = daemon
+        .requests()
+        .iter()
+        .filter(|request| matches!(request, Request::GrowTransmit { .. }))
+        .count();
+    // From 16 KiB to 64 KiB.
+    assert_eq!(asked, 2);
+}
+
+#[test]
 fn a_read_waits_for_its_timeout_and_a_nonblocking_one_not_at_all() {
     let (_daemon, session) = session();
     let mut stream = connect(&session, 7);

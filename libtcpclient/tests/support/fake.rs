@@ -28,6 +28,8 @@ pub(crate) enum Behaviour {
     Echo,
     /// 9: reads nothing at all.
     Stall,
+    /// 10: the same, and wants a transmit ring of a quarter of the maximum.
+    Stingy,
     /// 13: sends "daytime\n" and FIN.
     Daytime,
     /// 19: sends "last words" and RST.
@@ -352,7 +354,7 @@ impl Server {
                 connection.deliver(b"last words");
                 connection.end(SlotState::ENDED, Some(EndReason::Reset));
             }
-            Behaviour::Echo | Behaviour::Stall => {}
+            Behaviour::Echo | Behaviour::Stall | Behaviour::Stingy => {}
         }
         opened.remote = remote;
         opened
@@ -373,6 +375,11 @@ impl Server {
             transmit: connection.transmit.geometry(),
             state,
         });
+        let wanted = match connection.behaviour {
+            Behaviour::Stingy => RING_MAXIMUM / 4,
+            _ => RING_MAXIMUM,
+        };
+        connection.slot.publish_transmit_wanted(wanted);
         let slot = connection.slot.slot();
         self.next += 1;
         self.connections.insert(self.next, connection);
@@ -433,6 +440,7 @@ impl Server {
 fn behaviour(port: u16) -> Behaviour {
     match port {
         9 => Behaviour::Stall,
+        10 => Behaviour::Stingy,
         13 => Behaviour::Daytime,
         19 => Behaviour::Reset,
         _ => Behaviour::Echo,

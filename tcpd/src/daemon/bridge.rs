@@ -129,6 +129,8 @@ struct Connection {
     received: u64,
     /// What that was when the receive ring began to be watched: [`idle`].
     received_at_look: u64,
+    /// How far data had arrived when its pages were last given back, or looked at for that.
+    dragged_from: u64,
     /// It stands in [`Bridge::idle`].
     watched: bool,
     /// The reader is asked to tell when it has read everything.

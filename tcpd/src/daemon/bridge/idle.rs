@@ -1,8 +1,9 @@
 //! Receive rings that nobody uses give their memory back.
 //!
 //! A ring is looked at a second after bytes came. Did more come since, it is looked at again a second later; is it
-//! empty, its pages are swept ([`super::sweeping`]); is something unread, the reader is asked to tell when it has read all. So nothing wakes
-//! up for a ring that has no page to give.
+//! empty, its pages are swept ([`super::sweeping`]); is something unread, the reader is asked to tell when it has read all. So nothing
+//! wakes up for a ring that has no page to give. One that has grown and through which only little goes by now is swept whenever a
+//! quarter of it has gone through: a slow stream would touch all of its pages in the end.
 //!
 //! Only receive rings: nobody but the daemon writes there. Into a transmit ring the client copies before it says so, at any
 //! time; its pages go when the slot is given back.
@@ -68,7 +69,8 @@ impl Bridge {
         if connection.aside.is_some() || !self.is_served(id) {
             return false;
         }
-        if connection.received != connection.received_at_look {
+        let moves = connection.received != connection.received_at_look;
+        if moves && !self.drags_through(stack, endpoint, connection) {
             self.watch_idle(now, endpoint);
             return false;
         }
@@ -77,7 +79,12 @@ impl Bridge {
             return false;
         }
         let view = stack.view(endpoint);
-        if view.is_some_and(|view| view.receive.read < view.receive.next) {
+        let unread = view.is_some_and(|view| view.receive.read < view.receive.next);
+        if unread && moves {
+            self.watch_idle(now, endpoint);
+            return false;
+        }
+        if unread {
             if let Some(connection) = self.connections.get_mut(&endpoint) {
                 connection.tell_when_empty = true;
             }
@@ -87,7 +94,25 @@ impl Bridge {
             }
             return false;
         }
+        if let Some(connection) = self.connections.get_mut(&endpoint) {
+            connection.dragged_from = connection.received;
+        }
         self.is_bare(stack, endpoint)
+    }
+
+    /// Whether a stream that has become slow occupies page after page of a ring that grew when it was fast.
+    fn drags_through(
+        &self,
+        stack: &DaemonStack,
+        endpoint: EndpointId,
+        connection: &Connection,
+    ) -> bool {
+        let capacity = stack.receive_ring(endpoint).map_or(0, Ring::capacity);
+        let lately = connection.received - connection.received_at_look;
+        let passed = connection.received - connection.dragged_from;
+        capacity > self.config.receive.initial
+            && lately <= u64::from(capacity / 8)
+            && passed >= u64::from(capacity / 4)
     }
 
     /// Whether nothing waits in the receive ring behind a hole either.

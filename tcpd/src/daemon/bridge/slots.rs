@@ -101,6 +101,7 @@ impl Bridge {
                 published,
                 received: view.receive.next,
                 received_at_look: view.receive.next,
+                dragged_from: view.receive.next,
                 watched: false,
                 tell_when_empty: false,
                 aside: None,

@@ -7,6 +7,8 @@ use crate::sim::pair::End;
 use crate::stack::StackConfig;
 use crate::time::Instant;
 
+mod windows;
+
 const MS: Duration = Duration::from_millis(1);
 
 fn host(side: End, delay: Duration) -> HostConfig {

@@ -85,6 +85,7 @@ pub struct Traffic {
     pub network: Network,
     streams: Vec<Progress>,
     buffer: Vec<u8>,
+    tunes: bool,
 }
 
 /// The port of the first stream; the others follow.
@@ -139,7 +140,13 @@ impl Traffic {
             network,
             streams: progress,
             buffer: vec![0; PIECE],
+            tunes: false,
         })
+    }
+
+    /// From now on rings grow as their stacks would have them, up to the configured maxima ([`Stack::tune_rings`](crate::stack::Stack::tune_rings)).
+    pub fn tune_rings(&mut self) {
+        self.tunes = true;
     }
 
     /// How far each stream is.
@@ -159,6 +166,13 @@ impl Traffic {
     pub fn sender(&self, number: usize) -> Option<Status> {
         let stream = &self.streams[number];
         self.network.look(stream.stream.from).status(stream.sender?)
+    }
+
+    /// Everything that the reader of a stream knows.
+    #[must_use]
+    pub fn receiver(&self, number: usize) -> Option<Status> {
+        let stream = &self.streams[number];
+        self.network.look(stream.stream.to).status(stream.receiver?)
     }
 
     /// Lets time pass until `until`, or until every stream is over.
@@ -273,6 +287,7 @@ impl Traffic {
             let length = usize::try_from(left).unwrap_or(PIECE).min(PIECE);
             match stack.send(now, id, pattern(number, stream.written, length)) {
                 Ok(count) => stream.written += count as u64,
+                Err(SendError::Full) if self.tunes && stack.tune_rings(now, id) => {}
                 Err(SendError::Full) => return Ok(()),
                 Err(error) => return self.ended(number, "the writer", &error.to_string()),
             }
@@ -310,6 +325,9 @@ impl Traffic {
                     }
                     stream.read += count as u64;
                     most -= count;
+                    if self.tunes {
+                        stack.tune_rings(now, id);
+                    }
                 }
                 Err(ReceiveError::Empty) => return Ok(()),
                 Err(error) => return self.ended(number, "the reader", &error.to_string()),

@@ -48,6 +48,31 @@ fn a_busy_ring_is_left_alone() {
 }
 
 #[test]
+fn a_large_ring_whose_stream_became_slow_gives_its_pages_back_while_it_is_used() {
+    let mut daemon = Daemon::new();
+    let (one, two) = (daemon.client(1, 1), daemon.client(2, 1));
+    let (mut a, mut b) = daemon.pair(one, two);
+    daemon.stream(&mut a, &mut b, 1 << 20);
+    let grown = daemon.stack.view(EndpointId::from_bits(b.id));
+    assert_eq!(grown.map(|view| view.receive.capacity), Some(RING_MAX));
+    assert!(allocated(&daemon, two) >= u64::from(RING_MAX));
+    let mut most = 0;
+    for second in 0..30 {
+        for _ in 0..10 {
+            a.write(&[9; 500]);
+            daemon.pass(Duration::from_millis(100));
+            assert_eq!(b.read(1000), [9; 500]);
+        }
+        if second > 5 {
+            most = most.max(allocated(&daemon, two));
+        }
+    }
+    // A quarter, what comes in a second, and pages on either side.
+    assert!(most <= u64::from(RING_MAX / 2), "{most}");
+    assert!(daemon.bridge.counts.punched >= 5);
+}
+
+#[test]
 fn a_ring_with_unread_bytes_waits_for_its_reader_without_a_timer() {
     let mut daemon = Daemon::new();
     let (one, two) = (daemon.client(1, 1), daemon.client(2, 1));

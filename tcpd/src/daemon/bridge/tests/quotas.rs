@@ -23,12 +23,12 @@ impl Daemon {
         self.arenas[&session].0.allocated_bytes().expect("fstat")
     }
 
-    /// Moves so many bytes from one end to the other, which reads at once.
-    fn stream(&mut self, from: &mut End, to: &mut End, bytes: usize) {
+    /// Moves so many bytes from one end to the other, which reads at once: a ring full each tenth of a millisecond.
+    pub(super) fn stream(&mut self, from: &mut End, to: &mut End, bytes: usize) {
         let mut left = bytes;
         while left > 0 {
             let wrote = from.write(&vec![7; left.min(16 << 10)]);
-            self.turn();
+            self.pass(Duration::from_micros(100));
             let read = to.read(usize::MAX).len();
             self.turn();
             assert!(wrote + read > 0, "nothing moves");
@@ -240,6 +240,37 @@ fn a_user_near_its_budget_is_held_without_harm_and_let_go_when_it_has_read() {
     daemon.stream(from, to, 200 << 10);
     assert!(daemon.window(to) > 2 * HELD_WINDOW, "{}", daemon.window(to));
     daemon.pair(peer, slow);
+}
+
+/// RFC 9293 §3.8.6 SHLD-14 holds for rings that grow, too.
+#[test]
+fn a_ring_grows_as_far_as_its_user_can_afford_and_no_right_edge_moves_left() {
+    let mut daemon = Daemon::with_quotas(|quotas| quotas.ring_bytes_per_uid = u64::MAX);
+    let (peer, reader) = (daemon.client_of(0, 1, 2), daemon.client_of(ALICE, 2, 2));
+    let (mut from, mut to) = daemon.pair(peer, reader);
+    let affordable =
+        |daemon: &mut Daemon, wanted| daemon.bridge.affordable(&daemon.stack, ALICE, RING, wanted);
+    assert_eq!(affordable(&mut daemon, RING), None, "nothing to grow");
+    assert_eq!(affordable(&mut daemon, RING_MAX), Some(RING_MAX));
+    let quotas = Quotas {
+        ring_bytes_per_uid: u64::from(RING_MAX),
+        ..UNLIMITED
+    };
+    daemon
+        .bridge
+        .set_quotas(&mut daemon.stack, daemon.now, quotas);
+    // Seven eighths of it count, less what is there already.
+    assert_eq!(affordable(&mut daemon, RING_MAX), Some(RING_MAX / 2));
+    daemon.bridge.has_grown(ALICE, RING_MAX / 2);
+    assert_eq!(affordable(&mut daemon, RING_MAX), Some(RING_MAX / 4));
+    daemon.bridge.has_grown(ALICE, RING_MAX / 2);
+    assert_eq!(affordable(&mut daemon, RING_MAX), None);
+    let mut edge = daemon.right_edge(&to);
+    for _ in 0..50 {
+        daemon.stream(&mut from, &mut to, 10_000);
+        assert!(daemon.right_edge(&to) >= edge, "the right edge moved left");
+        edge = daemon.right_edge(&to);
+    }
 }
 
 #[test]
