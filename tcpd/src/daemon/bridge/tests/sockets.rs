@@ -174,7 +174,7 @@ fn use_of(daemon: &Daemon, uid: u32) -> crate::daemon::orders::UserUse {
 /// Writes until nothing goes any more.
 fn fill(daemon: &mut Daemon, from: &mut End) {
     while from.write(&[7; 4096]) > 0 {
-        daemon.turn();
+        daemon.pass(Duration::from_micros(100));
     }
     daemon.pass(Duration::from_millis(50));
 }
