@@ -66,7 +66,8 @@ pub use crate::tcp::calls::{
     AbortError, CloseError, NoSuchConnection, OpenError, ReceiveError, SendError,
 };
 pub use crate::tcp::config::{
-    BacklogFull, CongestionControl, ConnectionOptions, KeepAlive, Limits, Nagle, TcpConfig,
+    BacklogFull, CongestionControl, ConnectionOptions, EcnPolicy, KeepAlive, Limits, Nagle,
+    TcpConfig,
 };
 pub use crate::tcp::counters::Counters;
 pub use crate::tcp::endpoint::{Cause, Changes, EndReason, State};

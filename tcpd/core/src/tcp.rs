@@ -8,6 +8,7 @@
 //! | §3.5 establishing, §3.6 closing a connection | `arrives`, `calls` |
 //! | §3.7 segmentation | `transmit/segmentize`, `transmit/nagle` |
 //! | §3.8.1–3.8.3 retransmission, congestion, failures | `rtt`, `recovery`, `congestion`, `timeouts/retransmission` |
+//! | §3.8.2 ECN (RFC 3168) | [`ecn`], `recovery/ecn` |
 //! | §3.8.4 keepalive | `timeouts/keep_alive` |
 //! | §3.8.5 urgent | `arrives/step6_urgent` |
 //! | §3.8.6 windows | `receive_space`, `transmit/probes`, `timeouts/zero_window`, `timeouts/delayed_ack` |
@@ -23,6 +24,7 @@ pub mod config;
 pub(crate) mod congestion;
 pub mod counters;
 pub mod drop_reason;
+pub mod ecn;
 pub mod endpoint;
 pub mod id;
 pub mod observer;
@@ -36,6 +38,7 @@ pub mod timers;
 pub(crate) mod transmit;
 
 pub use drop_reason::DropReason;
+pub use ecn::EcnMode;
 pub use endpoint::{Cause, Changes, EndReason, State};
 pub use receive_space::ranges::Range;
 pub use timers::Timer;

@@ -20,7 +20,7 @@ pub mod sequence;
 pub mod tcp;
 pub mod tcp_options;
 
-pub use ip::{Fragment, IpFields, IpHeader, IpRefusal, ParameterProblem};
+pub use ip::{Ecn, Fragment, IpFields, IpHeader, IpRefusal, ParameterProblem};
 pub use quoted::QuotedPacket;
 pub use segmentation::{PartialChecksum, SuperSegment};
 pub use sequence::SequenceNumber;

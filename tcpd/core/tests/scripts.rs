@@ -233,7 +233,7 @@ fn a_script_that_the_stack_does_not_follow_fails_at_the_line_and_says_why() {
         (
             "+0 %{ assert frob == 1 }%",
             "9:4",
-            "expected state, end, end_timer, snd_una",
+            "expected state, end, end_timer, ecn, ce_in, ece_in, ecn_reductions, snd_una",
         ),
     ] {
         let found = failure("// RFC 9293", rest);

@@ -167,12 +167,25 @@ pub struct Tcp {
     pub window_scale: bool,
     pub timestamps: bool,
     pub sack: bool,
+    pub ecn: Ecn,
     pub timestamps_required: bool,
     pub nagle: bool,
     #[serde(deserialize_with = "port_range")]
     pub ephemeral_ports: PortRange,
     #[serde(deserialize_with = "units::duration")]
     pub quiet_time: Duration,
+}
+
+/// For whom there is explicit congestion notification.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Ecn {
+    /// Nobody.
+    Off,
+    /// Whose peer asks for it.
+    Passive,
+    /// And whose peer agrees when asked.
+    On,
 }
 
 /// What the last ACK of a handshake gets while the listener's queue is full.

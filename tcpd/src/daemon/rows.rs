@@ -116,7 +116,12 @@ pub(super) fn status(
             rto_us: microseconds(status.rto),
             backoff: status.backoff.into(),
         },
-        ecn: EcnStatus::default(),
+        ecn: EcnStatus {
+            state: ecn_state(status).to_owned(),
+            ce_in: status.ce_in,
+            ece_in: status.ece_in,
+            reductions: status.ecn_reductions,
+        },
         options: options(status),
         rings: rings(status, maximum),
         counters: status.counted.then(|| counters(status)),
@@ -126,6 +131,15 @@ pub(super) fn status(
         send_closed: status.fin_queued,
         soft_error: status.soft_error.map(reason_name),
         end: status.end.map(reason_name),
+    }
+}
+
+/// Nothing where no handshake has said anything yet, or its connection is over.
+fn ecn_state(status: &Status) -> &'static str {
+    if status.counted {
+        status.ecn.name()
+    } else {
+        ""
     }
 }
 

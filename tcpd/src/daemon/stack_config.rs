@@ -1,7 +1,9 @@
 //! The configuration in the words of the core and of the bridge.
 
 use tcpd_core::stack::icmp::IcmpLimits;
-use tcpd_core::stack::{BacklogFull, IpCidr, KeepAlive, Limits, Nagle, StackConfig, TcpConfig};
+use tcpd_core::stack::{
+    BacklogFull, EcnPolicy, IpCidr, KeepAlive, Limits, Nagle, StackConfig, TcpConfig,
+};
 
 use super::bridge::{BridgeConfig, RingSizes};
 use super::config::{self, Config};
@@ -40,6 +42,11 @@ pub(crate) fn stack_config(config: &Config, mtu: u16) -> StackConfig {
             window_scale: tcp.window_scale,
             timestamps: tcp.timestamps,
             sack: tcp.sack,
+            ecn: match tcp.ecn {
+                config::Ecn::Off => EcnPolicy::Off,
+                config::Ecn::Passive => EcnPolicy::Passive,
+                config::Ecn::On => EcnPolicy::On,
+            },
             nagle: if tcp.nagle {
                 Nagle::Minshall
             } else {

@@ -141,7 +141,7 @@ pub struct OptionsStatus {
 /// Explicit congestion notification (RFC 3168).
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct EcnStatus {
-    /// `off`, `on`, or why it is not used; empty where nothing was agreed yet.
+    /// `on`, `off`, or `echo-only`: the peer's marks are echoed, nothing of ours may be marked. Empty where nothing was agreed yet.
     pub state: String,
     /// Packets that came with the mark of congestion (CE).
     #[serde(default)]

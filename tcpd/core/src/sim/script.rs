@@ -28,8 +28,8 @@
 //!   connection between the script's ports, whoever holds it.
 //! * **Assertions**: `%{ assert snd_cwnd == 10000, tcpi_state == ESTABLISHED }%`, see `assertions.rs`; an empty block is a pause.
 //! * **Beyond packetdrill**: `[peer 2]` before a packet and `peer 2` as an address name another far end (a port of its own);
-//!   `[from "224.0.0.1"]`, `to`, `from_port`, `to_port`, `bad_checksum`, `reserved`, `data_offset`, `traffic_class`, `trailer`,
-//!   `segment_size` bend a packet; `raw "1e03aa"` is an option byte for byte; `TS val any` looks at no value,
+//!   `[from "224.0.0.1"]`, `to`, `from_port`, `to_port`, `bad_checksum`, `reserved`, `data_offset`, `traffic_class`, `noecn`,
+//!   `ect0`, `ect1`, `ce` (its ECN field alone), `trailer`, `segment_size` bend a packet; `raw "1e03aa"` is an option byte for byte; `TS val any` looks at no value,
 //!   `ecr last` echoes the newest.
 
 use std::fmt;

@@ -9,6 +9,7 @@ use crate::tcp::arrives::{self, Step};
 use crate::tcp::buffer::Ring;
 use crate::tcp::calls;
 use crate::tcp::drop_reason::DropReason;
+use crate::tcp::ecn::EcnMode;
 use crate::tcp::endpoint::connection::{Connection, Opening, Rings};
 use crate::tcp::endpoint::half_open::{Agreed, HalfOpen};
 use crate::tcp::endpoint::syn_sent::SynSent;
@@ -174,7 +175,8 @@ impl<R: Ring> Stack<R> {
         let Some(Slot::SynSent(syn_sent)) = self.endpoints.get(id.key()) else {
             return ControlFlow::Break(DropReason::NoConnection);
         };
-        let agreed = Agreed::of(&tcp.options, syn_sent.ours());
+        let mut agreed = Agreed::of(&tcp.options, syn_sent.ours());
+        agreed.ecn = EcnMode::of_syn_ack(&seg, syn_sent.ecn);
         let timestamps = tcp
             .options
             .timestamps
@@ -297,6 +299,7 @@ impl<R: Ring> Stack<R> {
                 Cause::SynAcknowledged
             };
             cx.counters.established += 1;
+            cx.counters.ecn_connections += u64::from(conn.agreed.ecn == EcnMode::On);
             cx.transition(&mut conn.state, State::Established, why);
             // The peer waits in SYN-RECEIVED. After a simultaneous open both have sent SYN-ACK, and nothing is owed.
             conn.intents.ack |= why == Cause::SynAckArrived;

@@ -150,7 +150,13 @@ impl Reassembly {
             self.shares.begin(source, age, key);
         }
         let before = datagram.cost();
-        let placed = datagram.place(fragment, header.ecn(), head, bytes, &mut self.tally.steps);
+        let placed = datagram.place(
+            fragment,
+            header.ecn().bits(),
+            head,
+            bytes,
+            &mut self.tally.steps,
+        );
         let after = datagram.cost();
         let is_whole = placed.is_ok() && datagram.is_whole();
         let charged = if begins { 0 } else { before };

@@ -8,9 +8,11 @@ use crate::stack::{ConnectionOptions, EndpointId, Stack, TcpConfig};
 use crate::tcp::arrives::Step;
 use crate::tcp::buffer::Ring;
 use crate::tcp::drop_reason::DropReason;
+use crate::tcp::ecn::EcnMode;
 use crate::tcp::endpoint::half_open::{Agreed, HalfOpen, Ours};
 use crate::tcp::endpoint::time_wait::TimeWait;
 use crate::tcp::endpoint::{Cause, Changes, EndReason, Pair, State};
+use crate::tcp::segment::Segment;
 use crate::tcp::timers::Timer;
 use crate::tcp::transmit::Reply;
 use crate::time::Instant;
@@ -57,6 +59,7 @@ impl<R: Ring> Stack<R> {
         listener_id: EndpointId,
         pair: Pair,
         tcp: &TcpSegment<'_>,
+        seg: &Segment<'_>,
         reopened: Option<TimeWait>,
     ) -> Step {
         let Some(Slot::Listener(listener)) = self.endpoints.get_mut(listener_id.key()) else {
@@ -86,7 +89,8 @@ impl<R: Ring> Stack<R> {
         };
         listener.half_open += 1;
         let shift = offered_shift(&listener.options.connection, &self.config.tcp);
-        let half = self.half_open_for(now, listener_id, pair, tcp, shift, iss);
+        let mut half = self.half_open_for(now, listener_id, pair, tcp, shift, iss);
+        half.agreed.ecn = EcnMode::of_syn(seg, self.config.tcp.ecn);
         self.evict_half_open(now);
         self.insert_half_open(now, half);
         ControlFlow::Continue(())
@@ -248,6 +252,8 @@ impl<R: Ring> Stack<R> {
         // The first one may have waited for the end of the quiet time.
         if syn_sent.sent_at.is_some() {
             syn_sent.retransmissions = syn_sent.retransmissions.saturating_add(1);
+            // RFC 3168 §6.1.1.1: something on the way may drop SYNs that ask for ECN.
+            self.counters.ecn_withdrawn += u64::from(syn_sent.ecn.withdraw());
             if syn_sent.retransmissions == self.config.tcp.r1 {
                 syn_sent.changes |= Changes::TROUBLE;
             }

@@ -149,7 +149,7 @@ impl<R: Ring> Stack<R> {
             local_port: tcp.destination_port,
             remote_port: tcp.source_port,
         };
-        let seg = Segment::new(&tcp, meta.segment_size);
+        let seg = Segment::new(&tcp, meta.segment_size, header.ecn());
         match self.flows.find(&self.endpoints, &pair) {
             Some(id) => self.segment_arrives(now, id, &tcp, seg),
             None => self.stranger_arrives(now, pair, &tcp, seg),
@@ -173,7 +173,7 @@ impl<R: Ring> Stack<R> {
             return self.refuse_with_reset(now, pair, &seg, reason);
         };
         match arrives::listen::check(&seg) {
-            ControlFlow::Continue(()) => self.open_passively(now, listener, pair, tcp, None),
+            ControlFlow::Continue(()) => self.open_passively(now, listener, pair, tcp, &seg, None),
             ControlFlow::Break(DropReason::ListenAck) => {
                 self.acknowledges_listener(now, listener, pair, tcp, seg)
             }
@@ -240,7 +240,7 @@ impl<R: Ring> Stack<R> {
             }
             Slot::TimeWait(old, _) => {
                 let outcome = time_wait::check(old, &seg, cx.tcp);
-                self.after_time_wait(now, id, tcp, outcome)
+                self.after_time_wait(now, id, tcp, &seg, outcome)
             }
             Slot::Listener(_) => ControlFlow::Break(DropReason::NoConnection),
         }

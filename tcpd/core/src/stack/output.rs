@@ -273,7 +273,13 @@ impl<R: Ring> Stack<R> {
                 self.arm(id, earliest);
                 debug_assert!(self.is_armed(id, earliest), "the wheel forgot {id}");
                 let out = out?;
-                self.build_segment(&pair, IpWishes { flow_label, dscp }, &out);
+                let ecn = out.ecn;
+                let wishes = IpWishes {
+                    flow_label,
+                    dscp,
+                    ecn,
+                };
+                self.build_segment(&pair, wishes, &out);
                 Some(Ready::Of(id, pair, out))
             }
             Slot::HalfOpen(half) => {

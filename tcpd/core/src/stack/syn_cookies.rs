@@ -17,7 +17,7 @@
 //!   **S**: SACK-permitted.
 //! * **MAC**: SipHash-2-4 over the pair, the peer's ISN, the window and the bits before it, with a secret of its own.
 //!
-//! *What is lost*: the MSS is rounded down, nothing else. Timestamps need no bit: a peer whose offer was answered sends them on its
+//! *What is lost*: the MSS is rounded down, and ECN is declined: a bit for it would have to come from the MAC. Timestamps need no bit: a peer whose offer was answered sends them on its
 //! ACK, with a value to echo. They do not carry the other options either (as TSval does in Linux): a forger chooses which form he
 //! claims, so bits saved in one form make nothing safer, and a box that strips the option from the ACK would break the connection.
 //!

@@ -11,6 +11,7 @@ use crate::tcp::drop_reason::DropReason;
 use crate::tcp::endpoint::connection::Connection;
 use crate::tcp::endpoint::time_wait::{CompactPair, TimeWait};
 use crate::tcp::endpoint::{Cause, Owner, Pair, State};
+use crate::tcp::segment::Segment;
 use crate::tcp::transmit::Reply;
 use crate::time::Instant;
 use crate::wire::TcpSegment;
@@ -140,13 +141,14 @@ impl<R: Ring> Stack<R> {
         id: EndpointId,
         listener: EndpointId,
         tcp: &TcpSegment<'_>,
+        seg: &Segment<'_>,
     ) -> Step {
         let ends = self.deadlines.deadline(id.index()).unwrap_or(now);
         let Some(old) = self.take_time_wait(id) else {
             return ControlFlow::Break(DropReason::NoConnection);
         };
         let pair = self.addresses.expand(&old.pair);
-        let step = self.open_passively(now, listener, pair, tcp, Some(old));
+        let step = self.open_passively(now, listener, pair, tcp, seg, Some(old));
         let aside = SetAside { id, old, ends };
         match self.flows.find(&self.endpoints, &pair) {
             Some(half) => {

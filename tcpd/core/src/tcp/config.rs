@@ -49,6 +49,8 @@ pub struct TcpConfig {
     pub sack: bool,
     /// Whether the end of a flight that stays unanswered is probed for before the retransmission timer goes off (RFC 8985 §7); with SACK only.
     pub tail_loss_probe: bool,
+    /// Explicit congestion notification (RFC 3168): for whom.
+    pub ecn: EcnPolicy,
     /// Whether a segment without the agreed timestamps is dropped (RFC 7323 §3.2: SHOULD).
     pub timestamps_required: bool,
     /// Nagle's algorithm for new connections (§3.7.4); a connection's own `nodelay` turns it off.
@@ -89,6 +91,7 @@ impl Default for TcpConfig {
             timestamps: true,
             sack: true,
             tail_loss_probe: true,
+            ecn: EcnPolicy::Passive,
             timestamps_required: true,
             nagle: Nagle::Minshall,
             congestion: CongestionControl::Cubic,
@@ -98,6 +101,17 @@ impl Default for TcpConfig {
             hop_limit: 64,
         }
     }
+}
+
+/// When explicit congestion notification is used (RFC 9293 §3.8.2 SHLD-8).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EcnPolicy {
+    /// Never: a SYN that asks for it is answered without.
+    Off,
+    /// For connections whose peer asks for it.
+    Passive,
+    /// Our SYNs ask for it as well.
+    On,
 }
 
 /// What is made of the last ACK of a handshake while the listener's queue is full. SYNs are dropped in any case.

@@ -105,6 +105,16 @@ counters! {
     orphans_reset,
     /// Segments of their own (RST, ACK of TIME-WAIT, SYN-ACK with a cookie) lost because too many were waiting.
     replies_lost,
+    /// Connections established with ECN (RFC 3168).
+    ecn_connections,
+    /// SYNs sent again without ECN: one with it was not answered, or with RST.
+    ecn_withdrawn,
+    /// Segments with text that a router had marked (CE).
+    ce_in,
+    /// Acknowledgments that echo a mark (ECE).
+    ece_in,
+    /// Reductions of a congestion window for ECE.
+    ecn_reductions,
     /// Packets the stack sent to itself.
     loopback_packets,
     /// Changes of state that RFC 9293 figure 5 does not know: each is a bug.

@@ -3,6 +3,7 @@
 //! * [`scoreboard`]: every stretch that is outstanding, and where it stands (RFC 2018, RFC 6675);
 //! * [`rack`]: when a stretch is lost (RFC 8985 §6); [`tail_loss`]: the probe when nothing tells (§7);
 //! * [`prr`]: how much goes out in a recovery (RFC 9937); [`rate`]: how fast it is delivered;
+//! * [`ecn`]: what the peer's echo of a mark leads to (RFC 3168);
 //! * [`undo`]: whether it was for nothing (RFC 3522, RFC 3708);
 //! * [`reaction`]: what an ACK or a timer makes of all of them, and of CWND.
 //!
@@ -11,6 +12,7 @@
 
 use crate::time::Instant;
 
+pub(crate) mod ecn;
 pub(crate) mod prr;
 pub(crate) mod rack;
 pub(crate) mod rate;

@@ -1,6 +1,6 @@
 //! A segment as the eight steps see it: parsed, unwrapped to positions, and cut to the window as they go.
 
-use crate::wire::{Flags, SackBlocks, SequenceNumber, TcpSegment, Timestamps};
+use crate::wire::{Ecn, Flags, SackBlocks, SequenceNumber, TcpSegment, Timestamps};
 
 /// SEG.* of RFC 9293 §3.3.1.
 #[derive(Clone, Copy, Debug)]
@@ -8,6 +8,8 @@ pub(crate) struct Segment<'a> {
     pub(crate) seq: SequenceNumber,
     pub(crate) ack: SequenceNumber,
     pub(crate) flags: Flags,
+    /// The ECN field of the IP header it came in.
+    pub(crate) ecn: Ecn,
     /// SEG.WND as it stands in the header.
     pub(crate) window: u16,
     pub(crate) urgent_pointer: u16,
@@ -24,12 +26,13 @@ pub(crate) struct Segment<'a> {
 
 impl<'a> Segment<'a> {
     /// `segment_size`: what the device says about a super-segment.
-    pub(crate) fn new(tcp: &TcpSegment<'a>, segment_size: Option<u16>) -> Self {
+    pub(crate) fn new(tcp: &TcpSegment<'a>, segment_size: Option<u16>, ecn: Ecn) -> Self {
         let length = tcp.payload.len() as u32;
         Self {
             seq: tcp.seq,
             ack: tcp.ack,
             flags: tcp.flags,
+            ecn,
             window: tcp.window,
             urgent_pointer: tcp.urgent_pointer,
             timestamps: tcp.options.timestamps,

@@ -11,11 +11,12 @@
 //! 7. an ACK of its own, if nothing carried it.
 
 use crate::tcp::buffer::Ring;
+use crate::tcp::ecn::{self, EcnState};
 use crate::tcp::endpoint::connection::Connection;
 use crate::tcp::endpoint::{Context, State};
 use crate::tcp::recovery::reaction;
 use crate::tcp::timers::Timer;
-use crate::wire::{Flags, SackBlocks, SequenceNumber, Timestamps};
+use crate::wire::{Ecn, Flags, SackBlocks, SequenceNumber, Timestamps};
 
 pub(crate) mod limit;
 mod nagle;
@@ -33,6 +34,8 @@ pub(crate) struct Outgoing {
     pub(crate) seq: SequenceNumber,
     pub(crate) ack: SequenceNumber,
     pub(crate) flags: Flags,
+    /// The ECN field of its IP header.
+    pub(crate) ecn: Ecn,
     pub(crate) window: u16,
     pub(crate) timestamps: Option<Timestamps>,
     /// What stands beyond a hole, and what came twice: on ACKs of their own only.
@@ -90,11 +93,13 @@ pub(crate) fn next<R: Ring>(conn: &mut Connection<R>, cx: &mut Context<'_>) -> O
     if std::mem::take(&mut conn.intents.tail_probe) && conn.send.has_unacknowledged() {
         return Some(tail_probe(conn, cx));
     }
-    if let Some(text) = segmentize::next_text(conn, cx) {
-        return Some(send_text(conn, text, cx));
+    if !ecn::is_held(conn) {
+        if let Some(text) = segmentize::next_text(conn, cx) {
+            return Some(send_text(conn, text, cx));
+        }
+        note_who_limits(conn);
+        probes::watch_window(conn, cx);
     }
-    note_who_limits(conn);
-    probes::watch_window(conn, cx);
     limit::note(conn);
     acknowledgment(conn, cx)
 }
@@ -138,7 +143,11 @@ fn send_text<R: Ring>(conn: &mut Connection<R>, text: Text, cx: &mut Context<'_>
         conn.timers.set_if_idle(Timer::User, cx.now, patience);
     }
     conn.sent_at = cx.now;
-    text_segment(conn, text, cx)
+    let mut out = text_segment(conn, text, cx);
+    if !again && length > 0 {
+        ecn::mark_new_text(conn, &mut out);
+    }
+    out
 }
 
 /// Text goes into the books: SND.NXT, the scoreboard, and whatever counts what goes out in a recovery.
@@ -242,10 +251,12 @@ fn segment<R: Ring>(
         Some(_) => Flags::URG,
         None => Flags::NONE,
     };
+    let echo = conn.ecn.as_deref().map_or(Flags::NONE, EcnState::echo);
     Outgoing {
         seq: conn.send.sequence_of(position),
         ack: conn.receive.next_sequence(),
-        flags: flags | urgent | Flags::ACK,
+        flags: flags | urgent | echo | Flags::ACK,
+        ecn: Ecn::NotEct,
         window: conn.receive.take_window(),
         timestamps: conn.timestamps.map(|state| Timestamps {
             value: state.value(cx.now),

@@ -54,9 +54,52 @@ impl IpHeader {
         self.payload.end
     }
 
-    /// ECN field: 0 not-ECT, 1 ECT(1), 2 ECT(0), 3 CE (RFC 3168 §5).
-    pub fn ecn(&self) -> u8 {
-        self.traffic_class & 3
+    /// The ECN field.
+    pub fn ecn(&self) -> Ecn {
+        Ecn::of(self.traffic_class)
+    }
+}
+
+/// The ECN field of an IP header: the lower two bits of the traffic class (RFC 3168 §5).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Ecn {
+    /// Not ECN-capable: a router that is congested drops the packet.
+    #[default]
+    NotEct = 0,
+    /// ECN-capable; to a classic sender the same as ECT(0). L4S gives it a meaning of its own (RFC 9331).
+    Ect1 = 1,
+    /// ECN-capable: a router may mark the packet in place of dropping it.
+    Ect0 = 2,
+    /// Congestion experienced: a router marked it.
+    Ce = 3,
+}
+
+impl Ecn {
+    /// The field in a traffic class.
+    pub const fn of(traffic_class: u8) -> Ecn {
+        match traffic_class & 3 {
+            0 => Ecn::NotEct,
+            1 => Ecn::Ect1,
+            2 => Ecn::Ect0,
+            _ => Ecn::Ce,
+        }
+    }
+
+    /// The two bits.
+    pub const fn bits(self) -> u8 {
+        self as u8
+    }
+}
+
+/// As ladders and scripts name it: `ECT(0)`, `CE`, `Not-ECT`.
+impl std::fmt::Display for Ecn {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Ecn::NotEct => "Not-ECT",
+            Ecn::Ect1 => "ECT(1)",
+            Ecn::Ect0 => "ECT(0)",
+            Ecn::Ce => "CE",
+        })
     }
 }
 

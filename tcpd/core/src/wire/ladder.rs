@@ -14,7 +14,7 @@ use std::net::SocketAddr;
 use super::icmpv4::Icmpv4Message;
 use super::icmpv6::Icmpv6Message;
 use super::tcp::Flags;
-use super::{IpHeader, QuotedPacket, SequenceNumber, TcpSegment, protocol};
+use super::{Ecn, IpHeader, QuotedPacket, SequenceNumber, TcpSegment, protocol};
 use crate::time::Instant;
 
 /// Which way a packet goes between the two columns.
@@ -181,7 +181,10 @@ pub fn one_line(packet: &[u8]) -> String {
             fragment.identification, fragment.offset
         );
     }
-    text + ["", " [ECT(1)]", " [ECT(0)]", " [CE]"][usize::from(header.ecn())]
+    match header.ecn() {
+        Ecn::NotEct => text,
+        ecn => format!("{text} [{ecn}]"),
+    }
 }
 
 fn upper_layer(header: &IpHeader, payload: &[u8]) -> String {

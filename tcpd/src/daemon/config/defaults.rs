@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{
-    BacklogFull, Config, Control, Device, Limits, Log, LogTarget, PortRange, Rotation, Tcp,
+    BacklogFull, Config, Control, Device, Ecn, Limits, Log, LogTarget, PortRange, Rotation, Tcp,
 };
 
 impl Default for Config {
@@ -54,6 +54,7 @@ impl Default for Config {
                 window_scale: true,
                 timestamps: true,
                 sack: true,
+                ecn: Ecn::Passive,
                 timestamps_required: true,
                 nagle: true,
                 ephemeral_ports: PortRange {

@@ -186,6 +186,7 @@ pub(super) const KEYS: &[Key] = &[
     key("tcp", "window_scale", Kind::Boolean),
     key("tcp", "timestamps", Kind::Boolean),
     key("tcp", "sack", Kind::Boolean),
+    key("tcp", "ecn", Kind::OneOf(&["off", "passive", "on"])),
     key("tcp", "timestamps_required", Kind::Boolean),
     key("tcp", "nagle", Kind::Boolean),
     key("tcp", "ephemeral_ports", Kind::PortRange),

@@ -44,6 +44,7 @@ fn different() -> Config {
         *switch = !*switch;
     }
     tcp.backlog_full = config::BacklogFull::Reset;
+    tcp.ecn = config::Ecn::On;
     tcp.syn_ack_retries += 1;
     tcp.data_retries += 1;
     tcp.suspect_retries += 1;

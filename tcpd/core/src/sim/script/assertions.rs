@@ -6,6 +6,7 @@
 //! |---|---|
 //! | `state`, `tcpi_state` | ESTABLISHED, … |
 //! | `end`, `end_timer` | why it ended, as `reset` or `timed_out`, and by which timer, as `idle`; or `none` |
+//! | `ecn` | `off`, `echo_only`, `on`; `ce_in`, `ece_in`, `ecn_reductions`: what came of it |
 //! | `snd_una`, `snd_nxt`, `rcv_nxt` | sequence numbers |
 //! | `snd_wnd`, `max_snd_wnd`, `rcv_wnd`, `snd_cwnd`, `snd_ssthresh`, `snd_mss`, `in_flight` | bytes |
 //! | `tcpi_rtt`, `tcpi_rttvar`, `tcpi_rto` | SRTT, RTTVAR and RTO |
@@ -105,6 +106,7 @@ fn find(runner: &mut Runner<'_>, name: &str) -> Check<Found> {
         (flow.ours, flow.theirs)
     };
     let relative = |number: u32, base: u32| Found::Number(number.wrapping_sub(base).into());
+    let count = |value: u64| Found::Number(i64::try_from(value).unwrap_or(i64::MAX));
     let micros = |time: Option<Duration>| {
         let micros = time.unwrap_or(Duration::ZERO).as_micros();
         Found::Number(i64::try_from(micros).unwrap_or(i64::MAX))
@@ -117,6 +119,10 @@ fn find(runner: &mut Runner<'_>, name: &str) -> Check<Found> {
             Some(EndReason::TimedOut(timer)) => timer.name(),
             _ => "none",
         }),
+        "ecn" => Found::State(status.ecn.name()),
+        "ce_in" => count(status.ce_in),
+        "ece_in" => count(status.ece_in),
+        "ecn_reductions" => count(status.ecn_reductions),
         "snd_una" => relative(status.snd_una.0, ours),
         "snd_nxt" => relative(status.snd_nxt.0, ours),
         "rcv_nxt" => relative(status.rcv_nxt.0, theirs),
@@ -143,7 +149,7 @@ fn find(runner: &mut Runner<'_>, name: &str) -> Check<Found> {
         }
         _ => {
             return Err(Wrong::new(format!(
-                "expected state, end, end_timer, snd_una, snd_nxt, rcv_nxt, snd_wnd, max_snd_wnd, rcv_wnd, snd_cwnd, snd_ssthresh, snd_mss, \
+                "expected state, end, end_timer, ecn, ce_in, ece_in, ecn_reductions, snd_una, snd_nxt, rcv_nxt, snd_wnd, max_snd_wnd, rcv_wnd, snd_cwnd, snd_ssthresh, snd_mss, \
                  in_flight, lost, undone, dsacks, tcpi_rtt, tcpi_rttvar, tcpi_rto, tcpi_backoff, tcpi_total_retrans, tcpi_probes, urgent or iss_step, found `{name}`"
             )));
         }

@@ -5,7 +5,7 @@ use super::frame::{Seen, SeenTcp, Upper};
 use super::syntax::{
     Attributes, Body, IcmpContent, IcmpPacket, Options, Stamp, TcpOption, TcpPacket,
 };
-use crate::wire::Flags;
+use crate::wire::{Ecn, Flags};
 
 /// The fields of two packets in pairs.
 #[derive(Debug, Clone, Default)]
@@ -97,6 +97,9 @@ pub(super) fn compare(
     }
     if let Some(class) = attributes.traffic_class {
         table.same("class", class, seen.traffic_class);
+    }
+    if let Some(ecn) = attributes.ecn {
+        table.same("ecn", ecn, Ecn::of(seen.traffic_class));
     }
     match (expected, &seen.upper) {
         (Body::Tcp(expected), Upper::Tcp(seen)) => {

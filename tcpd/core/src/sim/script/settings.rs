@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use super::ScriptError;
 use super::syntax::{Script, Setting};
-use crate::stack::{BacklogFull, CongestionControl, IpCidr, Nagle, StackConfig};
+use crate::stack::{BacklogFull, CongestionControl, EcnPolicy, IpCidr, Nagle, StackConfig};
 
 /// What a script's settings come to.
 pub(super) struct Settings {
@@ -84,6 +84,7 @@ const STACK: &[(&str, Apply)] = &[
         set(&mut c.tcp.timestamps, v.parse().ok())
     }),
     ("sack", |c, v| set(&mut c.tcp.sack, v.parse().ok())),
+    ("ecn", |c, v| set(&mut c.tcp.ecn, ecn(v))),
     ("timestamps_required", |c, v| {
         set(&mut c.tcp.timestamps_required, v.parse().ok())
     }),
@@ -143,6 +144,15 @@ fn nagle(value: &str) -> Option<Nagle> {
         "off" => Some(Nagle::Off),
         "classic" => Some(Nagle::Classic),
         "minshall" => Some(Nagle::Minshall),
+        _ => None,
+    }
+}
+
+fn ecn(value: &str) -> Option<EcnPolicy> {
+    match value {
+        "off" => Some(EcnPolicy::Off),
+        "passive" => Some(EcnPolicy::Passive),
+        "on" => Some(EcnPolicy::On),
         _ => None,
     }
 }

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::Place;
-use crate::wire::Flags;
+use crate::wire::{Ecn, Flags};
 
 /// A script: settings, then events in order.
 #[derive(Debug, Clone)]
@@ -86,6 +86,8 @@ pub(super) struct Attributes {
     pub(super) data_offset: Option<u8>,
     /// The IP version's traffic class / type of service byte.
     pub(super) traffic_class: Option<u8>,
+    /// The ECN field alone, the lower two bits of that byte.
+    pub(super) ecn: Option<Ecn>,
     /// Bytes behind the datagram that its IP header does not count.
     pub(super) trailer: Option<u16>,
     /// For a super-segment handed in by the device: the size at which it was cut.

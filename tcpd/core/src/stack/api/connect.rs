@@ -1,6 +1,7 @@
 //! Active OPEN: which local address and port, and what of an old pair in TIME-WAIT.
 
 use super::*;
+use crate::tcp::ecn::Offer;
 
 /// RFC 6191 and Linux's `tcp_tw_reuse`: an own connect takes a pair over that has been in TIME-WAIT this long, when timestamps
 /// tell old segments from new ones.
@@ -139,6 +140,7 @@ impl<R: Ring> Stack<R> {
             shift: offered_shift(&options.connection, &self.config.tcp),
             timestamps: self.config.tcp.timestamps,
             sack: self.config.tcp.sack,
+            ecn: Offer::of(self.config.tcp.ecn),
             ts_offset: self.initial.timestamp_offset(&flow),
             retransmissions: 0,
             syn_due: quiet_until.is_none(),

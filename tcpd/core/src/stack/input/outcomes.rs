@@ -28,11 +28,15 @@ impl<R: Ring> Stack<R> {
             }
             ControlFlow::Continue(syn_sent::Outcome::Refused) => {
                 self.counters.resets_in += 1;
+                if self.asks_without_ecn(id) {
+                    self.settle(now, id);
+                    return ControlFlow::Continue(());
+                }
                 self.fail_open(now, id, EndReason::Refused, Cause::ResetArrived);
                 ControlFlow::Continue(())
             }
             ControlFlow::Continue(syn_sent::Outcome::Crossed) => {
-                self.syns_crossed(now, id, tcp);
+                self.syns_crossed(now, id, tcp, &seg);
                 ControlFlow::Continue(())
             }
             ControlFlow::Break(reason) => {
@@ -42,8 +46,25 @@ impl<R: Ring> Stack<R> {
         }
     }
 
+    /// RFC 3168 §6.1.1.1: there are boxes that refuse SYNs with ECN, so RST is believed only when one without is refused as well.
+    fn asks_without_ecn(&mut self, id: EndpointId) -> bool {
+        let Some(Slot::SynSent(open)) = self.endpoints.get_mut(id.key()) else {
+            return false;
+        };
+        let withdrawn = open.ecn.withdraw();
+        open.syn_due |= withdrawn;
+        self.counters.ecn_withdrawn += u64::from(withdrawn);
+        withdrawn
+    }
+
     /// Simultaneous open (RFC 9293 §3.5 MUST-10, figure 7): SYN-RECEIVED, SYN-ACK with the same ISS.
-    fn syns_crossed(&mut self, now: Instant, id: EndpointId, tcp: &TcpSegment<'_>) {
+    fn syns_crossed(
+        &mut self,
+        now: Instant,
+        id: EndpointId,
+        tcp: &TcpSegment<'_>,
+        seg: &Segment<'_>,
+    ) {
         let Some(Slot::SynSent(open)) = self.endpoints.get(id.key()) else {
             return;
         };
@@ -58,6 +79,7 @@ impl<R: Ring> Stack<R> {
         cx.transition(&mut state, State::SynReceived, Cause::SynArrived);
         half.agreed.timestamps &= open.timestamps;
         half.agreed.sack &= open.sack;
+        half.agreed.ecn = open.ecn.crossed_by(seg);
         half.ts_offset = open.ts_offset;
         open.crossed = Some(half);
         open.syn_due = true;
@@ -123,6 +145,7 @@ impl<R: Ring> Stack<R> {
         now: Instant,
         id: EndpointId,
         tcp: &TcpSegment<'_>,
+        seg: &Segment<'_>,
         outcome: time_wait::Outcome,
     ) -> Step {
         match outcome {
@@ -153,7 +176,7 @@ impl<R: Ring> Stack<R> {
                 if self.turns_away(listener) {
                     return ControlFlow::Break(DropReason::ListenQueueFull);
                 }
-                self.reopen(now, id, listener, tcp)
+                self.reopen(now, id, listener, tcp, seg)
             }
         }
     }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::wire::{IpAddresses, IpHeader};
+use crate::wire::{Ecn, IpAddresses, IpHeader};
 use std::collections::HashSet;
 
 fn flow(source: &str, destination: &str, source_port: u16) -> FlowTuple {
@@ -54,7 +54,7 @@ fn both_families_give_a_header_that_is_never_fragmented() {
         );
         assert_eq!(
             (header.header_len(), fields.header_len(), header.ecn()),
-            (header_len, header_len, 2)
+            (header_len, header_len, Ecn::Ect0)
         );
         assert!(header.dont_fragment && header.fragment.is_none());
     }

@@ -8,7 +8,9 @@ use crate::tcp::endpoint::half_open::HalfOpen;
 use crate::tcp::endpoint::{Pair, timestamp_value};
 use crate::tcp::transmit::{Outgoing, Reply};
 use crate::time::Instant;
-use crate::wire::{Flags, IpFields, TcpOptions, TcpSegment, Timestamps, checksum, protocol, tcp};
+use crate::wire::{
+    Ecn, Flags, IpFields, TcpOptions, TcpSegment, Timestamps, checksum, protocol, tcp,
+};
 
 /// What a segment's IP header is to say beside the addresses.
 #[derive(Clone, Copy, Debug)]
@@ -17,6 +19,8 @@ pub(super) struct IpWishes {
     pub(super) flow_label: u32,
     /// Six bits.
     pub(super) dscp: u8,
+    /// The two below them.
+    pub(super) ecn: Ecn,
 }
 
 impl<R: Ring> Stack<R> {
@@ -79,7 +83,7 @@ impl<R: Ring> Stack<R> {
         let segment = TcpSegment {
             seq: half.iss,
             ack: half.rcv_nxt(),
-            flags: Flags::SYN | Flags::ACK,
+            flags: Flags::SYN | Flags::ACK | half.agreed.ecn.syn_ack_flags(),
             window: window as u16,
             options: TcpOptions {
                 mss: Some(offered_mss(&half.pair, options, mtu)),
@@ -109,7 +113,7 @@ impl<R: Ring> Stack<R> {
         }
         let segment = TcpSegment {
             seq: open.iss,
-            flags: Flags::SYN,
+            flags: Flags::SYN | open.ecn.syn_flags(),
             window: window as u16,
             options: TcpOptions {
                 // RFC 9293 §3.7.1 SHLD-5, MAY-3: on every SYN, also where it says the default.
@@ -132,6 +136,7 @@ impl<R: Ring> Stack<R> {
         IpWishes {
             flow_label: self.flow_label(pair),
             dscp,
+            ecn: Ecn::NotEct,
         }
     }
 
@@ -158,8 +163,8 @@ impl<R: Ring> Stack<R> {
         let fields = IpFields {
             // RFC 9293 §3.9.2 MUST-49: the TTL is a matter of configuration.
             hop_limit: self.config.tcp.hop_limit,
-            // RFC 9293 §3.9.1.9 SHLD-22: as the user has it. The two bits of ECN are ours, and say that we do not.
-            ..ip_output::tcp_fields(&flow, ip.flow_label, ip.dscp << 2)
+            // RFC 9293 §3.9.1.9 SHLD-22: as the user has it. The two bits of ECN are ours.
+            ..ip_output::tcp_fields(&flow, ip.flow_label, ip.dscp << 2 | ip.ecn.bits())
         };
         let header = &mut self.output.header;
         header.clear();

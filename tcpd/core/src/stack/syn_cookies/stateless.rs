@@ -9,7 +9,9 @@ use crate::stack::slot::Slot;
 use crate::stack::{EndpointId, Stack};
 use crate::tcp::arrives::Step;
 use crate::tcp::buffer::Ring;
+use crate::tcp::config::EcnPolicy;
 use crate::tcp::drop_reason::DropReason;
+use crate::tcp::ecn::EcnMode;
 use crate::tcp::endpoint::half_open::HalfOpen;
 use crate::tcp::endpoint::{Cause, Pair, State};
 use crate::tcp::segment::Segment;
@@ -141,7 +143,12 @@ impl<R: Ring> Stack<R> {
             ..TcpSegment::default()
         };
         let shift = offered_shift(&options.connection, &self.config.tcp);
-        let half = self.half_open_for(now, listener_id, pair, &syn, shift, seg.ack - 1);
+        let mut half = self.half_open_for(now, listener_id, pair, &syn, shift, seg.ack - 1);
+        // The SYN-ACK with a cookie did not agree to ECN. But while cookies are about, entries have numbers of the same kind, and one that
+        // has timed out since may have.
+        if self.config.tcp.ecn != EcnPolicy::Off {
+            half.agreed.ecn = EcnMode::EchoOnly;
+        }
         let id = self.remember_cookie(now, half);
         self.counters.syn_cookies_accepted += 1;
         // Nothing is known of the SYN-ACK's round trip.

@@ -34,6 +34,7 @@ pub(crate) fn check(
     if syn_alone && seg.seq == half.irs {
         half.synack_due = true;
         half.answered_again = true;
+        half.agreed.ecn = half.agreed.ecn.of_syn_again(seg);
         return ControlFlow::Break(DropReason::DuplicateSyn);
     }
     // The SYN-ACK of a simultaneous open lies one left of RCV.NXT; its ACK completes the handshake (RFC 9293 appendix A.2). Who was
@@ -95,6 +96,9 @@ pub(crate) fn check(
             cx.replies.push(reset);
         }
         return ControlFlow::Break(DropReason::SynReceivedBadAck);
+    }
+    if crossing {
+        half.agreed.ecn = half.agreed.ecn.of_crossing_syn_ack(seg);
     }
     if let Some(timestamps) = agreed_timestamps {
         half.ts_recent = timestamps.value;

@@ -13,7 +13,7 @@ use crate::tcp::buffer::Ring;
 use crate::tcp::drop_reason::DropReason;
 use crate::tcp::endpoint::connection::Connection;
 use crate::tcp::endpoint::{Cause, Changes, Context, EndReason, State};
-use crate::tcp::recovery::reaction;
+use crate::tcp::recovery::{self, reaction};
 use crate::tcp::segment::Segment;
 use crate::tcp::timeouts;
 use crate::tcp::timers::Timer;
@@ -46,6 +46,7 @@ pub(crate) fn check<R: Ring>(
             reaction::on_ack(conn, seg, ack as u64, duplicate, cx);
         }
     }
+    recovery::ecn::keep_hold(conn, cx);
     ControlFlow::Continue(())
 }
 

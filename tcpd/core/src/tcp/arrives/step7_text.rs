@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::tcp::arrives::Step;
 use crate::tcp::buffer::Ring;
 use crate::tcp::drop_reason::DropReason;
+use crate::tcp::ecn;
 use crate::tcp::endpoint::connection::Connection;
 use crate::tcp::endpoint::{Cause, Changes, Context, EndReason, State};
 use crate::tcp::receive_space::Stored;
@@ -73,6 +74,7 @@ fn store<R: Ring>(conn: &mut Connection<R>, seg: &Segment<'_>, cx: &mut Context<
         conn.intents.ack = true;
         return ControlFlow::Break(DropReason::TooManyRanges);
     }
+    ecn::receiver::text_arrived(conn, seg, cx);
     conn.tally.bytes_in += end - start;
     conn.tally.out_of_order_in += u64::from(start > conn.receive.data_end());
     let known = u32::from(conn.our_mss);

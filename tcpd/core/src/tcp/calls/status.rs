@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::tcp::buffer::Ring;
 use crate::tcp::config::ConnectionOptions;
 use crate::tcp::drop_reason::DropReason;
+use crate::tcp::ecn::EcnMode;
 use crate::tcp::endpoint::connection::Connection;
 use crate::tcp::endpoint::{EndReason, Owner, State};
 use crate::tcp::id::EndpointId;
@@ -130,6 +131,8 @@ pub struct Status {
     pub timestamps: bool,
     /// Whether SACK was agreed.
     pub sack: bool,
+    /// What of ECN was agreed on (RFC 3168).
+    pub ecn: EcnMode,
     /// TS.Recent.
     pub ts_recent: u32,
     /// Timers that run, and when they go off.
@@ -180,6 +183,12 @@ pub struct Status {
     pub keep_alive_probes: u64,
     /// Challenge ACKs out (RFC 5961).
     pub challenge_acks: u64,
+    /// Segments with text that a router had marked (CE).
+    pub ce_in: u64,
+    /// Acknowledgments that echoed a mark of ours (ECE).
+    pub ece_in: u64,
+    /// Reductions of the congestion window for ECE.
+    pub ecn_reductions: u64,
     /// Segments refused, by reason.
     pub dropped: Vec<(DropReason, u64)>,
     /// Whether our FIN was queued.
@@ -266,6 +275,7 @@ impl Status {
             window_scale_own: None,
             timestamps: false,
             sack: false,
+            ecn: EcnMode::Off,
             ts_recent: 0,
             timers: Vec::new(),
             out_of_order: Vec::new(),
@@ -291,6 +301,9 @@ impl Status {
             zero_window_probes: 0,
             keep_alive_probes: 0,
             challenge_acks: 0,
+            ce_in: 0,
+            ece_in: 0,
+            ecn_reductions: 0,
             dropped: Vec::new(),
             fin_queued: false,
             fin_received: false,
@@ -305,6 +318,7 @@ impl Status {
     /// Everything of a TCB.
     pub(crate) fn of<R: Ring>(id: EndpointId, conn: &Connection<R>) -> Self {
         let (send, receive) = (&conn.send, &conn.receive);
+        let ecn = conn.ecn.as_deref();
         let small = |bytes: u64| u32::try_from(bytes).unwrap_or(u32::MAX);
         Self {
             passive: Some(conn.passive),
@@ -365,6 +379,7 @@ impl Status {
             window_scale_own: conn.agreed.send_shift.map(|_| conn.agreed.receive_shift),
             timestamps: conn.timestamps.is_some(),
             sack: conn.agreed.sack,
+            ecn: conn.agreed.ecn,
             ts_recent: conn.timestamps.map_or(0, |state| state.recent),
             timers: Timer::ALL
                 .into_iter()
@@ -388,6 +403,9 @@ impl Status {
             zero_window_probes: conn.tally.zero_window_probes,
             keep_alive_probes: conn.tally.keep_alive_probes,
             challenge_acks: conn.tally.challenge_acks,
+            ce_in: ecn.map_or(0, |ecn| ecn.ce_in),
+            ece_in: ecn.map_or(0, |ecn| ecn.ece_in),
+            ecn_reductions: ecn.map_or(0, |ecn| ecn.reductions),
             dropped: conn.dropped.clone(),
             fin_queued: send.end() > send.written,
             fin_received: receive.is_finished(),

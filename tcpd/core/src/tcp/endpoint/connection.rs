@@ -7,6 +7,7 @@ use crate::tcp::buffer::{MAX_CAPACITY, Ring};
 use crate::tcp::config::{ConnectionOptions, TcpConfig};
 use crate::tcp::congestion::Congestion;
 use crate::tcp::drop_reason::DropReason;
+use crate::tcp::ecn::EcnState;
 use crate::tcp::endpoint::half_open::Agreed;
 use crate::tcp::endpoint::limiters::{AnswerLimiter, ChallengeLimiter};
 use crate::tcp::endpoint::{Changes, EndReason, Owner, Pair, State, TimestampState};
@@ -99,6 +100,8 @@ pub(crate) struct Connection<R> {
     pub(crate) rtt: RttEstimator,
     pub(crate) congestion: Congestion,
     pub(crate) recovery: Recovery,
+    /// Where ECN was agreed on.
+    pub(crate) ecn: Option<Box<EcnState>>,
     /// Timeouts in a row without progress, against R2.
     pub(crate) retries: u8,
     /// Zero-window probes sent since the window was last open; for the backoff.
@@ -209,6 +212,7 @@ impl<R: Ring> Connection<R> {
                 opening.syn_was_lost,
             ),
             recovery: Recovery::new(),
+            ecn: EcnState::of(opening.agreed.ecn),
             retries: 0,
             probes: 0,
             probes_unanswered: 0,

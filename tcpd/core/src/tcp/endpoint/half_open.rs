@@ -1,5 +1,6 @@
 //! SYN-RECEIVED: what is kept between a SYN and the acknowledgment of ours. Small because floods make many.
 
+use crate::tcp::ecn::EcnMode;
 use crate::tcp::endpoint::{Pair, TimestampState};
 use crate::tcp::id::EndpointId;
 use crate::time::Instant;
@@ -61,6 +62,8 @@ pub(crate) struct Agreed {
     pub(crate) timestamps: bool,
     /// SACK (RFC 2018 §2).
     pub(crate) sack: bool,
+    /// ECN (RFC 3168 §6.1.1): a matter of flags, so whoever sees the segment fills it in.
+    pub(crate) ecn: EcnMode,
 }
 
 impl Agreed {
@@ -75,6 +78,7 @@ impl Agreed {
             receive_shift: our_shift.unwrap_or(0),
             timestamps: ours.timestamps && theirs.timestamps.is_some(),
             sack: ours.sack && theirs.sack_permitted,
+            ecn: EcnMode::Off,
         }
     }
 

@@ -2,6 +2,7 @@
 
 use crate::tcp::bill::Bill;
 use crate::tcp::config::ConnectionOptions;
+use crate::tcp::ecn::Offer;
 use crate::tcp::endpoint::connection::Rings;
 use crate::tcp::endpoint::half_open::{HalfOpen, Ours};
 use crate::tcp::endpoint::{Changes, EndReason, Owner, Pair, State};
@@ -36,6 +37,8 @@ pub(crate) struct SynSent<R> {
     pub(crate) timestamps: bool,
     /// SACK-permitted was offered.
     pub(crate) sack: bool,
+    /// What our SYN says of ECN.
+    pub(crate) ecn: Offer,
     pub(crate) ts_offset: u32,
     /// How often SYN was sent again after a timeout.
     pub(crate) retransmissions: u8,

@@ -4,9 +4,10 @@
 //! 1. what it delivers leaves the scoreboard, is timed, and is told to RACK;
 //! 2. D-SACK: something went out twice for nothing;
 //! 3. an ongoing reduction ends, is undone, or goes on;
-//! 4. what is lost by now is marked, and may begin a recovery;
-//! 5. CWND: PRR in a reduction, otherwise the congestion controller;
-//! 6. timers.
+//! 4. ECE begins a reduction (RFC 3168);
+//! 5. what is lost by now is marked, and may begin a recovery;
+//! 6. CWND: PRR in a reduction, otherwise the congestion controller;
+//! 7. timers.
 
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use super::tail_loss::{self, Verdict};
 use super::{DUPLICATE_THRESHOLD, Frto, Phase};
 use crate::tcp::buffer::Ring;
 use crate::tcp::congestion::{Acknowledged, Signal};
+use crate::tcp::ecn;
 use crate::tcp::endpoint::Context;
 use crate::tcp::endpoint::connection::Connection;
 use crate::tcp::segment::Segment;
@@ -58,6 +60,7 @@ pub(crate) fn on_ack<R: Ring>(
     measure(conn, seg, &delivered, cx);
     probe_answered(conn, ack, una, dsack, seg, &delivered, cx);
     progress(conn, seg, &mut delivered, cx);
+    super::ecn::acknowledged(conn, seg, delivered.bytes, cx);
     let lost = detect(conn, cx);
     recover(conn, lost, &delivered, cx);
     window(conn, was, lost, in_flight, &delivered, cx);
@@ -242,6 +245,7 @@ pub(crate) fn reduce<R: Ring>(
     let flight = conn.send.nxt - conn.send.una;
     conn.congestion
         .on_congestion(event, flight + delivered, cx.now);
+    ecn::window_reduced(conn);
     if !conn.send.has_unacknowledged() {
         // There is no ACK by which it could come down in steps.
         conn.congestion.on_recovered(cx.now);
@@ -399,6 +403,7 @@ pub(crate) fn begin_recovery<R: Ring>(
                 flight => flight,
             };
             conn.congestion.on_congestion(Signal::Loss, flight, cx.now);
+            ecn::window_reduced(conn);
             conn.recovery
                 .begin_reduction(Phase::Recovery, una, nxt, delivered);
         }
@@ -529,6 +534,7 @@ pub(crate) fn on_timeout<R: Ring>(conn: &mut Connection<R>, first: bool, cx: &mu
     recovery.prr = Prr::default();
     count_lost(conn, lost, cx);
     conn.congestion.on_timeout(flight, first, cx.now);
+    ecn::window_reduced(conn);
     conn.timers.stop(Timer::Reordering);
     conn.timers.stop(Timer::TailLoss);
 }

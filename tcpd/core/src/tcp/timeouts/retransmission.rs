@@ -3,11 +3,12 @@
 use crate::tcp::buffer::Ring;
 use crate::tcp::endpoint::connection::Connection;
 use crate::tcp::endpoint::{Cause, Changes, Context, EndReason};
-use crate::tcp::recovery::reaction;
+use crate::tcp::recovery::{self, reaction};
 use crate::tcp::timers::Timer;
 
 /// What has been outstanding for long counts as lost: back off, one segment of CWND, the first segment goes out again.
 pub(crate) fn expire<R: Ring>(conn: &mut Connection<R>, cx: &mut Context<'_>) {
+    recovery::ecn::release(conn);
     if !conn.send.has_unacknowledged() {
         return;
     }

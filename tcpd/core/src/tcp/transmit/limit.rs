@@ -4,6 +4,7 @@
 //! device has no limit.
 
 use crate::tcp::buffer::Ring;
+use crate::tcp::ecn;
 use crate::tcp::endpoint::connection::Connection;
 use crate::tcp::recovery::Phase;
 use crate::tcp::send_space::Fin;
@@ -103,6 +104,10 @@ fn of<R: Ring>(conn: &Connection<R>) -> SendLimit {
     }
     let unsent = send.written.saturating_sub(start);
     let segment = unsent.min(u64::from(send.mss));
+    // RFC 3168 §6.1.2: a window of one segment, and ECE.
+    if ecn::is_held(conn) {
+        return SendLimit::CongestionWindow;
+    }
     if segmentize::allowed_by_congestion(conn) < segment {
         return match conn.recovery.phase() {
             Phase::Reducing | Phase::Recovery => SendLimit::Recovery,

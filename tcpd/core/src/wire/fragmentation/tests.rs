@@ -63,7 +63,7 @@ fn a_mark_is_kept_and_a_datagram_beyond_what_its_header_can_say_is_none() {
         let head = &first[..usize::from(fragment.start)];
         let mut whole = whole_header(head, &fragment, 8, true).unwrap();
         whole.extend_from_slice(&[0; 8]);
-        assert_eq!(IpHeader::parse(&whole).unwrap().ecn(), 3);
+        assert_eq!(IpHeader::parse(&whole).unwrap().ecn().bits(), 3);
         let most = if ipv6 { 65_535 } else { 65_515 };
         assert!(whole_header(head, &fragment, most, false).is_some());
         assert_eq!(whole_header(head, &fragment, most + 1, false), None);

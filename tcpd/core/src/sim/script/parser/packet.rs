@@ -4,7 +4,7 @@ use super::{Parse, Parser};
 use crate::sim::script::ScriptError;
 use crate::sim::script::lexer::Kind;
 use crate::sim::script::syntax::{Attributes, Body, Options, Packet, Stamp, TcpOption, TcpPacket};
-use crate::wire::Flags;
+use crate::wire::{Ecn, Flags};
 
 /// Which way a packet goes: some words are for one way only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +55,10 @@ impl Parser {
                 "traffic_class" => {
                     attributes.traffic_class = Some(self.number("a traffic class")?);
                 }
+                "noecn" => attributes.ecn = Some(Ecn::NotEct),
+                "ect1" => attributes.ecn = Some(Ecn::Ect1),
+                "ect0" => attributes.ecn = Some(Ecn::Ect0),
+                "ce" => attributes.ecn = Some(Ecn::Ce),
                 "bad_checksum" | "reserved" | "data_offset" | "trailer" | "segment_size"
                     if direction == Direction::Expected =>
                 {
@@ -75,7 +79,7 @@ impl Parser {
                         start,
                         format!(
                             "expected peer, from, to, from_port, to_port, traffic_class, \
-                             bad_checksum, reserved, data_offset, trailer or segment_size, found `{word}`"
+                             noecn, ect0, ect1, ce, bad_checksum, reserved, data_offset, trailer or segment_size, found `{word}`"
                         ),
                     ));
                 }

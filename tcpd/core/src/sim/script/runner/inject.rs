@@ -33,7 +33,8 @@ impl Runner<'_> {
             };
             payload[at] ^= 0x10;
         }
-        let class = packet.attributes.traffic_class.unwrap_or(0);
+        let ecn = packet.attributes.ecn.unwrap_or_default();
+        let class = packet.attributes.traffic_class.unwrap_or(0) | ecn.bits();
         let mut bytes = frame::ip(&addresses, number, class, &payload);
         let trailer = usize::from(packet.attributes.trailer.unwrap_or(0));
         bytes.resize(bytes.len() + trailer, 0xa5);

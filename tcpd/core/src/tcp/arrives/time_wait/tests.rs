@@ -6,7 +6,7 @@ use crate::tcp::drop_reason::DropReason;
 use crate::tcp::endpoint::Pair;
 use crate::tcp::endpoint::time_wait::{CompactPair, TimeWait};
 use crate::tcp::segment::Segment;
-use crate::wire::{Flags, SequenceNumber, TcpOptions, TcpSegment, Timestamps};
+use crate::wire::{Ecn, Flags, SequenceNumber, TcpOptions, TcpSegment, Timestamps};
 
 fn old() -> TimeWait {
     let pair = Pair {
@@ -38,7 +38,11 @@ fn outcome(flags: Flags, seq: u32, timestamp: Option<u32>, payload: &[u8]) -> Ou
         payload,
         ..TcpSegment::default()
     };
-    check(&mut old(), &Segment::new(&tcp, None), &TcpConfig::default())
+    check(
+        &mut old(),
+        &Segment::new(&tcp, None, Ecn::NotEct),
+        &TcpConfig::default(),
+    )
 }
 
 #[test]
@@ -100,7 +104,7 @@ fn timestamps_that_only_the_new_connection_would_have_are_enough() {
             timestamps,
             ..TcpConfig::default()
         };
-        check(&mut old, &Segment::new(&tcp, None), &config)
+        check(&mut old, &Segment::new(&tcp, None, Ecn::NotEct), &config)
     };
     assert_eq!(syn(true, Some(0)), Outcome::Reopen);
     let refused = Outcome::Acknowledge(DropReason::SynChallenged);

@@ -1,6 +1,7 @@
 //! What is always true of a TCB, as code: checked after every event wherever assertions are compiled in.
 
 use crate::tcp::buffer::Ring;
+use crate::tcp::ecn;
 use crate::tcp::endpoint::connection::Connection;
 use crate::tcp::endpoint::{EndReason, Owner, State};
 use crate::tcp::send_space::Fin;
@@ -91,7 +92,7 @@ impl<R: Ring> Connection<R> {
         let outstanding = self.send.has_unacknowledged();
         let waiting = outstanding || self.send.has_unsent();
         assert!(
-            outstanding || !runs(Timer::Retransmission),
+            outstanding || ecn::is_held(self) || !runs(Timer::Retransmission),
             "the retransmission timer runs for nothing (RFC 6298 §5.2)"
         );
         assert!(
