@@ -11,18 +11,19 @@ use crate::tcp::segment::Segment;
 use crate::tcp::timers::Timer;
 use crate::wire::Flags;
 
-/// An ACK was taken in that others have not overtaken; it has delivered so many bytes. ECE on a SYN-ACK is of the handshake.
+/// An ACK was taken in that others have not overtaken; it has delivered so many bytes. Whether it echoes a mark; ECE on a SYN-ACK
+/// is of the handshake.
 pub(crate) fn acknowledged<R: Ring>(
     conn: &mut Connection<R>,
     seg: &Segment<'_>,
     delivered: u64,
     cx: &mut Context<'_>,
-) {
+) -> bool {
     let Some(state) = conn.ecn.as_deref_mut() else {
-        return;
+        return false;
     };
     if state.mode != EcnMode::On || !seg.has(Flags::ECE) || seg.has(Flags::SYN) {
-        return;
+        return false;
     }
     state.ece_in += 1;
     cx.counters.ece_in += 1;
@@ -33,6 +34,7 @@ pub(crate) fn acknowledged<R: Ring>(
         cx.counters.ecn_reductions += 1;
         reduce(conn, delivered, cx);
     }
+    true
 }
 
 fn reduce<R: Ring>(conn: &mut Connection<R>, delivered: u64, cx: &mut Context<'_>) {

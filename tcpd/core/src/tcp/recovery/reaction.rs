@@ -38,6 +38,8 @@ struct Delivered {
     /// Something arrived that was sent once only, and before the last timeout.
     original: bool,
     again: bool,
+    /// The ACK echoes a mark.
+    marked: bool,
     rate: Option<RateSample>,
 }
 
@@ -60,7 +62,7 @@ pub(crate) fn on_ack<R: Ring>(
     measure(conn, seg, &delivered, cx);
     probe_answered(conn, ack, una, dsack, seg, &delivered, cx);
     progress(conn, seg, &mut delivered, cx);
-    super::ecn::acknowledged(conn, seg, delivered.bytes, cx);
+    delivered.marked = super::ecn::acknowledged(conn, seg, delivered.bytes, cx);
     let lost = detect(conn, cx);
     recover(conn, lost, &delivered, cx);
     window(conn, was, lost, in_flight, &delivered, cx);
@@ -440,6 +442,8 @@ fn window<R: Ring>(
 ) {
     if delivered.bytes > 0 || delivered.acknowledged > 0 {
         let bytes = match (was, conn.recovery.phase) {
+            // RFC 3168 §6.1.2: nor does an ACK with ECE.
+            (Phase::Open | Phase::Loss, Phase::Open | Phase::Loss) if delivered.marked => 0,
             // A duplicate does not open the window (RFC 5681 §3.2, RFC 3042).
             (Phase::Open | Phase::Loss, Phase::Open | Phase::Loss) => delivered.acknowledged,
             // It is SSTHRESH now, or what it was before.
