@@ -49,7 +49,10 @@ pub use codec::{DecodeError, Json, Page, TooLarge};
 pub use event::Event;
 pub use reason::{EndReason, ErrorCode};
 pub use reply::{Failure, Opened, Reply, Welcome};
-pub use request::{Connect, Filter, Hello, KeepAlive, Listen, Request, ShutdownHow, StreamOptions};
+pub use request::{
+    Connect, Filter, Hello, Impair, ImpairDirection, Impaired, KeepAlive, Listen, Request,
+    ShutdownHow, StreamOptions,
+};
 
 use codec::{Reader, Writer};
 
@@ -57,7 +60,7 @@ use codec::{Reader, Writer};
 ///
 /// | version | what is new |
 /// |---|---|
-/// | 4 | the word `wanted` in [`TransmitDaemon`](crate::shm::layout::TransmitDaemon); figures of loss recovery, pacing and ECN in [`ConnectionStatus`](crate::protocol::status::ConnectionStatus) |
+/// | 4 | the word `wanted` in [`TransmitDaemon`](crate::shm::layout::TransmitDaemon); figures of loss recovery, pacing and ECN in [`ConnectionStatus`](crate::protocol::status::ConnectionStatus); [`Request::Impair`], [`Request::Impairments`] |
 /// | 3 | socket endpoints ([`Request::IntoSocket`]), hand-off ([`Request::HandOff`], [`Request::AdoptHandoff`]), [`Request::ErrorStream`], [`Request::Users`] |
 /// | 2 | idle timeout and codepoint in [`StreamOptions`] (36 bytes, were 28), [`EndReason::IdleTimeout`] |
 /// | 1 | the first |

@@ -3,8 +3,9 @@
 use std::net::{IpAddr, SocketAddr};
 
 use libtcpclient::protocol::{
-    Connect, DecodeError, ErrorCode, Event, Failure, Filter, FromDaemon, Hello, Json, KeepAlive,
-    Listen, Opened, Page, Reply, Request, ShutdownHow, StreamOptions, Welcome,
+    Connect, DecodeError, ErrorCode, Event, Failure, Filter, FromDaemon, Hello, Impair,
+    ImpairDirection, Impaired, Json, KeepAlive, Listen, Opened, Page, Reply, Request, ShutdownHow,
+    StreamOptions, Welcome,
 };
 
 fn hex(bytes: &[u8]) -> String {
@@ -291,6 +292,74 @@ fn control_requests() {
             grace_ms: Some(60_000),
         },
         &[header!("4b00"), "01", "60ea0000"],
+    );
+    check_request(
+        Request::Impairments { cursor },
+        &[header!("4e00"), cursor_bytes],
+    );
+}
+
+#[test]
+fn impairments() {
+    let none = ["00", &"00".repeat(16), "00"].concat();
+    check_request(
+        Request::Impair(Impair {
+            direction: ImpairDirection::Both,
+            packets: Impaired::Everything,
+            impairment: None,
+            seed: None,
+        }),
+        &[
+            header!("4d00"),
+            "03",
+            "00",
+            &none,
+            "0000",
+            "000000",
+            "00",
+            "0000000000000000",
+        ],
+    );
+    check_request(
+        Request::Impair(Impair {
+            direction: ImpairDirection::In,
+            packets: Impaired::Peer {
+                address: v4(0).ip(),
+                prefix: 15,
+            },
+            impairment: Some("loss=1%".into()),
+            seed: Some(7),
+        }),
+        &[
+            header!("4d00"),
+            "01",
+            "01",
+            &V4[..34],
+            "0f",
+            "0000",
+            "010700",
+            "6c6f73733d3125",
+            "01",
+            "0700000000000000",
+        ],
+    );
+    check_request(
+        Request::Impair(Impair {
+            direction: ImpairDirection::Out,
+            packets: Impaired::Connection("12.3".into()),
+            impairment: None,
+            seed: None,
+        }),
+        &[
+            header!("4d00"),
+            "02",
+            "02",
+            &none,
+            "040031322e33",
+            "000000",
+            "00",
+            "0000000000000000",
+        ],
     );
 }
 

@@ -137,6 +137,15 @@ pub enum Command {
     /// the group `tcpd`.
     Drain(Drain),
 
+    /// Play a bad network to packets, show what it did, or end it
+    ///
+    /// Loss, delay, a slow link and more happen to packets between the network and tcpd, each direction on a path of its own: for testing
+    /// programs. Without a subcommand, as `show`. For root and the group `tcpd`.
+    ///
+    /// A packet goes through one path: that of its connection, else that of the longest prefix its peer lies in, else that for
+    /// everything. What two programs of one tcpd say to each other crosses no network, and is not impaired.
+    Impair(Impair),
+
     /// Ask the daemon whether it is alive: its version, pid, uptime, and how long the answer took
     Ping(Ping),
 }
@@ -274,6 +283,93 @@ pub struct Drain {
 
 /// The longest grace, in seconds: what its milliseconds hold in the protocol.
 const MAX_GRACE: i64 = u32::MAX as i64 / 1_000;
+
+/// `tcpctl impair`.
+#[derive(Debug, Args)]
+pub struct Impair {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Option<ImpairCommand>,
+}
+
+/// What `tcpctl impair` does.
+#[derive(Debug, Subcommand)]
+pub enum ImpairCommand {
+    /// Show each path: which packets, what happens to them, and what did so far
+    Show(ImpairShow),
+
+    /// From now on so: all of what is said, in place of what was said before for the same packets
+    ///
+    /// loss=1%           lost, each by itself
+    /// burst=0.5%:30%    losses in bursts: a good path turns bad with the first
+    ///                   probability, a bad one good with the second, at each
+    ///                   packet; a bad path loses all, or what a third one says
+    /// delay=20ms        0s to 60s
+    /// jitter=2ms        so much more delay at most, never out of order
+    /// rate=100mbit      1kbit to 100gbit
+    /// queue=256KiB      what may wait for the rate; the rest is dropped
+    /// ce=64KiB          with more than that waiting, ECN-capable packets are marked
+    /// reorder=2%:10ms   held back for so long, so that others overtake
+    /// duplicate=0.1%    twice
+    /// corrupt=0.01%     with a flipped bit
+    ///
+    /// A single `loss=0%` exempts packets from what is said for everything.
+    #[command(verbatim_doc_comment)]
+    Set(ImpairSet),
+
+    /// No more of it; without an option, of nothing any more
+    ///
+    /// What is on its way arrives at once.
+    Clear(ImpairTarget),
+}
+
+/// `tcpctl impair show`.
+#[derive(Debug, Default, Args)]
+pub struct ImpairShow {
+    /// Leave out the line with the names of the columns
+    #[arg(short = 'H', long)]
+    pub no_header: bool,
+
+    /// One JSON object a line instead of a table
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `tcpctl impair set`.
+#[derive(Debug, Args)]
+pub struct ImpairSet {
+    /// For which packets.
+    #[command(flatten)]
+    pub target: ImpairTarget,
+
+    /// What decides every chance: the same number, the same losses [default: the configuration's impair.seed]
+    #[arg(long, value_name = "NUMBER")]
+    pub seed: Option<u64>,
+
+    /// What happens, as in `loss=1% delay=20ms rate=100mbit`
+    #[arg(value_name = "KEY=VALUE", required = true)]
+    pub words: Vec<String>,
+}
+
+/// For which packets.
+#[derive(Debug, Args)]
+pub struct ImpairTarget {
+    /// Those from and to this address or network, as in 203.0.113.0/24
+    #[arg(long, value_name = "ADDRESS[/PREFIX]", conflicts_with = "connection")]
+    pub peer: Option<AddressFilter>,
+
+    /// Those of this connection, as in the first column of `tcpctl list`
+    #[arg(long, value_name = "ID", value_parser = id)]
+    pub connection: Option<String>,
+
+    /// Only those from the network
+    #[arg(long = "in", conflicts_with = "outbound")]
+    pub inbound: bool,
+
+    /// Only those to the network
+    #[arg(long = "out")]
+    pub outbound: bool,
+}
 
 /// `tcpctl ping`.
 #[derive(Debug, Args)]

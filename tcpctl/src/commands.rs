@@ -9,6 +9,7 @@ use crate::failure::Failure;
 
 mod drain;
 mod end;
+mod impair;
 mod list;
 mod ping;
 mod reload;
@@ -37,6 +38,7 @@ pub fn run(cli: &Cli, width: Option<u16>) -> Result<String, Failure> {
         Command::Reset(targets) => end::reset(&mut control, targets),
         Command::Reload(options) => reload::run(&mut control, options),
         Command::Drain(options) => drain::run(control, options),
+        Command::Impair(options) => impair::run(&mut control, options, width),
         Command::Ping(options) => ping::run(&mut control, options),
     }
 }

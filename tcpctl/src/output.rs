@@ -3,6 +3,7 @@
 #[cfg(test)]
 pub(crate) mod examples;
 pub mod human;
+pub mod impairments;
 pub mod json;
 pub mod list;
 pub mod quotas;

@@ -3,10 +3,12 @@
 //! A [`Device`] carries whole IP packets, without a link layer, and super-segments of up to 64 KiB where it can. Four of its
 //! modules make it up: [`tun`] opens and addresses the interface (through [`netlink`]), [`queue`] reads and writes it,
 //! [`vnet_header`] says what the kernel did or shall do, [`offload`] does the same in software where the kernel does not.
+//! [`impair`] stands between the device and the stack, and does to packets what a bad network does.
 //! [`channel`] is the same contract without a kernel interface, for tests.
 
 pub mod channel;
 pub mod error;
+pub mod impair;
 pub mod netlink;
 pub mod offload;
 pub mod queue;

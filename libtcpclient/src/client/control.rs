@@ -14,12 +14,12 @@ use serde::de::DeserializeOwned;
 use super::error::SessionError;
 use super::patience::{patience, patiently};
 use crate::protocol::status::{
-    ConnectionRow, ConnectionStatus, CounterRow, DaemonStatus, Draining, ListenerRow, Reloaded,
-    ServiceRow, SessionRow, UserRow,
+    ConnectionRow, ConnectionStatus, CounterRow, DaemonStatus, Draining, ImpairmentRow,
+    ListenerRow, Reloaded, ServiceRow, SessionRow, UserRow,
 };
 use crate::protocol::{
-    DEFAULT_SOCKET, Event, Failure, Filter, FromDaemon, Hello, MAX_MESSAGE, Page, Reply, Request,
-    SOCKET_VARIABLE, VERSION, Welcome,
+    DEFAULT_SOCKET, Event, Failure, Filter, FromDaemon, Hello, Impair, MAX_MESSAGE, Page, Reply,
+    Request, SOCKET_VARIABLE, VERSION, Welcome,
 };
 use crate::socket::{Received, Seqpacket};
 
@@ -175,6 +175,19 @@ impl Control {
     /// What every user has and may have. A user sees itself; root and the administrators' group every user, the services and the whole.
     pub fn users(&mut self) -> Rows<'_, UserRow> {
         Rows::new(self, |cursor| Request::Users { cursor })
+    }
+
+    /// What is done to packets between the network and the stack, and was so far.
+    pub fn impairments(&mut self) -> Rows<'_, ImpairmentRow> {
+        Rows::new(self, |cursor| Request::Impairments { cursor })
+    }
+
+    /// Plays a bad network to some packets from now on, or no more. An error changes nothing.
+    ///
+    /// # Errors
+    /// `bad-request` with what is allowed, `no-such-connection`, `not-permitted`, and as [`Control::ping`].
+    pub fn impair(&mut self, impair: Impair) -> Result<(), SessionError> {
+        self.done(&Request::Impair(impair))
     }
 
     /// Everything about one connection, named as in its row.

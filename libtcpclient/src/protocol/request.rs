@@ -2,7 +2,10 @@
 
 mod bodies;
 
+mod impair;
+
 pub use bodies::{Connect, Filter, Hello, KeepAlive, Listen, ShutdownHow, StreamOptions};
+pub use impair::{Impair, ImpairDirection, Impaired};
 
 use super::codec::{Reader, Writer};
 use super::{DecodeError, Header};
@@ -11,6 +14,8 @@ use super::{DecodeError, Header};
 pub const MAX_PROGRAM: usize = 64;
 /// The longest id in [`Request::Show`] and its like, in bytes.
 pub const MAX_ID: usize = 48;
+/// The longest [`Impair::impairment`], in bytes.
+pub const MAX_IMPAIRMENT: usize = 512;
 /// The longest service name in a [`Filter`], in bytes.
 pub const MAX_SERVICE: usize = 64;
 
@@ -170,6 +175,14 @@ pub enum Request {
         /// 0, then [`super::Page::next`]. (u64)
         cursor: u64,
     },
+    /// \[0x004d\] → `Done`: from now on a bad network is played to these packets, or no more. A refusal changes nothing.
+    /// For root and the administrators' group.
+    Impair(Impair),
+    /// \[0x004e\] → `Rows` of [`super::status::ImpairmentRow`]. For root and the administrators' group.
+    Impairments {
+        /// 0, then [`super::Page::next`]. (u64)
+        cursor: u64,
+    },
 }
 
 impl Request {
@@ -218,6 +231,8 @@ impl Request {
             Reload => 0x004a,
             Drain { .. } => 0x004b,
             Users { .. } => 0x004c,
+            Impair(_) => 0x004d,
+            Impairments { .. } => 0x004e,
         }
     }
 
@@ -227,6 +242,7 @@ impl Request {
             Hello(hello) => hello.encode(out),
             Listen(listen) => listen.encode(out),
             Connect(connect) => connect.encode(out),
+            Impair(impair) => impair.encode(out),
             Adopt | ErrorStream | Ping | DaemonStatus | Reload => {}
             AdoptHandoff { token } => out.raw(token),
             CloseListener { listener } => out.u64(*listener),
@@ -271,9 +287,11 @@ impl Request {
                 filter.encode(out);
                 out.u64(*cursor);
             }
-            Stats { cursor } | Services { cursor } | Sessions { cursor } | Users { cursor } => {
-                out.u64(*cursor);
-            }
+            Stats { cursor }
+            | Services { cursor }
+            | Sessions { cursor }
+            | Users { cursor }
+            | Impairments { cursor } => out.u64(*cursor),
             Show { id } | ControlClose { id } | ControlReset { id } => out.text16(id, MAX_ID),
         }
     }
@@ -373,6 +391,10 @@ impl Request {
                 grace_ms: decode_optional(body, "grace")?,
             },
             0x004c => Request::Users {
+                cursor: body.u64()?,
+            },
+            0x004d => Request::Impair(Impair::decode(body)?),
+            0x004e => Request::Impairments {
                 cursor: body.u64()?,
             },
             other => return Err(DecodeError::UnknownKind(other)),

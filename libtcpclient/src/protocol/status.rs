@@ -9,11 +9,13 @@ use std::net::{IpAddr, SocketAddr};
 use serde::{Deserialize, Serialize};
 
 mod connection;
+mod impairment;
 
 pub use connection::{
     CongestionStatus, ConnectionCounters, ConnectionStatus, EcnStatus, OptionsStatus,
     ReceiveSequence, RingsStatus, RttStatus, SendSequence,
 };
+pub use impairment::ImpairmentRow;
 
 /// The states of RFC 9293 §3.3.2. Serialised under the RFC's names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

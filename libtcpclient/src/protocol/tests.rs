@@ -145,7 +145,33 @@ fn request() -> impl Strategy<Value = Request> {
         "[0-9.]{0,48}".prop_map(|id| Request::ControlReset { id }),
         Just(Request::Reload),
         any::<Option<u32>>().prop_map(|grace_ms| Request::Drain { grace_ms }),
+        any::<u64>().prop_map(|cursor| Request::Impairments { cursor }),
+        impair().prop_map(Request::Impair),
     ]
+}
+
+fn impair() -> impl Strategy<Value = Impair> {
+    let packets = prop_oneof![
+        Just(Impaired::Everything),
+        (any::<std::net::IpAddr>(), 0u8..=32)
+            .prop_map(|(address, prefix)| Impaired::Peer { address, prefix }),
+        "[0-9.]{0,48}".prop_map(Impaired::Connection),
+    ];
+    let directions = [
+        ImpairDirection::In,
+        ImpairDirection::Out,
+        ImpairDirection::Both,
+    ];
+    let direction = proptest::sample::select(&directions[..]);
+    let text = proptest::option::of("\\PC{0,40}");
+    (direction, packets, text, any::<Option<u64>>()).prop_map(
+        |(direction, packets, impairment, seed)| Impair {
+            direction,
+            packets,
+            impairment,
+            seed,
+        },
+    )
 }
 
 fn failure() -> impl Strategy<Value = Failure> {

@@ -9,6 +9,7 @@
 mod change;
 mod cross;
 mod defaults;
+mod impair;
 mod layers;
 mod machine;
 mod problem;
@@ -28,6 +29,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use change::Change;
+pub use impair::Impair;
 pub use problem::{ConfigError, Place, Problem};
 pub(crate) use schema::{Kind, keys_of};
 pub use service::{Handler, Service};
@@ -57,6 +59,8 @@ pub struct Config {
     pub control: Control,
     /// Logs.
     pub log: Log,
+    /// The bad network that is played to packets.
+    pub impair: Impair,
     /// The services, `[[service]]` in the file.
     #[serde(rename = "service", default)]
     pub services: Vec<Service>,

@@ -19,6 +19,7 @@ mod counts;
 mod error_streams;
 mod handoffs;
 mod hello;
+mod impairments;
 mod inspection;
 mod memory;
 mod refusals;
@@ -234,6 +235,14 @@ impl<W: Spawner> ControlLoop<W> {
     /// Returns how many connections had to be reset.
     pub fn run(mut self) -> Result<u64, Failure> {
         let now = clock::now();
+        let impaired = self.config.impair.rules();
+        if !impaired.is_empty() {
+            tracing::warn!(
+                rules = impaired.len(),
+                "a bad network is played to packets, as [impair] says"
+            );
+            self.order(Order::ConfigureImpairment(impaired));
+        }
         self.open_services();
         self.services.start(now);
         self.watchdog = notify::watchdog_interval().map(|interval| (interval, now));

@@ -15,7 +15,10 @@ use std::time::Duration;
 
 use libtcpclient::protocol::{Listen, Reply, Request, StreamOptions};
 use libtcpclient::shm::Arena;
+use tcpd_core::impairment::Impairment;
 use tcpd_core::stack::{EndpointId, ListenerId, ListenerStatus, Status, Summary, Usage};
+
+use crate::device::impair::{Directions, RuleSpec, RuleStatus};
 
 /// A session's number, unique for the life of the daemon.
 pub type SessionId = u64;
@@ -137,6 +140,16 @@ pub enum Order {
     },
     /// What users may have from now on.
     Quotas(Quotas),
+    /// Change what a bad network does to packets; answered by [`Report::Inspected`] with [`Inspected::Done`],
+    /// [`Inspected::NoSuchEndpoint`] or [`Inspected::Refused`].
+    Impair {
+        /// Chosen by the asker.
+        ticket: u64,
+        /// What.
+        change: ImpairmentChange,
+    },
+    /// The configured impairments from now on; those that operators have set for other packets stay.
+    ConfigureImpairment(Vec<RuleSpec>),
     /// Look at something; answered by [`Report::Inspected`] with the same ticket.
     Inspect {
         /// Chosen by the asker.
@@ -165,6 +178,29 @@ pub enum Order {
         /// How long what is in flight may take.
         grace: Duration,
     },
+}
+
+/// What [`Order::Impair`] changes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ImpairmentChange {
+    /// For which packets.
+    pub wanted: Impaired,
+    /// Which way.
+    pub directions: Directions,
+    /// What happens to them and the seed that decides it; `None`: nothing any more. Nothing for [`Impaired::Everything`] is nothing for
+    /// anybody.
+    pub to: Option<(Impairment, u64)>,
+}
+
+/// For which packets: a [`Target`](crate::device::impair::Target) of the impairment layer, but a connection is still to be found.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Impaired {
+    /// All that cross the device.
+    Everything,
+    /// Those from or to a host in this network.
+    Peer(IpAddr, u8),
+    /// Those of one connection.
+    Connection(EndpointId),
 }
 
 /// What users may have, as `[limits]` says: the part that the stack thread watches over.
@@ -225,6 +261,8 @@ pub enum Inspection {
     Endpoint(EndpointId),
     /// What every user has.
     Users,
+    /// What the impairment layer does and has done.
+    Impairments,
     /// Every counter of the stack, the device and the bridge.
     Counters,
 }
@@ -270,6 +308,10 @@ pub enum Inspected {
     NoSuchEndpoint,
     /// It belongs to another user.
     NotPermitted,
+    /// The rules of the impairment layer.
+    Impairments(Vec<RuleStatus>),
+    /// It cannot be done, and why.
+    Refused(String),
 }
 
 /// From the stack thread to the control thread.

@@ -3,7 +3,7 @@
 //! One turn of the loop, in this order:
 //!
 //! 1. orders of the control thread;
-//! 2. packets from the device, a bounded batch;
+//! 2. packets from the device, a bounded batch; those that the impairment layer lets arrive now (`impairing`);
 //! 3. what active sessions wrote into their rings, a bounded number of slots each; sockets that have bytes or room, a bounded number;
 //! 4. deadlines of the stack and of the bridge;
 //! 5. events of the stack, published into the arenas;
@@ -12,6 +12,8 @@
 //! While there is work, the poll is asked between turns without waiting: the device's readiness and the bells of clients
 //! that slept come only from there. When a turn found nothing to do the thread goes to sleep by the protocol of `libtcpclient::shm`: flag, fence,
 //! re-check, sleep. Nothing here waits for a client, and no client can make a turn longer than its budget.
+
+mod impairing;
 
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -28,9 +30,10 @@ use tcpd_core::time::Instant;
 use super::bridge::{Bridge, BridgeConfig, DaemonStack, is_endpoint};
 use super::channel::ReportSender;
 use super::clock;
-use super::orders::{Order, Report, SessionId};
+use super::orders::{Inspection, Order, Report, SessionId};
 use super::ring_buffer::ConnectionRing;
 use super::sweeper::Sweeper;
+use crate::device::impair::Impair;
 use crate::device::{Device, OutPacket, RECEIVE_BUFFER_LEN};
 
 /// Packets taken from the device in one turn: more than are given to it, so that the answers to many small ones find room in the
@@ -65,9 +68,25 @@ pub(crate) struct LoopCounts {
     pub(crate) sleeps: u64,
 }
 
+impl LoopCounts {
+    /// What became of a packet. A refused one is lost, as on any network: TCP sends it again.
+    fn count(&mut self, sent: io::Result<()>) {
+        match sent {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.device_full += 1,
+            Err(error) => {
+                self.device_errors += 1;
+                tracing::debug!(%error, "the device refused a packet");
+            }
+        }
+    }
+}
+
 /// The stack thread's state.
 pub(crate) struct StackLoop {
     device: Box<dyn Device>,
+    /// Between the device and the stack, while anything is impaired.
+    impair: Option<Box<Impair>>,
     stack: DaemonStack,
     bridge: Bridge,
     orders: Receiver<Order>,
@@ -135,6 +154,7 @@ impl StackLoop {
         )?;
         Ok(StackLoop {
             device,
+            impair: None,
             stack,
             bridge: Bridge::new(config, reports, for_sockets, sweeper),
             orders,
@@ -179,6 +199,7 @@ impl StackLoop {
         let now = clock::now();
         let mut busy = self.take_orders(now);
         busy |= self.receive(now)?;
+        busy |= self.let_arrive(now);
         busy |= self.bridge.poll_sessions(&mut self.stack, now);
         busy |= self.bridge.pump_sockets(&mut self.stack, now);
         if self.stack.next_deadline().is_some_and(|at| at <= now) {
@@ -206,6 +227,12 @@ impl StackLoop {
     fn carry_out(&mut self, now: Instant, order: Order) {
         let (bridge, stack) = (&mut self.bridge, &mut self.stack);
         match order {
+            Order::Impair { ticket, change } => self.change_impairment(ticket, change),
+            Order::ConfigureImpairment(rules) => self.configure_impairment(&rules),
+            Order::Inspect {
+                ticket,
+                what: Inspection::Impairments,
+            } => self.tell_impairments(ticket),
             Order::SessionOpened {
                 session,
                 arena,
@@ -312,8 +339,11 @@ impl StackLoop {
             match self.device.receive(&mut self.buffer) {
                 Ok(received) => {
                     bytes += received.len;
-                    self.stack
-                        .receive(now, &self.buffer[..received.len], received.meta)
+                    let packet = &self.buffer[..received.len];
+                    let impair = self.impair.as_mut();
+                    if !impair.is_some_and(|layer| layer.take_in(now, packet, &received.meta)) {
+                        self.stack.receive(now, packet, received.meta);
+                    }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.readable = false;
@@ -338,24 +368,19 @@ impl StackLoop {
     }
 
     fn transmit(&mut self, now: Instant) -> io::Result<bool> {
+        let mut busy = true;
         for sent in 0..TRANSMIT_BATCH {
             let Some(transmit) = self.stack.poll_transmit(now) else {
-                return Ok(sent > 0);
+                busy = sent > 0;
+                break;
             };
             let packet = out_packet(&transmit, &mut self.scratch);
-            match self.device.transmit(&packet) {
-                Ok(()) => {}
-                // Lost, as on any network: TCP sends it again.
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.counts.device_full += 1
-                }
-                Err(error) => {
-                    self.counts.device_errors += 1;
-                    tracing::debug!(%error, "the device refused a packet");
-                }
+            let impair = self.impair.as_mut();
+            if !impair.is_some_and(|layer| layer.take_out(now, &packet)) {
+                self.counts.count(self.device.transmit(&packet));
             }
         }
-        Ok(true)
+        Ok(self.let_leave(now) || busy)
     }
 
     /// Sleeps until something happens, unless something just did.
@@ -366,6 +391,7 @@ impl StackLoop {
         let deadlines = [
             self.stack.next_deadline(),
             self.bridge.next_deadline(),
+            self.impair.as_ref().and_then(|layer| layer.next_deadline()),
             self.stop.map(|stop| stop.at.min(stop.count_at)),
         ];
         self.set_timer(deadlines.into_iter().flatten().min())?;
@@ -447,6 +473,7 @@ impl StackLoop {
                 return false;
             }
         }
+        self.end_impairment();
         let reset = self.bridge.reset_all(&mut self.stack, now);
         // The resets leave before the device closes.
         while self.transmit(now).is_ok_and(|more| more) {}

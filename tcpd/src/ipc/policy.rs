@@ -74,7 +74,7 @@ impl Policy {
             }
             (Kind::Client | Kind::Control, Area::Daemon) if !administrator => refuse(
                 ErrorCode::NotPermitted,
-                "rule administrators: reload and drain are for root and the group of control.group",
+                "rule administrators: reload, drain and impair are for root and the group of control.group",
             ),
             (Kind::Client, Area::Opening) => self.check_port(administrator, request),
             (Kind::Client, Area::Connection)
@@ -154,7 +154,10 @@ impl Area {
             | Request::Users { .. }
             | Request::DaemonStatus => Area::Inspection,
             Request::ControlClose { .. } | Request::ControlReset { .. } => Area::Operation,
-            Request::Reload | Request::Drain { .. } => Area::Daemon,
+            Request::Reload
+            | Request::Drain { .. }
+            | Request::Impair(_)
+            | Request::Impairments { .. } => Area::Daemon,
             Request::Ping => Area::Nothing,
         }
     }

@@ -31,6 +31,7 @@ mod half_open;
 mod handing_off;
 mod hostile;
 mod idle;
+mod impairing;
 mod killed;
 mod kills;
 mod lifecycle;

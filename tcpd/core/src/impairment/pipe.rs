@@ -60,12 +60,12 @@ impl<T: Clone> Pipe<T> {
 
     /// Takes a packet and says what becomes of it.
     pub fn send(&mut self, now: Instant, mut packet: Vec<u8>, tag: T) -> Fate {
-        self.counters.packets += 1;
-        self.counters.bytes += packet.len() as u64;
         if self.held.saturating_add(packet.len()) > self.capacity {
-            self.counters.overflowed += 1;
+            self.refuse(packet.len());
             return Fate::QueueFull;
         }
+        self.counters.packets += 1;
+        self.counters.bytes += packet.len() as u64;
         let counters = &mut self.counters;
         let passage = match self.path.decide(now, packet.len(), counters) {
             Ok(passage) => passage,
@@ -89,6 +89,13 @@ impl<T: Clone> Pipe<T> {
             marked,
             damaged: passage.flip.is_some(),
         }
+    }
+
+    /// Counts a packet of `bytes` that went in and was dropped because there was no memory for it.
+    pub fn refuse(&mut self, bytes: usize) {
+        self.counters.packets += 1;
+        self.counters.bytes += bytes as u64;
+        self.counters.overflowed += 1;
     }
 
     /// When the next packet arrives.

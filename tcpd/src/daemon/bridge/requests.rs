@@ -54,6 +54,8 @@ impl Bridge {
             | Request::AdoptHandoff { .. }
             | Request::ErrorStream
             | Request::Users { .. }
+            | Request::Impair(_)
+            | Request::Impairments { .. }
             | Request::Ping
             | Request::List { .. }
             | Request::Listeners { .. }

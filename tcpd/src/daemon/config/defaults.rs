@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{
-    BacklogFull, Config, Control, Device, Ecn, Limits, Log, LogTarget, PortRange, Rotation, Tcp,
+    BacklogFull, Config, Control, Device, Ecn, Impair, Limits, Log, LogTarget, PortRange, Rotation, Tcp,
 };
 
 impl Default for Config {
@@ -103,6 +103,10 @@ impl Default for Config {
                 directory: PathBuf::from("/var/log/tcpd"),
                 rotation: Rotation::Daily,
                 keep: 7,
+            },
+            impair: Impair {
+                seed: 1,
+                ..Impair::default()
             },
             services: Vec::new(),
         }

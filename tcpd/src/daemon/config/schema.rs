@@ -36,6 +36,10 @@ pub(crate) enum Kind {
     /// Permission bits in octal.
     Mode,
     LogDirectives,
+    /// What a bad network does, or nothing.
+    Impairment,
+    /// Networks, each with what is done to its packets.
+    ImpairedPeers,
 }
 
 /// A key of a section.
@@ -115,7 +119,9 @@ const fn key(section: &'static str, name: &'static str, kind: Kind) -> Key {
 }
 
 /// The sections, in the order of the file; `""` is the top and `"service"` the array.
-pub(super) const SECTIONS: &[&str] = &["", "device", "tcp", "limits", "control", "log", "service"];
+pub(super) const SECTIONS: &[&str] = &[
+    "", "device", "tcp", "limits", "control", "log", "impair", "service",
+];
 
 pub(super) const KEYS: &[Key] = &[
     key(
@@ -281,6 +287,10 @@ pub(super) const KEYS: &[Key] = &[
         Kind::OneOf(&["minutely", "hourly", "daily", "never"]),
     ),
     key("log", "keep", Kind::Integer(1, 10_000)),
+    key("impair", "in", Kind::Impairment).by_reload(),
+    key("impair", "out", Kind::Impairment).by_reload(),
+    key("impair", "peers", Kind::ImpairedPeers).by_reload(),
+    key("impair", "seed", Kind::Integer(0, i64::MAX)).by_reload(),
     key("service", "name", Kind::ServiceName),
     key("service", "port", Kind::Integer(1, 65_535)),
     key("service", "handler", Kind::OneOf(super::service::HANDLERS)),
@@ -332,9 +342,11 @@ impl Kind {
             (Kind::Words, Given::List(items)) => items.iter().try_for_each(check_word),
             (Kind::Variables, Given::List(items)) => items.iter().try_for_each(check_variable),
             (Kind::Paths, Given::List(items)) => items.iter().try_for_each(check_path),
-            (Kind::Addresses | Kind::Words | Kind::Variables | Kind::Paths, _) => {
-                Err("not a list".to_owned())
-            }
+            (Kind::ImpairedPeers, Given::List(items)) => check_peers(items),
+            (
+                Kind::Addresses | Kind::Words | Kind::Variables | Kind::Paths | Kind::ImpairedPeers,
+                _,
+            ) => Err("not a list".to_owned()),
             (_, Given::Text(text)) => self.check_text(text),
             _ => Err("not a string".to_owned()),
         }
@@ -381,12 +393,14 @@ impl Kind {
                 .parse(text)
                 .map_err(|error| error.to_string())
                 .and_then(|_| require(!text.trim().is_empty(), "empty")),
+            Kind::Impairment => super::impair::check(text),
             Kind::Boolean
             | Kind::Integer(..)
             | Kind::Addresses
             | Kind::Words
             | Kind::Variables
-            | Kind::Paths => Err("not of the right type".to_owned()),
+            | Kind::Paths
+            | Kind::ImpairedPeers => Err("not of the right type".to_owned()),
         }
     }
 
@@ -434,6 +448,13 @@ impl Kind {
             Kind::Addresses => "a list of IP addresses as [\"198.18.0.2\"]".to_owned(),
             Kind::PortRange => "two ports from 1 to 65535 as \"32768-60999\"".to_owned(),
             Kind::Mode => "three octal digits as \"0666\"".to_owned(),
+            Kind::Impairment => {
+                "words as \"loss=1% delay=20ms rate=100mbit\", or \"\" for nothing".to_owned()
+            }
+            Kind::ImpairedPeers => format!(
+                "at most {} different networks in a file, as [\"203.0.113.0/24 in loss=1% delay=20ms\"]; in or out may be left out",
+                super::impair::MAX_PEERS
+            ),
             Kind::LogDirectives => {
                 "error, warn, info, debug, trace, or directives as \"info,tcpd=debug\"".to_owned()
             }
@@ -501,6 +522,18 @@ fn check_path(item: &Given) -> Result<(), String> {
         Given::Text(text) if text.starts_with('/') => Ok(()),
         other => Err(format!("{} does not begin with '/'", other.shown())),
     }
+}
+
+fn check_peers(items: &[Given]) -> Result<(), String> {
+    let mut lines = Vec::new();
+    for item in items {
+        check_word(item)?;
+        match item {
+            Given::Text(text) => lines.push(text.as_str()),
+            other => return Err(format!("{} is not a string", other.shown())),
+        }
+    }
+    super::impair::check_peers(&lines)
 }
 
 /// As the kernel's dev_valid_name has it.

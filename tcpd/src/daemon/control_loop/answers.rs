@@ -9,6 +9,7 @@ use tcpd_core::time::Instant;
 
 use super::super::orders::{Inspected, Owner, SessionId};
 use super::super::{logging, rows};
+use super::impairments;
 use super::tables::{Kept, Purpose, Ticket};
 use super::{ControlLoop, Spawner};
 use crate::ipc::policy::Policy;
@@ -38,7 +39,12 @@ impl<W: Spawner> ControlLoop<W> {
                 Owner::Session(session) if session == id => self.status_reply(now, &status, owner),
                 _ => Reply::error(ErrorCode::NoSuchConnection, ""),
             },
-            (Purpose::End { .. }, Inspected::Done) => Reply::Done,
+            (Purpose::End { .. } | Purpose::Impair, Inspected::Done) => Reply::Done,
+            (Purpose::Impair, Inspected::Refused(why)) => Reply::error(ErrorCode::BadRequest, why),
+            (Purpose::Impairments { cursor }, Inspected::Impairments(rules)) => page(
+                *cursor,
+                &rules.iter().map(impairments::row).collect::<Vec<_>>(),
+            ),
             (purpose, what) => another_answer(purpose, &what),
         }
     }

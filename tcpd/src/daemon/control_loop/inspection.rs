@@ -26,9 +26,11 @@ impl<W: Spawner> ControlLoop<W> {
     /// Asks the stack thread on behalf of a client.
     pub(super) fn ask(&mut self, id: SessionId, number: u32, purpose: Purpose) -> Result<(), End> {
         let waiting = match purpose {
-            Purpose::Show { .. } | Purpose::ConnectionStatus { .. } | Purpose::End { .. } => {
-                Waiting::Other
-            }
+            Purpose::Show { .. }
+            | Purpose::ConnectionStatus { .. }
+            | Purpose::End { .. }
+            | Purpose::Impair
+            | Purpose::Impairments { .. } => Waiting::Other,
             _ => Waiting::Table,
         };
         self.wait_for_answer(id, number, waiting);
@@ -88,6 +90,13 @@ impl<W: Spawner> ControlLoop<W> {
                 let what = super::super::orders::Inspection::Endpoint(endpoint);
                 self.order(Order::Inspect { ticket, what });
             }
+            Purpose::Impairments { .. } => {
+                let ticket = self.inspections.single(ticket);
+                let what = super::super::orders::Inspection::Impairments;
+                self.order(Order::Inspect { ticket, what });
+            }
+            // Ordered where the change is known.
+            Purpose::Impair => {}
             Purpose::End { endpoint, reset } => {
                 let credentials = self.credentials(ticket.asker.map_or(0, |(id, _)| id));
                 let ticket = self.inspections.single(ticket);
@@ -174,6 +183,8 @@ fn length(what: &Arc<Inspected>) -> usize {
         Inspected::Endpoint(..)
         | Inspected::Done
         | Inspected::NoSuchEndpoint
-        | Inspected::NotPermitted => 0,
+        | Inspected::NotPermitted
+        | Inspected::Impairments(_)
+        | Inspected::Refused(_) => 0,
     }
 }

@@ -197,6 +197,9 @@ impl<W: Spawner> ControlLoop<W> {
             return self.refuse_reload(reload.asker, ErrorCode::AddressInUse, why);
         }
         let before = self.quotas();
+        if reload.config.impair != self.config.impair {
+            self.order(Order::ConfigureImpairment(reload.config.impair.rules()));
+        }
         self.config = reload.config;
         if self.quotas() != before {
             self.order(Order::Quotas(self.quotas()));

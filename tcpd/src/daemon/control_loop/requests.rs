@@ -104,6 +104,10 @@ impl<W: Spawner> ControlLoop<W> {
             Request::Services { cursor } => self.ask(id, number, Purpose::Services { cursor }),
             Request::Sessions { cursor } => self.ask(id, number, Purpose::Sessions { cursor }),
             Request::Users { cursor } => self.ask(id, number, Purpose::Users { cursor }),
+            Request::Impair(impair) => self.impair(id, number, &impair),
+            Request::Impairments { cursor } => {
+                self.ask(id, number, Purpose::Impairments { cursor })
+            }
             Request::DaemonStatus => self.ask(id, number, Purpose::DaemonStatus),
             Request::ControlClose { id: name } => {
                 self.about(id, number, &name, |endpoint| Purpose::End {

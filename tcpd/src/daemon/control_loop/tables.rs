@@ -44,6 +44,10 @@ pub(super) enum Purpose {
         cursor: u64,
     },
     DaemonStatus,
+    Impairments {
+        cursor: u64,
+    },
+    Impair,
     End {
         endpoint: EndpointId,
         reset: bool,

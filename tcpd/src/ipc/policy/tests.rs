@@ -93,6 +93,7 @@ fn a_worker_acts_on_its_connection_only_even_as_root() {
         Request::Users { cursor: 0 },
         Request::Reload,
         Request::Drain { grace_ms: None },
+        Request::Impairments { cursor: 0 },
     ] {
         assert_eq!(
             code(true, Kind::Worker, &request),
