@@ -162,7 +162,7 @@ fn impair() -> impl Strategy<Value = Impair> {
         ImpairDirection::Out,
         ImpairDirection::Both,
     ];
-    let direction = proptest::sample::select(&directions[..]);
+    let direction = proptest::sample::select(directions.to_vec());
     let text = proptest::option::of("\\PC{0,40}");
     (direction, packets, text, any::<Option<u64>>()).prop_map(
         |(direction, packets, impairment, seed)| Impair {
