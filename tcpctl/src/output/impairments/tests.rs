@@ -31,10 +31,19 @@ fn rows() -> Vec<ImpairmentRow> {
 
 #[test]
 fn paths_with_what_they_did() {
-    insta::assert_snapshot!(table(&rows()).render(None, true), @"");
+    insta::assert_snapshot!(table(&rows()).render(None, true), @r#"
+    Packets              Way    Came  Lost  Queue full  Marked  Reordered  Twice  Damaged  On the way  What happens
+    connection 12.1      out  12,345   120           8       3          4      5        6          17  loss=1% delay=20ms rate=100mbit
+    fd00:7463:7064::/64  in        0     0           0       0          0      0        0           0  nothing
+    "#);
 }
 
 #[test]
 fn paths_in_80_columns() {
-    insta::assert_snapshot!(table(&rows()).render(Some(80), true), @"");
+    insta::assert_snapshot!(table(&rows()).render(Some(80), true), @r#"
+    Packets             Way   Came Lost Queue full Damaged What happens
+    connection 12.1     out 12,345  120          8       6 loss=1% delay=20ms
+                                                           rate=100mbit
+    fd00:7463:7064::/64 in       0    0          0       0 nothing
+    "#);
 }

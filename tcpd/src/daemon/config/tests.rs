@@ -118,7 +118,7 @@ fn an_unknown_section_is_named_with_the_sections() {
     assert_eq!(
         messages("section", "[dveice]\nmtu = 1400\n"),
         [
-            "FILE:1: dveice: unknown key; allowed: device, tcp, limits, control, log, service, shutdown_grace"
+            "FILE:1: dveice: unknown key; allowed: device, tcp, limits, control, log, impair, service, shutdown_grace"
         ]
     );
 }
@@ -369,7 +369,7 @@ fn variables_and_flags_are_checked_as_the_file_is() {
     );
     assert_eq!(
         messages[3],
-        "--set: mtu = 1400: unknown key; allowed: device.…, tcp.…, limits.…, control.…, log.…, shutdown_grace"
+        "--set: mtu = 1400: unknown key; allowed: device.…, tcp.…, limits.…, control.…, log.…, impair.…, shutdown_grace"
     );
     assert_eq!(messages[4], "--set: tcp.msl: no value; allowed: key=value");
     assert_eq!(messages.len(), 5);
