@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{
-    BacklogFull, Config, Control, Device, Ecn, Impair, Limits, Log, LogTarget, PortRange, Rotation, Tcp,
+    BacklogFull, Config, Control, Device, Ecn, Impair, Limits, Log, LogTarget, PortRange, Rotation,
+    Tcp,
 };
 
 impl Default for Config {
