@@ -270,7 +270,9 @@ impl<R: Ring> Connection<R> {
         } else {
             2
         };
-        cwnd.saturating_mul(factor)
+        // What the peer never offered cannot be on its way.
+        cwnd.min(self.send.max_wnd)
+            .saturating_mul(factor)
             .min(MAX_CAPACITY)
             .next_power_of_two()
     }
