@@ -213,8 +213,9 @@ fn a_listener_answers_rst_ack_and_syn_in_the_order_of_the_rfc() {
         peer.tell(flags, 0, 0, b"");
         assert_eq!(peer.out(), Vec::<String>::new(), "{flags}");
     }
+    // ECE and CWR ask for ECN (RFC 3168 §6.1.1); the others mean nothing on a SYN.
     peer.tell("SPUEW", 0, 0, b"");
-    assert_eq!(peer.out(), ["S. 0(0) ack 1"]);
+    assert_eq!(peer.out(), ["SE. 0(0) ack 1"]);
 }
 
 #[test]

@@ -246,7 +246,7 @@ fn every_problem_is_said_in_the_order_of_the_file() {
 #[test]
 fn what_the_stack_does_with_strangers_is_one_of_few_things() {
     let text = "[tcp]\nsyn_cookies = \"on\"\nbacklog_full = \"ignore\"\nsuspect_retries = 0\nrfc1337 = 1337\nhop_limit = 256\n\
-                timestamps_required = \"maybe\"\n[limits]\nhalf_open_per_listener = 0\n";
+                timestamps_required = \"maybe\"\necn = true\n[limits]\nhalf_open_per_listener = 0\n";
     assert_eq!(
         messages("strangers", text),
         [
@@ -256,14 +256,16 @@ fn what_the_stack_does_with_strangers_is_one_of_few_things() {
             "FILE:5: tcp.rfc1337 = 1337: not a boolean; allowed: true or false",
             "FILE:6: tcp.hop_limit = 256: too large; allowed: an integer from 1 to 255",
             "FILE:7: tcp.timestamps_required = \"maybe\": not a boolean; allowed: true or false",
-            "FILE:9: limits.half_open_per_listener = 0: too small; allowed: an integer from 1 to 10000000",
+            "FILE:8: tcp.ecn = true: not a string; allowed: off, passive, on",
+            "FILE:10: limits.half_open_per_listener = 0: too small; allowed: an integer from 1 to 10000000",
         ]
     );
     let good =
-        "[tcp]\nbacklog_full = \"reset\"\nrfc1337 = false\nhop_limit = 255\nmsl = \"120s\"\n";
+        "[tcp]\nbacklog_full = \"reset\"\nrfc1337 = false\necn = \"on\"\nhop_limit = 255\nmsl = \"120s\"\n";
     let tcp = load("strangers-good", good).expect("all good").tcp;
     assert_eq!(tcp.backlog_full, BacklogFull::Reset);
     assert!(!tcp.rfc1337);
+    assert_eq!(tcp.ecn, Ecn::On);
     assert_eq!((tcp.hop_limit, tcp.msl), (255, Duration::from_secs(120)));
 }
 
