@@ -22,6 +22,9 @@ _tcpctl() {
             tcpctl,drain)
                 cmd="tcpctl__subcmd__drain"
                 ;;
+            tcpctl,impair)
+                cmd="tcpctl__subcmd__impair"
+                ;;
             tcpctl,list)
                 cmd="tcpctl__subcmd__list"
                 ;;
@@ -49,6 +52,15 @@ _tcpctl() {
             tcpctl,users)
                 cmd="tcpctl__subcmd__users"
                 ;;
+            tcpctl__subcmd__impair,clear)
+                cmd="tcpctl__subcmd__impair__subcmd__clear"
+                ;;
+            tcpctl__subcmd__impair,set)
+                cmd="tcpctl__subcmd__impair__subcmd__set"
+                ;;
+            tcpctl__subcmd__impair,show)
+                cmd="tcpctl__subcmd__impair__subcmd__show"
+                ;;
             *)
                 ;;
         esac
@@ -56,7 +68,7 @@ _tcpctl() {
 
     case "${cmd}" in
         tcpctl)
-            opts="-h -V --socket --wait --help --version list ls show stats services users close reset reload drain ping"
+            opts="-h -V --socket --wait --help --version list ls show stats services users close reset reload drain impair ping"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -110,6 +122,114 @@ _tcpctl() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --wait)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        tcpctl__subcmd__impair)
+            opts="-h --socket --wait --help show set clear"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --wait)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        tcpctl__subcmd__impair__subcmd__clear)
+            opts="-h --peer --connection --in --out --socket --wait --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --peer)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --connection)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --wait)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        tcpctl__subcmd__impair__subcmd__set)
+            opts="-h --peer --connection --in --out --seed --socket --wait --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --peer)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --connection)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --seed)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --wait)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        tcpctl__subcmd__impair__subcmd__show)
+            opts="-H -h --no-header --json --socket --wait --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
                 --socket)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0

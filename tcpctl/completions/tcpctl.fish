@@ -38,6 +38,7 @@ complete -c tcpctl -n "__fish_tcpctl_needs_command" -f -a "close" -d 'Close a co
 complete -c tcpctl -n "__fish_tcpctl_needs_command" -f -a "reset" -d 'Reset a connection: RST to the peer, everything queued is thrown away'
 complete -c tcpctl -n "__fish_tcpctl_needs_command" -f -a "reload" -d 'Have the daemon read its configuration again: all of it counts then, or nothing'
 complete -c tcpctl -n "__fish_tcpctl_needs_command" -f -a "drain" -d 'Have the daemon take nothing new, and end when nothing is left'
+complete -c tcpctl -n "__fish_tcpctl_needs_command" -f -a "impair" -d 'Play a bad network to packets, show what it did, or end it'
 complete -c tcpctl -n "__fish_tcpctl_needs_command" -f -a "ping" -d 'Ask the daemon whether it is alive: its version, pid, uptime, and how long the answer took'
 complete -c tcpctl -n "__fish_tcpctl_using_subcommand list" -s s -l state -d 'Only these states: RFC 9293\'s names or those of ss, several with commas or by repeating the option' -r
 complete -c tcpctl -n "__fish_tcpctl_using_subcommand list" -s p -l port -d 'Only this port, on either side; may be repeated' -r
@@ -99,6 +100,32 @@ complete -c tcpctl -n "__fish_tcpctl_using_subcommand drain" -l socket -d 'The d
 complete -c tcpctl -n "__fish_tcpctl_using_subcommand drain" -l wait -d 'Wait up to so many seconds for a daemon that is not there yet [default: $TCPD_WAIT, else 0]' -r
 complete -c tcpctl -n "__fish_tcpctl_using_subcommand drain" -l no-wait -d 'Do not wait for the daemon\'s end'
 complete -c tcpctl -n "__fish_tcpctl_using_subcommand drain" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c tcpctl -n "__fish_tcpctl_using_subcommand impair; and not __fish_seen_subcommand_from show set clear" -l socket -d 'The daemon\'s control socket [default: $TCPD_SOCKET, else /run/tcpd/tcpd.sock]' -r -F
+complete -c tcpctl -n "__fish_tcpctl_using_subcommand impair; and not __fish_seen_subcommand_from show set clear" -l wait -d 'Wait up to so many seconds for a daemon that is not there yet [default: $TCPD_WAIT, else 0]' -r
+complete -c tcpctl -n "__fish_tcpctl_using_subcommand impair; and not __fish_seen_subcommand_from show set clear" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c tcpctl -n "__fish_tcpctl_using_subcommand impair; and not __fish_seen_subcommand_from show set clear" -f -a "show" -d 'Show each path: which packets, what happens to them, and what did so far'
+complete -c tcpctl -n "__fish_tcpctl_using_subcommand impair; and not __fish_seen_subcommand_from show set clear" -f -a "set" -d 'From now on so: all of what is said, in place of what was said before for the same packets'
+complete -c tcpctl -n "__fish_tcpctl_using_subcommand impair; and not __fish_seen_subcommand_from show set clear" -f -a "clear" -d 'No more of it; without an option, of nothing any more'
+complete -c tcpctl -n "__fish_tcpctl_using_subcommand impair; and __fish_seen_subcommand_from show" -l socket -d 'The daemon\'s control socket [default: $TCPD_SOCKET, else /run/tcpd/tcpd.sock]' -r -F
+complete -c tcpctl -n "__fish_tcpctl_using_subcommand impair; and __fish_seen_subcommand_from show" -l wait -d 'Wait up to so many seconds for a daemon that is not there yet [default: $TCPD_WAIT, else 0]' -r
+complete -c tcpctl -n "__fish_tcpctl_using_subcommand impair; and __fish_seen_subcommand_from show" -s H -l no-header -d 'Leave out the line with the names of the columns'
+complete -c tcpctl -n "__fish_tcpctl_using_subcommand impair; and __fish_seen_subcommand_from show" -l json -d 'One JSON object a line instead of a table'
+complete -c tcpctl -n "__fish_tcpctl_using_subcommand impair; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help'
+complete -c tcpctl -n "__fish_tcpctl_using_subcommand impair; and __fish_seen_subcommand_from set" -l peer -d 'Those from and to this address or network, as in 203.0.113.0/24' -r
+complete -c tcpctl -n "__fish_tcpctl_using_subcommand impair; and __fish_seen_subcommand_from set" -l connection -d 'Those of this connection, as in the first column of `tcpctl list`' -r
+complete -c tcpctl -n "__fish_tcpctl_using_subcommand impair; and __fish_seen_subcommand_from set" -l seed -d 'What decides every chance: the same number, the same losses [default: the configuration\'s impair.seed]' -r
+complete -c tcpctl -n "__fish_tcpctl_using_subcommand impair; and __fish_seen_subcommand_from set" -l socket -d 'The daemon\'s control socket [default: $TCPD_SOCKET, else /run/tcpd/tcpd.sock]' -r -F
+complete -c tcpctl -n "__fish_tcpctl_using_subcommand impair; and __fish_seen_subcommand_from set" -l wait -d 'Wait up to so many seconds for a daemon that is not there yet [default: $TCPD_WAIT, else 0]' -r
+complete -c tcpctl -n "__fish_tcpctl_using_subcommand impair; and __fish_seen_subcommand_from set" -l in -d 'Only those from the network'
+complete -c tcpctl -n "__fish_tcpctl_using_subcommand impair; and __fish_seen_subcommand_from set" -l out -d 'Only those to the network'
+complete -c tcpctl -n "__fish_tcpctl_using_subcommand impair; and __fish_seen_subcommand_from set" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c tcpctl -n "__fish_tcpctl_using_subcommand impair; and __fish_seen_subcommand_from clear" -l peer -d 'Those from and to this address or network, as in 203.0.113.0/24' -r
+complete -c tcpctl -n "__fish_tcpctl_using_subcommand impair; and __fish_seen_subcommand_from clear" -l connection -d 'Those of this connection, as in the first column of `tcpctl list`' -r
+complete -c tcpctl -n "__fish_tcpctl_using_subcommand impair; and __fish_seen_subcommand_from clear" -l socket -d 'The daemon\'s control socket [default: $TCPD_SOCKET, else /run/tcpd/tcpd.sock]' -r -F
+complete -c tcpctl -n "__fish_tcpctl_using_subcommand impair; and __fish_seen_subcommand_from clear" -l wait -d 'Wait up to so many seconds for a daemon that is not there yet [default: $TCPD_WAIT, else 0]' -r
+complete -c tcpctl -n "__fish_tcpctl_using_subcommand impair; and __fish_seen_subcommand_from clear" -l in -d 'Only those from the network'
+complete -c tcpctl -n "__fish_tcpctl_using_subcommand impair; and __fish_seen_subcommand_from clear" -l out -d 'Only those to the network'
+complete -c tcpctl -n "__fish_tcpctl_using_subcommand impair; and __fish_seen_subcommand_from clear" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c tcpctl -n "__fish_tcpctl_using_subcommand ping" -l socket -d 'The daemon\'s control socket [default: $TCPD_SOCKET, else /run/tcpd/tcpd.sock]' -r -F
 complete -c tcpctl -n "__fish_tcpctl_using_subcommand ping" -l wait -d 'Wait up to so many seconds for a daemon that is not there yet [default: $TCPD_WAIT, else 0]' -r
 complete -c tcpctl -n "__fish_tcpctl_using_subcommand ping" -l json -d 'One JSON object instead of a line of text'
