@@ -77,4 +77,4 @@ pub use client::{
     session::Session,
     stream::TcpStream,
 };
-pub use protocol::KeepAlive;
+pub use protocol::{CongestionControl, KeepAlive};

@@ -39,6 +39,7 @@
 //!    reads as end of file.
 
 pub mod codec;
+pub mod congestion;
 pub mod event;
 pub mod reason;
 pub mod reply;
@@ -46,6 +47,7 @@ pub mod request;
 pub mod status;
 
 pub use codec::{DecodeError, Json, Page, TooLarge};
+pub use congestion::{CongestionControl, UnknownCongestionControl};
 pub use event::Event;
 pub use reason::{EndReason, ErrorCode};
 pub use reply::{Failure, Opened, Reply, Welcome};
@@ -60,7 +62,7 @@ use codec::{Reader, Writer};
 ///
 /// | version | what is new |
 /// |---|---|
-/// | 4 | the word `wanted` in [`TransmitDaemon`](crate::shm::layout::TransmitDaemon); figures of loss recovery, pacing and ECN in [`ConnectionStatus`](crate::protocol::status::ConnectionStatus); [`Request::Impair`], [`Request::Impairments`] |
+/// | 4 | the word `wanted` in [`TransmitDaemon`](crate::shm::layout::TransmitDaemon); figures of loss recovery, pacing and ECN in [`ConnectionStatus`](crate::protocol::status::ConnectionStatus); [`Request::Impair`], [`Request::Impairments`]; congestion control in [`StreamOptions`] (40 bytes, were 36), [`Request::ControlSet`] |
 /// | 3 | socket endpoints ([`Request::IntoSocket`]), hand-off ([`Request::HandOff`], [`Request::AdoptHandoff`]), [`Request::ErrorStream`], [`Request::Users`] |
 /// | 2 | idle timeout and codepoint in [`StreamOptions`] (36 bytes, were 28), [`EndReason::IdleTimeout`] |
 /// | 1 | the first |

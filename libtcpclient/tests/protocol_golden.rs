@@ -3,9 +3,9 @@
 use std::net::{IpAddr, SocketAddr};
 
 use libtcpclient::protocol::{
-    Connect, DecodeError, ErrorCode, Event, Failure, Filter, FromDaemon, Hello, Impair,
-    ImpairDirection, Impaired, Json, KeepAlive, Listen, Opened, Page, Reply, Request, ShutdownHow,
-    StreamOptions, Welcome,
+    CongestionControl, Connect, DecodeError, ErrorCode, Event, Failure, Filter, FromDaemon, Hello,
+    Impair, ImpairDirection, Impaired, Json, KeepAlive, Listen, Opened, Page, Reply, Request,
+    ShutdownHow, StreamOptions, Welcome,
 };
 
 fn hex(bytes: &[u8]) -> String {
@@ -110,6 +110,7 @@ fn opening_requests() {
                 transmit_maximum: 0x20000,
                 idle_timeout_ms: 300_000,
                 dscp: 46,
+                congestion: Some(CongestionControl::NewReno),
             },
         }),
         &[
@@ -127,6 +128,7 @@ fn opening_requests() {
             "00000200",
             "e0930400",
             "2e000000",
+            "02000000",
         ],
     );
     check_request(
@@ -281,6 +283,18 @@ fn control_requests() {
     check_request(
         Request::ControlReset { id: id() },
         &[header!("4900"), id_bytes],
+    );
+    check_request(
+        Request::ControlSet {
+            id: id(),
+            settings: "congestion=newreno".into(),
+        },
+        &[
+            header!("4f00"),
+            id_bytes,
+            "1200",
+            "636f6e67657374696f6e3d6e657772656e6f",
+        ],
     );
     check_request(Request::Reload, &[header!("4a00")]);
     check_request(
@@ -498,7 +512,7 @@ fn events_have_request_number_zero() {
 }
 
 #[test]
-fn options_of_version_1_are_too_short_now() {
+fn options_of_earlier_versions_are_too_short_now() {
     let options = StreamOptions {
         nodelay: true,
         ..StreamOptions::default()
@@ -508,14 +522,19 @@ fn options_of_version_1_are_too_short_now() {
         options,
     };
     let bytes = request.encode(7);
-    for missing in [4, 8] {
+    for missing in [4, 8, 12] {
         let before = &bytes[..bytes.len() - missing];
         assert_eq!(Request::decode(before), Err(DecodeError::Truncated));
     }
-    let seven_bits = [&bytes[..bytes.len() - 4], &64u32.to_le_bytes()].concat();
+    let seven_bits = [&bytes[..bytes.len() - 8], &64u32.to_le_bytes(), &[0; 4]].concat();
     assert_eq!(
         Request::decode(&seven_bits),
         Err(DecodeError::BadValue("dscp"))
+    );
+    let unknown = [&bytes[..bytes.len() - 4], &3u32.to_le_bytes()].concat();
+    assert_eq!(
+        Request::decode(&unknown),
+        Err(DecodeError::BadValue("congestion"))
     );
     assert_eq!(
         Request::decode(&[&bytes[..], &[0]].concat()),

@@ -123,6 +123,12 @@ pub enum Command {
     /// Reset a connection: RST to the peer, everything queued is thrown away
     Reset(Targets),
 
+    /// Change settings of a live connection: so far congestion=cubic and congestion=newreno
+    ///
+    /// All of them count, or none. What is in flight and the congestion window stay as they are when congestion control is exchanged; `tcpctl
+    /// show` tells which one is at work. Of one's own connections, or of all for root and the group `tcpd`.
+    Set(Set),
+
     /// Have the daemon read its configuration again: all of it counts then, or nothing
     ///
     /// Services are added, changed and removed, and the limits and policies that need no restart change; connections are
@@ -259,6 +265,18 @@ pub struct Targets {
     /// The connections, as in the first column of `tcpctl list`
     #[arg(value_name = "ID", required = true, value_parser = id)]
     pub ids: Vec<String>,
+}
+
+/// `tcpctl set`.
+#[derive(Debug, Args)]
+pub struct Set {
+    /// The connection, as in the first column of `tcpctl list`
+    #[arg(value_name = "ID", value_parser = id)]
+    pub id: String,
+
+    /// What shall be otherwise, as in congestion=newreno
+    #[arg(value_name = "NAME=VALUE", required = true)]
+    pub settings: Vec<String>,
 }
 
 /// `tcpctl reload`.

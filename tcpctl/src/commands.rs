@@ -14,6 +14,7 @@ mod list;
 mod ping;
 mod reload;
 mod services;
+mod set;
 mod show;
 mod stats;
 mod users;
@@ -36,6 +37,7 @@ pub fn run(cli: &Cli, width: Option<u16>) -> Result<String, Failure> {
         Command::Users(options) => users::run(&mut control, options, width),
         Command::Close(targets) => end::close(&mut control, targets),
         Command::Reset(targets) => end::reset(&mut control, targets),
+        Command::Set(options) => set::run(&mut control, options),
         Command::Reload(options) => reload::run(&mut control, options),
         Command::Drain(options) => drain::run(control, options),
         Command::Impair(options) => impair::run(&mut control, options, width),

@@ -23,6 +23,8 @@ pub mod workforce;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use libtcpclient::protocol::CongestionControl;
+
 use self::work::{Terms, Work};
 
 /// A service as configured.
@@ -46,6 +48,8 @@ pub struct Service {
     pub idle_workers: u32,
     /// Connections that may wait for a worker.
     pub backlog: u32,
+    /// Congestion control of its connections; `None`: `tcp.congestion`.
+    pub congestion: Option<CongestionControl>,
     /// For how long no data may move on a connection; zero: for ever.
     pub idle_timeout: Duration,
     /// For how long a worker may have its connection; zero: for ever.
@@ -66,6 +70,7 @@ impl Service {
             max_per_source: 0,
             idle_workers: 0,
             backlog: 128,
+            congestion: None,
             idle_timeout: Duration::ZERO,
             wall_time: Duration::ZERO,
         }

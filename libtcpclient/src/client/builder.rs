@@ -10,7 +10,7 @@ use super::listener::TcpListener;
 use super::patience::patience;
 use super::session::Session;
 use super::stream::TcpStream;
-use crate::protocol::{self, KeepAlive, Reply, Request, StreamOptions};
+use crate::protocol::{self, CongestionControl, KeepAlive, Reply, Request, StreamOptions};
 
 /// Options for [`Builder::connect`] and [`Builder::listen`].
 ///
@@ -113,6 +113,13 @@ impl Builder {
     /// The Differentiated Services codepoint of what is sent, 0…63 (RFC 9293 §3.9.1.9); more is taken for 63.
     pub fn dscp(mut self, dscp: u8) -> Builder {
         self.options.dscp = dscp.min(63);
+        self
+    }
+
+    /// Congestion control (RFC 9293 §3.8.2); `None`: the daemon's configuration. A name becomes one by [`str::parse`], which says what is
+    /// allowed when it does not know it.
+    pub fn congestion(mut self, congestion: Option<CongestionControl>) -> Builder {
+        self.options.congestion = congestion;
         self
     }
 

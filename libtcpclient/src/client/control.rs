@@ -206,6 +206,18 @@ impl Control {
         self.status(&Request::DaemonStatus)
     }
 
+    /// Changes settings of a live connection: `NAME=VALUE`, several with spaces between them, as in `congestion=newreno`. All of them
+    /// count, or none.
+    ///
+    /// # Errors
+    /// `bad-request`, which names what is allowed, `no-such-connection`, `not-permitted`, and as [`Control::ping`].
+    pub fn set(&mut self, id: &str, settings: &str) -> Result<(), SessionError> {
+        self.done(&Request::ControlSet {
+            id: id.to_owned(),
+            settings: settings.to_owned(),
+        })
+    }
+
     /// Closes a connection as if its owner had done it: FIN after what is written.
     ///
     /// # Errors

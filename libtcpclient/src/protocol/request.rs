@@ -16,6 +16,8 @@ pub const MAX_PROGRAM: usize = 64;
 pub const MAX_ID: usize = 48;
 /// The longest [`Impair::impairment`], in bytes.
 pub const MAX_IMPAIRMENT: usize = 512;
+/// The longest settings in [`Request::ControlSet`], in bytes.
+pub const MAX_SETTINGS: usize = 256;
 /// The longest service name in a [`Filter`], in bytes.
 pub const MAX_SERVICE: usize = 64;
 
@@ -183,6 +185,13 @@ pub enum Request {
         /// 0, then [`super::Page::next`]. (u64)
         cursor: u64,
     },
+    /// \[0x004f\] → `Done`, or `bad-request` naming what is allowed; then nothing has changed.
+    ControlSet {
+        /// As [`super::status::ConnectionRow::id`] has it. (text16 ≤ 48)
+        id: String,
+        /// `NAME=VALUE`, several with spaces between them. So far `congestion=cubic` and `congestion=newreno`. (text16 ≤ 256)
+        settings: String,
+    },
 }
 
 impl Request {
@@ -233,6 +242,7 @@ impl Request {
             Users { .. } => 0x004c,
             Impair(_) => 0x004d,
             Impairments { .. } => 0x004e,
+            ControlSet { .. } => 0x004f,
         }
     }
 
@@ -292,6 +302,10 @@ impl Request {
             | Sessions { cursor }
             | Users { cursor }
             | Impairments { cursor } => out.u64(*cursor),
+            ControlSet { id, settings } => {
+                out.text16(id, MAX_ID);
+                out.text16(settings, MAX_SETTINGS);
+            }
             Show { id } | ControlClose { id } | ControlReset { id } => out.text16(id, MAX_ID),
         }
     }
@@ -396,6 +410,10 @@ impl Request {
             0x004d => Request::Impair(Impair::decode(body)?),
             0x004e => Request::Impairments {
                 cursor: body.u64()?,
+            },
+            0x004f => Request::ControlSet {
+                id: body.text16(MAX_ID, "id")?,
+                settings: body.text16(MAX_SETTINGS, "settings")?,
             },
             other => return Err(DecodeError::UnknownKind(other)),
         })

@@ -27,8 +27,9 @@ fn options() -> impl Strategy<Value = StreamOptions> {
         proptest::option::of(keepalive),
         any::<[u32; 4]>(),
         0u8..64,
+        proptest::option::of(proptest::sample::select(&CongestionControl::ALL[..])),
     )
-        .prop_map(|(nodelay, keepalive, numbers, dscp)| {
+        .prop_map(|(nodelay, keepalive, numbers, dscp, congestion)| {
             let [
                 user_timeout_ms,
                 receive_maximum,
@@ -43,6 +44,7 @@ fn options() -> impl Strategy<Value = StreamOptions> {
                 transmit_maximum,
                 idle_timeout_ms,
                 dscp,
+                congestion,
             }
         })
 }
@@ -143,6 +145,8 @@ fn request() -> impl Strategy<Value = Request> {
         "[0-9.]{0,48}".prop_map(|id| Request::Show { id }),
         "[0-9.]{0,48}".prop_map(|id| Request::ControlClose { id }),
         "[0-9.]{0,48}".prop_map(|id| Request::ControlReset { id }),
+        ("[0-9.]{0,48}", "[a-z= ]{0,60}")
+            .prop_map(|(id, settings)| Request::ControlSet { id, settings }),
         Just(Request::Reload),
         any::<Option<u32>>().prop_map(|grace_ms| Request::Drain { grace_ms }),
         any::<u64>().prop_map(|cursor| Request::Impairments { cursor }),

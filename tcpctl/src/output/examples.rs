@@ -173,7 +173,7 @@ pub(crate) fn busy() -> ConnectionStatus {
             irs: 9_000,
         }),
         congestion: CongestionStatus {
-            algorithm: "new-reno".to_owned(),
+            algorithm: "newreno".to_owned(),
             phase: "fast-recovery".to_owned(),
             cwnd_bytes: 28_960,
             ssthresh_bytes: Some(14_480),

@@ -334,6 +334,38 @@ fn close_and_reset_are_silent_and_name_their_connection() {
 }
 
 #[test]
+fn set_is_silent_and_hands_on_what_the_daemon_refuses() {
+    let daemon = FakeDaemon::new(|request| match request {
+        Request::ControlSet { settings, .. } if settings == "congestion=newreno" => {
+            Reply::Done.into()
+        }
+        _ => Reply::error(
+            ErrorCode::BadRequest,
+            "\"bbr\" is no congestion control; allowed: cubic, newreno",
+        )
+        .into(),
+    });
+    let set = |settings: &[&str]| {
+        let arguments = [&["set", "12.3"], settings].concat();
+        tcpctl(&daemon.socket(), &arguments)
+    };
+    assert_eq!(set(&["congestion=newreno"]).worked(), "");
+    let refused = set(&["congestion=bbr", "cwnd=1"]);
+    refused.failed_with(
+        64,
+        &["\"bbr\" is no congestion control; allowed: cubic, newreno"],
+    );
+    assert_eq!(
+        daemon.requests()[1],
+        Request::ControlSet {
+            id: "12.3".to_owned(),
+            settings: "congestion=bbr cwnd=1".to_owned(),
+        },
+        "all of them in one request"
+    );
+}
+
+#[test]
 fn reload_says_what_is_different_now() {
     let done = Reloaded {
         settings: vec!["limits.sessions_per_uid".to_owned()],

@@ -119,7 +119,7 @@ pub(crate) fn status(row: ConnectionRow) -> ConnectionStatus {
             ..ReceiveSequence::default()
         }),
         congestion: CongestionStatus {
-            algorithm: "new-reno".to_owned(),
+            algorithm: "newreno".to_owned(),
             phase: "slow-start".to_owned(),
             cwnd_bytes: 14_600,
             ..CongestionStatus::default()

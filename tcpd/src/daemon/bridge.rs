@@ -38,6 +38,7 @@ pub(crate) use self::quotas::SERVICES;
 use self::quotas::Users;
 use self::services::ServiceListener;
 use self::sweeping::Sweeping;
+pub(in crate::daemon) use self::words::congestion_control;
 pub(super) use self::words::end_reason;
 use self::words::{close_error, connection_options, end_error, open_error};
 use super::channel::ReportSender;

@@ -26,6 +26,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use libtcpclient::protocol::CongestionControl;
 use serde::{Deserialize, Serialize};
 
 pub use change::Change;
@@ -174,6 +175,8 @@ pub struct Tcp {
     pub ecn: Ecn,
     pub timestamps_required: bool,
     pub nagle: bool,
+    pub tail_loss_probe: bool,
+    pub congestion: CongestionControl,
     #[serde(deserialize_with = "port_range")]
     pub ephemeral_ports: PortRange,
     #[serde(deserialize_with = "units::duration")]

@@ -95,6 +95,7 @@ fn service(service: &config::Service, guarded: &[PathBuf]) -> Option<services::S
         max_per_source: service.max_per_source,
         idle_workers: service.idle_workers,
         backlog: service.backlog,
+        congestion: service.congestion,
         idle_timeout: service.idle_timeout,
         wall_time: service.wall_time,
         ..services::Service::new(&service.name, service.port, work)

@@ -27,6 +27,7 @@ mod reload;
 mod reports;
 mod requests;
 mod services;
+mod settings;
 mod sockets;
 mod stop;
 mod tables;

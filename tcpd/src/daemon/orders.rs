@@ -13,7 +13,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-use libtcpclient::protocol::{Listen, Reply, Request, StreamOptions};
+use libtcpclient::protocol::{CongestionControl, Listen, Reply, Request, StreamOptions};
 use libtcpclient::shm::Arena;
 use tcpd_core::impairment::Impairment;
 use tcpd_core::stack::{EndpointId, ListenerId, ListenerStatus, Status, Summary, Usage};
@@ -32,6 +32,13 @@ pub struct Credentials {
     pub uid: u32,
     /// Root or the group `tcpd`: may act on everyone's connections.
     pub all: bool,
+}
+
+/// What shall be otherwise with a live connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ConnectionChange {
+    /// Congestion control.
+    pub congestion: CongestionControl,
 }
 
 /// From the control thread to the stack thread.
@@ -170,6 +177,17 @@ pub enum Order {
         /// Who asks.
         credentials: Credentials,
     },
+    /// Change a live connection, if the asker may; answered by [`Report::Inspected`].
+    SetConnection {
+        /// Chosen by the asker.
+        ticket: u64,
+        /// Which.
+        endpoint: EndpointId,
+        /// What shall be otherwise.
+        change: ConnectionChange,
+        /// Who asks.
+        credentials: Credentials,
+    },
     /// Say that the thread still turns; answered by [`Report::Heartbeat`].
     Heartbeat,
     /// Stop accepting, let what is in flight finish for `grace`, then reset the rest and end the
@@ -302,8 +320,10 @@ pub enum Inspected {
     Endpoint(Box<Status>, Owner),
     /// Name, help and value of each counter.
     Counters(Vec<(&'static str, &'static str, u64)>),
-    /// [`Order::EndConnection`] did it.
+    /// [`Order::EndConnection`] or [`Order::SetConnection`] did it.
     Done,
+    /// It is not in a state in which anything could be set.
+    NotOpen,
     /// There is no such endpoint (any more).
     NoSuchEndpoint,
     /// It belongs to another user.

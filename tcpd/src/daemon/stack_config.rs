@@ -5,7 +5,7 @@ use tcpd_core::stack::{
     BacklogFull, EcnPolicy, IpCidr, KeepAlive, Limits, Nagle, StackConfig, TcpConfig,
 };
 
-use super::bridge::{BridgeConfig, RingSizes};
+use super::bridge::{BridgeConfig, RingSizes, congestion_control};
 use super::config::{self, Config};
 use super::orders::Quotas;
 
@@ -52,6 +52,8 @@ pub(crate) fn stack_config(config: &Config, mtu: u16) -> StackConfig {
             } else {
                 Nagle::Off
             },
+            congestion: congestion_control(tcp.congestion),
+            tail_loss_probe: tcp.tail_loss_probe,
             fin_wait_2_timeout: tcp.fin_wait_2_timeout,
             orphan_timeout: tcp.orphan_timeout,
             syn_ack_retries: tcp.syn_ack_retries,
@@ -64,8 +66,6 @@ pub(crate) fn stack_config(config: &Config, mtu: u16) -> StackConfig {
             time_wait_ignores_reset: tcp.rfc1337,
             timestamps_required: tcp.timestamps_required,
             hop_limit: tcp.hop_limit,
-            congestion: TcpConfig::default().congestion,
-            tail_loss_probe: TcpConfig::default().tail_loss_probe,
         },
         limits: Limits {
             half_open: limits.half_open as usize,

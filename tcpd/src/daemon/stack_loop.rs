@@ -318,6 +318,14 @@ impl StackLoop {
             } => {
                 bridge.end_connection(stack, now, ticket, endpoint, reset, credentials);
             }
+            Order::SetConnection {
+                ticket,
+                endpoint,
+                change,
+                credentials,
+            } => {
+                bridge.set_connection(stack, now, ticket, endpoint, change, credentials);
+            }
             Order::Stop { grace } => {
                 bridge.drain(stack, now);
                 let at = now + grace;

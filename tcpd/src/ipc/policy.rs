@@ -153,7 +153,9 @@ impl Area {
             | Request::Sessions { .. }
             | Request::Users { .. }
             | Request::DaemonStatus => Area::Inspection,
-            Request::ControlClose { .. } | Request::ControlReset { .. } => Area::Operation,
+            Request::ControlClose { .. }
+            | Request::ControlReset { .. }
+            | Request::ControlSet { .. } => Area::Operation,
             Request::Reload
             | Request::Drain { .. }
             | Request::Impair(_)

@@ -25,6 +25,7 @@ mod common {
 
 mod campaign;
 mod capture;
+mod congestion;
 mod crowded;
 mod endings;
 mod half_open;

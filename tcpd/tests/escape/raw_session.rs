@@ -170,6 +170,10 @@ pub(crate) fn about(other: EndpointId) -> Vec<Request> {
         },
         Request::Show { id: id.clone() },
         Request::ControlClose { id: id.clone() },
+        Request::ControlSet {
+            id: id.clone(),
+            settings: "congestion=newreno".to_owned(),
+        },
         Request::ControlReset { id },
     ]
 }

@@ -80,7 +80,13 @@ pub(crate) fn a_session_opened_by_token_acts_on_its_connection_only(world: &mut 
             .filter(|(key, _)| key.starts_with(&format!("{request}:")));
         of.map(|(_, count)| count).sum()
     };
-    for request in ["ControlReset", "Abort", "IntoSocket", "Accept"] {
+    for request in [
+        "ControlReset",
+        "ControlSet",
+        "Abort",
+        "IntoSocket",
+        "Accept",
+    ] {
         assert!(asked(request) >= others, "{request}");
     }
     assert_eq!(asked("Hello"), 2);
@@ -94,7 +100,12 @@ pub(crate) fn a_session_opened_by_token_acts_on_its_connection_only(world: &mut 
 /// What the worker was refused, others are not: the requests are in order.
 pub(crate) fn an_operators_session_may_what_a_workers_may_not(world: &mut World) {
     let mut session = RawSession::open(&world.daemon.socket(), None).expect("a session");
-    for (kind, asked) in [("Show", 1), ("ControlClose", 1), ("ControlReset", 1)] {
+    for (kind, asked) in [
+        ("Show", 1),
+        ("ControlSet", 1),
+        ("ControlClose", 1),
+        ("ControlReset", 1),
+    ] {
         let peer = connect(ECHO);
         let id: EndpointId = world.row_of(&peer).id.parse().expect("an id");
         let name = |request: &Request| format!("{request:?}").starts_with(kind);

@@ -7,7 +7,7 @@ use super::TcpStream;
 use crate::client::builder::millis;
 use crate::client::error::OptionError;
 use crate::client::session::{UNASKED, lock};
-use crate::protocol::{KeepAlive, Reply, Request, StreamOptions};
+use crate::protocol::{CongestionControl, KeepAlive, Reply, Request, StreamOptions};
 
 impl TcpStream {
     /// Send small segments at once: no Nagle's algorithm (RFC 9293 §3.7.4).
@@ -102,11 +102,22 @@ impl TcpStream {
         lock(&self.inner.options).dscp
     }
 
+    /// Exchanges congestion control, from the next acknowledgment on. What is in flight and the congestion window stay as they are;
+    /// [`TcpStream::status`] tells which algorithm is at work, also one that the daemon or `tcpctl set` chose.
+    ///
+    /// # Errors
+    /// [`OptionError`].
+    pub fn set_congestion(&self, congestion: CongestionControl) -> Result<(), OptionError> {
+        self.set_options(|options| options.congestion = Some(congestion))
+    }
+
     fn set_options(&self, change: impl FnOnce(&mut StreamOptions)) -> Result<(), OptionError> {
         self.inner.present()?;
         // Held over the call, so that two changes at once both stand.
         let mut current = lock(&self.inner.options);
         let mut options = *current;
+        // Somebody else may have changed it meanwhile (`tcpctl set`): it is said only when this program changes it.
+        options.congestion = None;
         change(&mut options);
         let connection = self.inner.opened.connection;
         let request = Request::SetOptions {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{MAX_PROGRAM, MAX_SERVICE};
 use crate::protocol::codec::{Reader, Writer};
-use crate::protocol::{DecodeError, Header};
+use crate::protocol::{CongestionControl, DecodeError, Header};
 
 /// Opens a session; the first message on it. Kind `0x0001`.
 ///
@@ -50,7 +50,7 @@ impl Default for KeepAlive {
     }
 }
 
-/// Options of one connection. They replace all options it had. 36 bytes:
+/// Options of one connection. They replace all options it had. 40 bytes:
 ///
 /// | type | field |
 /// |---|---|
@@ -61,6 +61,7 @@ impl Default for KeepAlive {
 /// | u32 | transmit maximum |
 /// | u32 | idle timeout |
 /// | u32 | Differentiated Services codepoint |
+/// | u32 | congestion control: 0 absent, 1 cubic, 2 newreno |
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash, Serialize, Deserialize)]
 pub struct StreamOptions {
     /// Send small segments at once (switches Nagle's algorithm off, RFC 9293 §3.7.4).
@@ -82,6 +83,8 @@ pub struct StreamOptions {
     pub idle_timeout_ms: u32,
     /// The Differentiated Services codepoint of what is sent, 0…63 (RFC 9293 §3.9.1.9).
     pub dscp: u8,
+    /// Congestion control. `None`: the daemon's configuration where a connection is opened, and what it has where it is open.
+    pub congestion: Option<CongestionControl>,
 }
 
 /// Passive OPEN (RFC 9293 §3.10.1). Kind `0x0010`.
@@ -191,6 +194,7 @@ impl StreamOptions {
         out.u32(self.transmit_maximum);
         out.u32(self.idle_timeout_ms);
         out.u32(self.dscp.into());
+        out.u32(self.congestion.map_or(0, |kind| kind as u32));
     }
 
     pub(super) fn decode(body: &mut Reader<'_>) -> Result<StreamOptions, DecodeError> {
@@ -221,6 +225,13 @@ impl StreamOptions {
             dscp: match body.u32()? {
                 dscp @ 0..=63 => dscp as u8,
                 _ => return Err(DecodeError::BadValue("dscp")),
+            },
+            congestion: match body.u32()? {
+                0 => None,
+                number => match CongestionControl::from_number(number) {
+                    None => return Err(DecodeError::BadValue("congestion")),
+                    known => known,
+                },
             },
         })
     }

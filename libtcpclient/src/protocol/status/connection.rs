@@ -45,7 +45,7 @@ pub struct ReceiveSequence {
 /// Congestion control.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct CongestionStatus {
-    /// `new-reno`, …
+    /// `cubic`, `newreno`, …
     pub algorithm: String,
     /// `slow-start`, `congestion-avoidance`, `fast-recovery`, `loss`.
     pub phase: String,

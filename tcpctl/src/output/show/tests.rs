@@ -51,7 +51,7 @@ fn a_connection_in_the_middle_of_a_transfer() {
       IRS                 9000
 
     Congestion control (RFC 5681)
-      algorithm           new-reno, fast-recovery
+      algorithm           newreno, fast-recovery
       cwnd                28,960 B (20 segments)
       ssthresh            14,480 B
       in flight (pipe)    15,480 B (10 segments)

@@ -27,7 +27,7 @@ pub(crate) mod window;
 
 use cubic::Cubic;
 use new_reno::NewReno;
-use pacer::Pacing;
+use pacer::{Allowance, Pacer, Pacing};
 use window::{Context, NO_THRESHOLD, Window};
 
 pub(crate) use window::initial_window;
@@ -51,10 +51,12 @@ pub(crate) struct Acknowledged {
     /// The round trip it measured, if it did.
     pub(crate) latest_rtt: Option<Duration>,
     /// The least round trip of the connection.
+    #[expect(dead_code, reason = "for controllers that model the path")]
     pub(crate) min_rtt: Option<Duration>,
     /// SRTT.
     pub(crate) srtt: Option<Duration>,
     /// The delivery rate it measured, if it did.
+    #[expect(dead_code, reason = "for controllers that model the path")]
     pub(crate) rate: Option<RateSample>,
 }
 
@@ -64,6 +66,7 @@ pub(crate) enum Signal {
     /// A segment was lost.
     Loss,
     /// A router marked one (RFC 3168).
+    #[cfg_attr(not(test), expect(dead_code, reason = "nothing is marked without ECN"))]
     Ecn,
     /// The retransmission timer went off.
     Timeout,
@@ -146,6 +149,7 @@ pub(crate) struct Congestion {
     in_recovery: bool,
     /// Since the latest congestion.
     saved: Option<Box<Saved>>,
+    pacer: Pacer,
 }
 
 impl Congestion {
@@ -156,6 +160,7 @@ impl Congestion {
             algorithm: Algorithm::new(kind),
             in_recovery: false,
             saved: None,
+            pacer: Pacer::new(),
         }
     }
 
@@ -315,5 +320,18 @@ impl Congestion {
             && window.cwnd > initial_window(window.mss)
             && !window.is_validated();
         spread.then(|| Pacing::window_in(window.cwnd, srtt, window.mss))
+    }
+
+    /// What may leave at `now`; `None`: whatever CWND allows.
+    pub(crate) fn allowance(&self, srtt: Option<Duration>, now: Instant) -> Option<Allowance> {
+        let pacing = self.pacing(srtt)?;
+        Some(self.pacer.allowance(&pacing, self.window.mss, now))
+    }
+
+    /// `bytes` have left.
+    pub(crate) fn on_sent(&mut self, srtt: Option<Duration>, bytes: u64, now: Instant) {
+        if let Some(pacing) = self.pacing(srtt) {
+            self.pacer.on_sent(&pacing, self.window.mss, bytes, now);
+        }
     }
 }

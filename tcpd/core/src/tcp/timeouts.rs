@@ -36,6 +36,8 @@ pub(crate) fn dispatch<R: Ring>(conn: &mut Connection<R>, timer: Timer, cx: &mut
         Timer::User => user::expire(conn, cx),
         Timer::Idle => idle::expire(conn, cx),
         Timer::Orphan => orphan::expire(conn, cx),
+        // The connection is looked at again because something went off.
+        Timer::Pacing => {}
         Timer::Handshake | Timer::TimeWait => {}
     }
 }

@@ -17,6 +17,8 @@ pub enum Timer {
     TailLoss,
     /// When what may have been overtaken on its way counts as lost (RFC 8985 §6.2).
     Reordering,
+    /// When the next text may leave at the rate that congestion control asks for.
+    Pacing,
     /// When to retransmit the oldest unacknowledged segment (RFC 6298).
     Retransmission,
     /// When to probe a zero window, or to override silly-window avoidance (§3.8.6.1, §3.8.6.2.1).
@@ -39,10 +41,11 @@ pub enum Timer {
 
 impl Timer {
     /// Every timer.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Handshake,
         Self::TailLoss,
         Self::Reordering,
+        Self::Pacing,
         Self::Retransmission,
         Self::ZeroWindow,
         Self::DelayedAck,
@@ -61,6 +64,7 @@ impl Timer {
             Self::Handshake => "handshake",
             Self::TailLoss => "tail-loss",
             Self::Reordering => "reordering",
+            Self::Pacing => "pacing",
             Self::Retransmission => "retransmission",
             Self::ZeroWindow => "zero-window",
             Self::DelayedAck => "delayed-ack",

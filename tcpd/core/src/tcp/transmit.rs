@@ -20,6 +20,7 @@ use crate::wire::{Ecn, Flags, SackBlocks, SequenceNumber, Timestamps};
 
 pub(crate) mod limit;
 mod nagle;
+mod pacing;
 mod probes;
 mod replies;
 mod segmentize;
@@ -94,7 +95,9 @@ pub(crate) fn next<R: Ring>(conn: &mut Connection<R>, cx: &mut Context<'_>) -> O
         return Some(tail_probe(conn, cx));
     }
     if !ecn::is_held(conn) {
-        if let Some(text) = segmentize::next_text(conn, cx) {
+        if !pacing::holds_back(conn, cx)
+            && let Some(text) = segmentize::next_text(conn, cx)
+        {
             return Some(send_text(conn, text, cx));
         }
         note_who_limits(conn);
@@ -127,6 +130,7 @@ fn send_text<R: Ring>(conn: &mut Connection<R>, text: Text, cx: &mut Context<'_>
     if !u64::from(length).is_multiple_of(u64::from(conn.send.mss)) {
         conn.send.small_end = conn.send.small_end.max(text.end);
     }
+    pacing::sent(conn, length.into(), cx);
     on_the_board(conn, text, cx);
     if again && text.start == conn.send.una {
         // RFC 6675 §5: what the timer waits for has just been sent.

@@ -1,5 +1,6 @@
 //! What operators ask the stack thread.
 
+use super::super::orders::ConnectionChange;
 use super::*;
 
 impl Bridge {
@@ -80,6 +81,30 @@ impl Bridge {
             match done {
                 true => Inspected::Done,
                 false => Inspected::NoSuchEndpoint,
+            }
+        };
+        self.report(Report::Inspected { ticket, what });
+    }
+
+    /// Changes a live connection for an operator or its user.
+    pub(crate) fn set_connection(
+        &mut self,
+        stack: &mut DaemonStack,
+        now: Instant,
+        ticket: u64,
+        endpoint: EndpointId,
+        change: ConnectionChange,
+        credentials: Credentials,
+    ) {
+        let what = if stack.state(endpoint).is_none() {
+            Inspected::NoSuchEndpoint
+        } else if !self.may_end(endpoint, credentials) {
+            Inspected::NotPermitted
+        } else {
+            let kind = congestion_control(change.congestion);
+            match stack.set_congestion(now, endpoint, kind) {
+                Ok(()) => Inspected::Done,
+                Err(_) => Inspected::NotOpen,
             }
         };
         self.report(Report::Inspected { ticket, what });

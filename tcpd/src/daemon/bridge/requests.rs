@@ -66,6 +66,7 @@ impl Bridge {
             | Request::DaemonStatus
             | Request::ControlClose { .. }
             | Request::ControlReset { .. }
+            | Request::ControlSet { .. }
             | Request::Reload
             | Request::Drain { .. } => Some(Reply::error(
                 ErrorCode::Internal,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use libtcpclient::protocol::{EndReason, ErrorCode, Reply, StreamOptions};
+use libtcpclient::protocol::{CongestionControl, EndReason, ErrorCode, Reply, StreamOptions};
 use tcpd_core::stack::icmp::IcmpCause;
 use tcpd_core::stack::{CloseError, ConnectionOptions, EndReason as CoreEnd, KeepAlive, OpenError};
 use tcpd_core::tcp::timers::Timer;
@@ -39,6 +39,7 @@ fn timed_out(timer: Timer) -> EndReason {
         Timer::Orphan => EndReason::FinWaitTimeout,
         Timer::TailLoss
         | Timer::Reordering
+        | Timer::Pacing
         | Timer::DelayedAck
         | Timer::ChallengeAck
         | Timer::TimeWait => EndReason::Closed,
@@ -84,8 +85,20 @@ pub(super) fn connection_options(
         user_timeout: some(options.user_timeout_ms),
         idle_timeout: some(options.idle_timeout_ms),
         dscp: options.dscp,
+        congestion: options.congestion.map(congestion_control),
         receive_ring_max: config.receive.maximum(options.receive_maximum),
         ..ConnectionOptions::default()
+    }
+}
+
+/// An algorithm in the core's words.
+pub(in crate::daemon) fn congestion_control(
+    kind: CongestionControl,
+) -> tcpd_core::stack::CongestionControl {
+    use tcpd_core::stack::CongestionControl as Core;
+    match kind {
+        CongestionControl::Cubic => Core::Cubic,
+        CongestionControl::NewReno => Core::NewReno,
     }
 }
 

@@ -4,6 +4,8 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use libtcpclient::protocol::CongestionControl;
+
 use super::{
     BacklogFull, Config, Control, Device, Ecn, Impair, Limits, Log, LogTarget, PortRange, Rotation,
     Tcp,
@@ -58,6 +60,8 @@ impl Default for Config {
                 ecn: Ecn::Passive,
                 timestamps_required: true,
                 nagle: true,
+                tail_loss_probe: true,
+                congestion: CongestionControl::Cubic,
                 ephemeral_ports: PortRange {
                     first: 32_768,
                     last: 60_999,

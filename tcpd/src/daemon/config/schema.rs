@@ -195,6 +195,8 @@ pub(super) const KEYS: &[Key] = &[
     key("tcp", "ecn", Kind::OneOf(&["off", "passive", "on"])),
     key("tcp", "timestamps_required", Kind::Boolean),
     key("tcp", "nagle", Kind::Boolean),
+    key("tcp", "tail_loss_probe", Kind::Boolean),
+    key("tcp", "congestion", Kind::OneOf(&["cubic", "newreno"])),
     key("tcp", "ephemeral_ports", Kind::PortRange),
     key(
         "tcp",
@@ -304,6 +306,11 @@ pub(super) const KEYS: &[Key] = &[
     key("service", "max_per_source", Kind::Integer(0, 65_535)),
     key("service", "idle_workers", Kind::Integer(0, 1024)),
     key("service", "backlog", Kind::Integer(1, 65_535)),
+    key(
+        "service",
+        "congestion",
+        Kind::OneOf(&["default", "cubic", "newreno"]),
+    ),
     key("service", "idle_timeout", Kind::Duration(seconds(0), DAY)),
     key("service", "wall_time", Kind::Duration(seconds(0), DAY)),
     key("service", "cpu_time", Kind::Duration(seconds(0), DAY)),

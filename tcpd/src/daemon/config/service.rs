@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use libtcpclient::protocol::CongestionControl;
 use serde::{Deserialize, Serialize};
 
 use super::units;
@@ -53,6 +54,9 @@ pub struct Service {
     /// Accepted connections that wait for a worker.
     #[serde(default = "default_backlog")]
     pub backlog: u32,
+    /// Congestion control of its connections; `None`: `tcp.congestion`.
+    #[serde(default, deserialize_with = "units::unless_default")]
+    pub congestion: Option<CongestionControl>,
     /// For how long no data may move on a connection; zero: for ever.
     #[serde(default, deserialize_with = "units::duration")]
     pub idle_timeout: Duration,
@@ -157,6 +161,7 @@ impl Service {
             max_per_source: 0,
             idle_workers: 0,
             backlog: default_backlog(),
+            congestion: None,
             idle_timeout: Duration::ZERO,
             wall_time: Duration::ZERO,
             cpu_time: Duration::ZERO,

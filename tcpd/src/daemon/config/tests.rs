@@ -1,6 +1,8 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use libtcpclient::protocol::CongestionControl;
+
 use super::schema::{KEYS, keys_of};
 use super::*;
 
@@ -288,6 +290,41 @@ fn a_services_idle_timeout_is_a_duration_of_a_day_at_most() {
             messages("idle-bad", &service(value)),
             [format!(
                 "FILE:5: service.echo.idle_timeout = {value}: {wrong}; allowed: {day}"
+            )]
+        );
+    }
+}
+
+#[test]
+fn congestion_control_is_one_that_exists() {
+    let service = |value: &str| {
+        format!(
+            "[[service]]\nname = \"echo\"\nport = 7\nhandler = \"echo\"\ncongestion = {value}\n"
+        )
+    };
+    for (value, means) in [
+        ("cubic", Some(CongestionControl::Cubic)),
+        ("newreno", Some(CongestionControl::NewReno)),
+        ("default", None),
+    ] {
+        let good = load("congestion", &service(&format!("\"{value}\""))).expect("good");
+        assert_eq!(good.services[0].congestion, means);
+        if means.is_some() {
+            let good = load("congestion", &format!("[tcp]\ncongestion = \"{value}\"\n"));
+            assert_eq!(Some(good.expect("good").tcp.congestion), means);
+        }
+    }
+    for (value, wrong) in [("\"bbr\"", "unknown word"), ("7", "not a string")] {
+        assert_eq!(
+            messages("congestion-bad", &service(value)),
+            [format!(
+                "FILE:5: service.echo.congestion = {value}: {wrong}; allowed: default, cubic, newreno"
+            )]
+        );
+        assert_eq!(
+            messages("congestion-bad", &format!("[tcp]\ncongestion = {value}\n")),
+            [format!(
+                "FILE:2: tcp.congestion = {value}: {wrong}; allowed: cubic, newreno"
             )]
         );
     }

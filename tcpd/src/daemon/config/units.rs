@@ -80,6 +80,19 @@ pub(super) fn size_u32<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32
     u32::try_from(size(deserializer)?).map_err(D::Error::custom)
 }
 
+/// `"default"` is what the daemon's other connections have.
+pub(super) fn unless_default<'de, T, D>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    T: std::str::FromStr<Err: std::fmt::Display>,
+    D: Deserializer<'de>,
+{
+    let text = String::deserialize(deserializer)?;
+    if text == "default" {
+        return Ok(None);
+    }
+    text.parse().map(Some).map_err(D::Error::custom)
+}
+
 /// `"none"` is no address, group or directory.
 pub(super) fn unless_none<'de, T, D>(deserializer: D) -> Result<Option<T>, D::Error>
 where

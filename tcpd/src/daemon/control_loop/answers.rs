@@ -39,11 +39,17 @@ impl<W: Spawner> ControlLoop<W> {
                 Owner::Session(session) if session == id => self.status_reply(now, &status, owner),
                 _ => Reply::error(ErrorCode::NoSuchConnection, ""),
             },
-            (Purpose::End { .. } | Purpose::Impair, Inspected::Done) => Reply::Done,
+            (Purpose::End { .. } | Purpose::Set { .. } | Purpose::Impair, Inspected::Done) => {
+                Reply::Done
+            }
             (Purpose::Impair, Inspected::Refused(why)) => Reply::error(ErrorCode::BadRequest, why),
             (Purpose::Impairments { cursor }, Inspected::Impairments(rules)) => page(
                 *cursor,
                 &rules.iter().map(impairments::row).collect::<Vec<_>>(),
+            ),
+            (_, Inspected::NotOpen) => Reply::error(
+                ErrorCode::NoSuchConnection,
+                "only an open connection can be changed: not a listener, a handshake, or TIME-WAIT",
             ),
             (purpose, what) => another_answer(purpose, &what),
         }

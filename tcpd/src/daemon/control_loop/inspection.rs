@@ -29,6 +29,7 @@ impl<W: Spawner> ControlLoop<W> {
             Purpose::Show { .. }
             | Purpose::ConnectionStatus { .. }
             | Purpose::End { .. }
+            | Purpose::Set { .. }
             | Purpose::Impair
             | Purpose::Impairments { .. } => Waiting::Other,
             _ => Waiting::Table,
@@ -107,6 +108,16 @@ impl<W: Spawner> ControlLoop<W> {
                     credentials,
                 });
             }
+            Purpose::Set { endpoint, change } => {
+                let credentials = self.credentials(ticket.asker.map_or(0, |(id, _)| id));
+                let ticket = self.inspections.single(ticket);
+                self.order(Order::SetConnection {
+                    ticket,
+                    endpoint,
+                    change,
+                    credentials,
+                });
+            }
         }
     }
 
@@ -182,6 +193,7 @@ fn length(what: &Arc<Inspected>) -> usize {
         Inspected::Users(rows) => rows.len(),
         Inspected::Endpoint(..)
         | Inspected::Done
+        | Inspected::NotOpen
         | Inspected::NoSuchEndpoint
         | Inspected::NotPermitted
         | Inspected::Impairments(_)

@@ -9,6 +9,7 @@ use tcpd_core::time::Instant;
 
 use super::super::orders::{Credentials, Order, SessionId};
 use super::clients::{Client, End};
+use super::settings;
 use super::tables::Purpose;
 use super::waiting::Waiting;
 use super::{ControlLoop, Spawner};
@@ -121,6 +122,13 @@ impl<W: Spawner> ControlLoop<W> {
                     reset: true,
                 })
             }
+            Request::ControlSet { id: name, settings } => match settings::parse(&settings) {
+                Ok(change) => self.about(id, number, &name, |endpoint| Purpose::Set {
+                    endpoint,
+                    change,
+                }),
+                Err(wrong) => self.reply(id, number, Reply::error(ErrorCode::BadRequest, wrong)),
+            },
             Request::Listen(mut listen) => {
                 if listen.backlog == 0 {
                     listen.backlog = self.config.limits.backlog;

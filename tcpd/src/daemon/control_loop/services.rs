@@ -173,6 +173,7 @@ pub(super) fn wanted_of((service, entry): (ServiceIndex, &Service)) -> Wanted {
             .collect(),
         backlog: entry.backlog,
         options: StreamOptions {
+            congestion: entry.congestion,
             idle_timeout_ms: u32::try_from(entry.idle_timeout.as_millis()).unwrap_or(u32::MAX),
             ..StreamOptions::default()
         },

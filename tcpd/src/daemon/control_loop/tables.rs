@@ -9,7 +9,7 @@ use std::sync::Arc;
 use libtcpclient::protocol::Filter;
 use tcpd_core::stack::{EndpointId, Summary};
 
-use super::super::orders::{Inspected, Inspection, Owner, SessionId};
+use super::super::orders::{ConnectionChange, Inspected, Inspection, Owner, SessionId};
 
 /// Long lists kept at a time, of all sessions together.
 const KEPT_LISTS: usize = 8;
@@ -51,6 +51,10 @@ pub(super) enum Purpose {
     End {
         endpoint: EndpointId,
         reset: bool,
+    },
+    Set {
+        endpoint: EndpointId,
+        change: ConnectionChange,
     },
     /// SIGUSR1.
     Dump,

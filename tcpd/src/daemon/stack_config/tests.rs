@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use libtcpclient::protocol::CongestionControl;
+
 use super::*;
 use crate::daemon::config::PortRange;
 
@@ -40,11 +42,13 @@ fn different() -> Config {
         &mut tcp.sack,
         &mut tcp.timestamps_required,
         &mut tcp.nagle,
+        &mut tcp.tail_loss_probe,
     ] {
         *switch = !*switch;
     }
     tcp.backlog_full = config::BacklogFull::Reset;
     tcp.ecn = config::Ecn::On;
+    tcp.congestion = CongestionControl::NewReno;
     tcp.syn_ack_retries += 1;
     tcp.data_retries += 1;
     tcp.suspect_retries += 1;

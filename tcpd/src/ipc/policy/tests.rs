@@ -85,6 +85,10 @@ fn a_worker_acts_on_its_connection_only_even_as_root() {
         connect(0),
         Request::List { filter, cursor: 0 },
         Request::ControlReset { id: String::new() },
+        Request::ControlSet {
+            id: String::new(),
+            settings: String::new(),
+        },
         Request::AdoptHandoff { token: [0; 16] },
         Request::HandOff {
             connection: 1,

@@ -1,6 +1,7 @@
 //! SEND, RECEIVE, CLOSE, ABORT and options of one connection.
 
 use super::*;
+use crate::tcp::config::CongestionControl;
 use crate::tcp::transmit::Reply;
 
 impl<R: Ring> Stack<R> {
@@ -306,7 +307,31 @@ impl<R: Ring> Stack<R> {
         }
     }
 
-    /// Changes what a connection was opened with. Ring sizes and MSS count only at the opening.
+    /// Exchanges congestion control, from the next acknowledgment on. CWND, SSTHRESH and what is in flight stay as they are.
+    ///
+    /// # Errors
+    /// [`NoSuchConnection`], also for what is not in a synchronised state, or in TIME-WAIT.
+    pub fn set_congestion(
+        &mut self,
+        now: Instant,
+        id: EndpointId,
+        kind: CongestionControl,
+    ) -> Result<(), NoSuchConnection> {
+        let (slot, _) = self.at(now, id).ok_or(NoSuchConnection)?;
+        match slot {
+            Slot::Connection(conn) => {
+                conn.options.congestion = Some(kind);
+                conn.congestion.switch(kind);
+                Ok(())
+            }
+            Slot::SynSent(_) | Slot::HalfOpen(_) | Slot::TimeWait(..) | Slot::Listener(_) => {
+                Err(NoSuchConnection)
+            }
+        }
+    }
+
+    /// Changes what a connection was opened with. Ring sizes and MSS count only at the opening; congestion control stays where none is
+    /// named.
     ///
     /// # Errors
     /// [`NoSuchConnection`].
@@ -320,6 +345,10 @@ impl<R: Ring> Stack<R> {
         match slot {
             Slot::Connection(conn) | Slot::TimeWait(_, Some(conn)) => {
                 let before = std::mem::replace(&mut conn.options, options);
+                match options.congestion {
+                    Some(kind) => conn.congestion.switch(kind),
+                    None => conn.options.congestion = before.congestion,
+                }
                 if !matches!(conn.state, State::Closed | State::TimeWait) {
                     // Only what changed begins anew: saying the same again prolongs nothing.
                     if before.keepalive != options.keepalive {
@@ -333,7 +362,13 @@ impl<R: Ring> Stack<R> {
                     }
                 }
             }
-            Slot::SynSent(open) => open.options = options,
+            Slot::SynSent(open) => {
+                let congestion = options.congestion.or(open.options.congestion);
+                open.options = ConnectionOptions {
+                    congestion,
+                    ..options
+                };
+            }
             Slot::HalfOpen(_) | Slot::TimeWait(_, None) | Slot::Listener(_) => {
                 return Err(NoSuchConnection);
             }

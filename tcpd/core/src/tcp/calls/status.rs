@@ -352,6 +352,10 @@ impl Status {
             },
             congestion: conn.congestion.kind().name(),
             delivery_rate: conn.recovery.rate.latest(),
+            pacing_rate: conn
+                .congestion
+                .pacing(conn.rtt.srtt())
+                .map(|pacing| pacing.rate),
             reordering_seen: conn.recovery.rack.reordering_seen(),
             reordering_window: conn.rtt.least().map(|_| reaction::reordering_window(conn)),
             lost: conn.recovery.tally.lost,

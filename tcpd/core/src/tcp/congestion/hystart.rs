@@ -46,10 +46,6 @@ pub(crate) struct HyStart {
 }
 
 impl HyStart {
-    pub(crate) fn new() -> Self {
-        Self::default()
-    }
-
     /// An acknowledgment came in slow start, with its round trip `rtt` if it gave one. `round_ended`: it is the first of a new round.
     pub(crate) fn on_acknowledged(&mut self, rtt: Option<Duration>, round_ended: bool) -> Pace {
         if round_ended && self.begin_round() {

@@ -265,7 +265,7 @@ impl<R: Ring> Connection<R> {
     /// CWND; and as it grows once in a while only, what slow start makes of CWND until then.
     pub(crate) fn send_wanted(&self) -> u32 {
         let cwnd = self.congestion.cwnd();
-        let factor = if cwnd < self.congestion.ssthresh().unwrap_or(u32::MAX) {
+        let factor = if self.congestion.in_slow_start() {
             4
         } else {
             2

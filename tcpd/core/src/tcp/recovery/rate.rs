@@ -177,11 +177,6 @@ impl DeliveryRate {
         Some(sample)
     }
 
-    /// Bytes acknowledged or SACKed so far, each once.
-    pub(crate) fn delivered(&self) -> u64 {
-        self.delivered
-    }
-
     /// The latest rate that says something about the path, bytes a second: one limited by the user counts only when it is higher.
     pub(crate) fn latest(&self) -> Option<u64> {
         (self.rate != 0).then_some(self.rate)

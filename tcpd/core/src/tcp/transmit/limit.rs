@@ -8,6 +8,7 @@ use crate::tcp::ecn;
 use crate::tcp::endpoint::connection::Connection;
 use crate::tcp::recovery::Phase;
 use crate::tcp::send_space::Fin;
+use crate::tcp::timers::Timer;
 use crate::tcp::transmit::segmentize;
 
 #[cfg(test)]
@@ -113,6 +114,9 @@ fn of<R: Ring>(conn: &Connection<R>) -> SendLimit {
             Phase::Reducing | Phase::Recovery => SendLimit::Recovery,
             Phase::Open | Phase::Loss => SendLimit::CongestionWindow,
         };
+    }
+    if conn.timers.is_running(Timer::Pacing) {
+        return SendLimit::Pacing;
     }
     if usable < segment {
         return SendLimit::SillyWindow;

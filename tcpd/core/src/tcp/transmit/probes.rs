@@ -73,7 +73,8 @@ pub(crate) fn watch_window<R: Ring>(conn: &mut Connection<R>, cx: &mut Context<'
             .set_if_idle(Timer::Retransmission, cx.now, conn.rtt.rto());
         return;
     }
-    if cursor(conn) < conn.send.end() && conn.recovery.in_flight() == 0 {
+    let paced = conn.timers.is_running(Timer::Pacing);
+    if cursor(conn) < conn.send.end() && conn.recovery.in_flight() == 0 && !paced {
         conn.timers.stop(Timer::Retransmission);
         conn.timers
             .set_if_idle(Timer::ZeroWindow, cx.now, conn.rtt.rto());

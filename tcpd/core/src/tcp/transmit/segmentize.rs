@@ -4,7 +4,7 @@ use crate::tcp::buffer::Ring;
 use crate::tcp::endpoint::Context;
 use crate::tcp::endpoint::connection::Connection;
 use crate::tcp::send_space::Fin;
-use crate::tcp::transmit::{Text, nagle};
+use crate::tcp::transmit::{Text, nagle, pacing};
 
 /// Where sending goes on: at what has to be sent again, else at SND.NXT.
 pub(super) fn cursor<R: Ring>(conn: &Connection<R>) -> u64 {
@@ -150,5 +150,6 @@ fn largest_text<R: Ring>(conn: &Connection<R>, cx: &Context<'_>) -> u64 {
     let headers =
         u64::from(conn.pair.ip_header_len() + 20 + if conn.timestamps.is_some() { 12 } else { 0 });
     let most = u64::from(cx.gso_max).min(65_535).saturating_sub(headers);
+    let most = most.min(pacing::most(conn, cx));
     (most / mss * mss).max(mss)
 }

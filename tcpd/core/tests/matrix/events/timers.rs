@@ -117,6 +117,7 @@ fn never(situation: &Situation, timer: Timer) -> Option<Impossible> {
         }
         (_, SynSent | SynReceived) => Some("never armed: the handshake timer does it all"),
         (Timer::Handshake, _) => Some("never armed: our SYN is acknowledged"),
+        (Timer::Pacing, _) => Some("never armed: CWND is the initial one"),
         (Timer::TailLoss | Timer::Reordering, _) => {
             Some("never armed: this peer does not know SACK")
         }

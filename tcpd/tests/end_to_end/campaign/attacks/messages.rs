@@ -87,7 +87,7 @@ fn request(random: &mut Generator, target: &Target, known: &[u64]) -> Request {
         ..Filter::default()
     };
     let id = format!("{}.{}", random.below(64), number(random, known));
-    match random.below(25) {
+    match random.below(26) {
         0 => Request::Listen(Listen {
             address: None,
             port: random.below(1 << 16) as u16,
@@ -134,6 +134,10 @@ fn request(random: &mut Generator, target: &Target, known: &[u64]) -> Request {
         21 => Request::Users { cursor },
         22 => Request::ControlReset { id },
         23 => Request::Reload,
+        24 => Request::ControlSet {
+            id,
+            settings: "congestion=newreno".to_owned(),
+        },
         _ => Request::Drain { grace_ms: Some(0) },
     }
 }

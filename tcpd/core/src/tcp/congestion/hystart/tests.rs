@@ -20,7 +20,7 @@ fn round(hystart: &mut HyStart, rtt: Duration) -> Pace {
 
 #[test]
 fn round_trips_that_stay_let_slow_start_go_on() {
-    let mut hystart = HyStart::new();
+    let mut hystart = HyStart::default();
     for _ in 0..50 {
         assert_eq!(round(&mut hystart, ms(100)), Pace::Full);
     }
@@ -30,14 +30,14 @@ fn round_trips_that_stay_let_slow_start_go_on() {
 fn the_threshold_is_an_eighth_of_the_round_trip_between_4_and_16_ms() {
     // (round trip, the largest growth that is no sign)
     for (base, harmless) in [(8, 3), (32, 3), (64, 7), (100, 12), (128, 15), (400, 15)] {
-        let mut hystart = HyStart::new();
+        let mut hystart = HyStart::default();
         round(&mut hystart, ms(base));
         assert_eq!(
             round(&mut hystart, ms(base + harmless)),
             Pace::Full,
             "{base} ms and {harmless}"
         );
-        let mut hystart = HyStart::new();
+        let mut hystart = HyStart::default();
         round(&mut hystart, ms(base));
         assert_eq!(
             round(&mut hystart, ms(base + harmless + 1)),
@@ -50,7 +50,7 @@ fn the_threshold_is_an_eighth_of_the_round_trip_between_4_and_16_ms() {
 
 #[test]
 fn fewer_than_eight_samples_of_a_round_say_nothing() {
-    let mut hystart = HyStart::new();
+    let mut hystart = HyStart::default();
     round(&mut hystart, ms(20));
     hystart.on_acknowledged(Some(ms(80)), true);
     for _ in 0..6 {
@@ -70,7 +70,7 @@ fn fewer_than_eight_samples_of_a_round_say_nothing() {
 
 #[test]
 fn the_least_of_a_round_counts_not_its_jitter() {
-    let mut hystart = HyStart::new();
+    let mut hystart = HyStart::default();
     round(&mut hystart, ms(20));
     hystart.on_acknowledged(Some(ms(21)), true);
     for _ in 0..20 {
@@ -80,7 +80,7 @@ fn the_least_of_a_round_counts_not_its_jitter() {
 
 #[test]
 fn conservative_slow_start_lasts_five_rounds() {
-    let mut hystart = HyStart::new();
+    let mut hystart = HyStart::default();
     round(&mut hystart, ms(20));
     assert_eq!(round(&mut hystart, ms(30)), Pace::Conservative);
     for _ in 0..4 {
@@ -91,7 +91,7 @@ fn conservative_slow_start_lasts_five_rounds() {
 
 #[test]
 fn round_trips_that_come_down_again_resume_slow_start() {
-    let mut hystart = HyStart::new();
+    let mut hystart = HyStart::default();
     round(&mut hystart, ms(20));
     assert_eq!(round(&mut hystart, ms(30)), Pace::Conservative);
     assert_eq!(round(&mut hystart, ms(29)), Pace::Full, "below what began");

@@ -139,7 +139,8 @@ impl<R: Ring> Connection<R> {
             return;
         }
         let watched = self.timers.is_running(Timer::Retransmission)
-            || self.timers.is_running(Timer::ZeroWindow);
+            || self.timers.is_running(Timer::ZeroWindow)
+            || self.timers.is_running(Timer::Pacing);
         assert!(
             watched || !(self.send.has_unacknowledged() || self.send.has_unsent()),
             "stalled in {}: {:?} {:?}",
