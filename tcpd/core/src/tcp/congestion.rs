@@ -66,7 +66,6 @@ pub(crate) enum Signal {
     /// A segment was lost.
     Loss,
     /// A router marked one (RFC 3168).
-    #[cfg_attr(not(test), expect(dead_code, reason = "nothing is marked without ECN"))]
     Ecn,
     /// The retransmission timer went off.
     Timeout,

@@ -33,7 +33,7 @@ const DUPLICATE_THRESHOLD: u32 = 3;
 
 /// What the connection is doing about losses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Phase {
+pub(crate) enum Phase {
     /// Nothing: no loss that is not repaired. Duplicates or SACK blocks may hint at one.
     Open,
     /// The window comes down because the network has marked packets (RFC 3168), or a probe has repaired a loss; nothing is lost.
@@ -42,19 +42,6 @@ pub enum Phase {
     Recovery,
     /// After a retransmission timeout: slow start from one segment.
     Loss,
-}
-
-impl Phase {
-    /// Its name, in lower case.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Open => "open",
-            Self::Reducing => "reducing",
-            Self::Recovery => "recovery",
-            Self::Loss => "loss",
-        }
-    }
 }
 
 /// How far F-RTO is (RFC 5682 §3.1).

@@ -66,7 +66,7 @@ pub fn split(packet: &[u8], mtu: u16, identification: u32, mut emit: impl FnMut(
             fragment.extend_from_slice(&identification.to_be_bytes());
         } else {
             let length = (ipv4::HEADER_LEN + piece.len()) as u16;
-            let flags = offset / 8 | if more { ipv4::MORE_FRAGMENTS } else { 0 };
+            let flags = (offset / 8) | if more { ipv4::MORE_FRAGMENTS } else { 0 };
             fragment[2..4].copy_from_slice(&length.to_be_bytes());
             fragment[4..6].copy_from_slice(&(identification as u16).to_be_bytes());
             fragment[6..8].copy_from_slice(&flags.to_be_bytes());

@@ -86,7 +86,7 @@ fn table(cells: &[Cell], shares: &[Share]) -> String {
     let row = ROUND_TRIPS.len();
     let block = row * LOSSES.len();
     for (index, (cells, shares)) in cells.chunks(row).zip(shares.chunks(row)).enumerate() {
-        if index * row % block == 0 {
+        if (index * row).is_multiple_of(block) {
             let (first, rate) = (&cells[0], cells[0].path.rate / 1_000_000);
             let title = format!("{} {rate} Mbit/s", first.controller.name());
             let _ = write!(out, "\n{title:<22}");

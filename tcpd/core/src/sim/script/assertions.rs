@@ -106,7 +106,6 @@ fn find(runner: &mut Runner<'_>, name: &str) -> Check<Found> {
         (flow.ours, flow.theirs)
     };
     let relative = |number: u32, base: u32| Found::Number(number.wrapping_sub(base).into());
-    let count = |value: u64| Found::Number(i64::try_from(value).unwrap_or(i64::MAX));
     let micros = |time: Option<Duration>| {
         let micros = time.unwrap_or(Duration::ZERO).as_micros();
         Found::Number(i64::try_from(micros).unwrap_or(i64::MAX))

@@ -33,8 +33,6 @@ pub(crate) struct Rack {
     highest: u64,
     /// RACK.reordering_seen.
     reordering_seen: bool,
-    /// By how many bytes an original arrived behind a later one, at most.
-    reordering: u64,
     /// RACK.reo_wnd_mult: the window in quarters of the least round trip.
     quarters: u8,
     /// RACK.reo_wnd_persist: recoveries until that is one again.
@@ -50,7 +48,6 @@ impl Rack {
             rtt: Duration::ZERO,
             highest: 0,
             reordering_seen: false,
-            reordering: 0,
             quarters: 1,
             persist: 0,
             round: None,
@@ -70,7 +67,6 @@ impl Rack {
             self.highest = piece.end;
         } else if !piece.was_retransmitted() {
             self.reordering_seen = true;
-            self.reordering = self.reordering.max(self.highest - piece.start);
         }
         let rtt = now.duration_since(piece.sent_at);
         // Which sending was delivered is not known: an earlier one, if the round trip is impossibly short.
@@ -135,10 +131,5 @@ impl Rack {
     /// Whether an original ever arrived behind a later one.
     pub(crate) fn reordering_seen(&self) -> bool {
         self.reordering_seen
-    }
-
-    /// By how many bytes, at most.
-    pub(crate) fn reordering(&self) -> u64 {
-        self.reordering
     }
 }

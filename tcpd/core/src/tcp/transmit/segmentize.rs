@@ -101,10 +101,13 @@ fn unsent_text<R: Ring>(conn: &mut Connection<R>, cx: &Context<'_>) -> Option<Te
         if fin || nagle::may_send_short(send, cx.tcp.nagle, conn.options.nodelay) {
             length = unsent;
         }
-    } else if length == 0 && usable < mss && usable < unsent && available == usable {
-        if fills_half_a_window(conn, usable) {
-            length = usable;
-        }
+    } else if length == 0
+        && usable < mss
+        && usable < unsent
+        && available == usable
+        && fills_half_a_window(conn, usable)
+    {
+        length = usable;
     }
     let most = largest_text(conn, cx);
     let fin = fin && length == unsent && length <= most;
