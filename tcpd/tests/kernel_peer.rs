@@ -7,7 +7,7 @@ mod common {
 
 use std::collections::HashMap;
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream, UdpSocket};
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -294,6 +294,31 @@ fn a_closed_port_refuses_the_kernel() {
             let remote = SocketAddr::new(address.parse().unwrap(), 4711);
             let error = TcpStream::connect_timeout(&remote, Duration::from_secs(10)).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
+        }
+        drop(host.stop());
+    });
+}
+
+/// What the kernel sends in fragments is put together: it hears that nobody listens, by an error that quotes the whole.
+#[test]
+fn a_large_datagram_of_the_kernels_is_put_together() {
+    in_namespace(|| {
+        let host = EchoHost::start(true, 1500);
+        for (own, address) in HOST.into_iter().zip(STACK) {
+            let socket = UdpSocket::bind((own, 0)).unwrap();
+            socket.connect((address, 4711)).unwrap();
+            socket
+                .set_read_timeout(Some(Duration::from_secs(10)))
+                .unwrap();
+            for len in [1473, 4000, 60_000] {
+                socket.send(&vec![7; len]).unwrap();
+                let error = socket.recv(&mut [0; 1]).unwrap_err();
+                assert_eq!(
+                    error.kind(),
+                    ErrorKind::ConnectionRefused,
+                    "{address} {len}"
+                );
+            }
         }
         drop(host.stop());
     });

@@ -66,8 +66,8 @@ pub use crate::tcp::calls::{
     AbortError, CloseError, NoSuchConnection, OpenError, ReceiveError, SendError,
 };
 pub use crate::tcp::config::{
-    BacklogFull, CongestionControl, ConnectionOptions, EcnPolicy, KeepAlive, Limits, Nagle,
-    TcpConfig,
+    BacklogFull, CongestionControl, ConnectionOptions, EcnPolicy, KeepAlive, Limits, MtuProbing,
+    Nagle, TcpConfig,
 };
 pub use crate::tcp::counters::Counters;
 pub use crate::tcp::endpoint::{Cause, Changes, EndReason, State};
@@ -230,6 +230,11 @@ impl<R: Ring> Stack<R> {
             replies: &mut self.replies,
         };
         Some((slot, context))
+    }
+
+    /// The path to `remote` carries `mtu` and no more; what is not lower than what is known says nothing.
+    fn learn_path_mtu(&mut self, now: Instant, remote: std::net::IpAddr, mtu: u16) {
+        self.path_mtu.lower(now, remote, mtu, self.config.mtu).ok();
     }
 
     /// The IP MTU towards `remote`.

@@ -28,6 +28,7 @@ pub mod ecn;
 pub mod endpoint;
 pub mod id;
 pub mod observer;
+pub(crate) mod path_mtu;
 pub(crate) mod receive_space;
 pub(crate) mod recovery;
 pub(crate) mod rtt;

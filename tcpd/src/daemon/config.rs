@@ -161,6 +161,7 @@ pub struct Tcp {
     pub rfc1337: bool,
     pub hop_limit: u8,
     pub mss_floor: u16,
+    pub mtu_probing: MtuProbing,
     #[serde(deserialize_with = "units::size_u32")]
     pub receive_initial: u32,
     #[serde(deserialize_with = "units::size_u32")]
@@ -181,6 +182,18 @@ pub struct Tcp {
     pub ephemeral_ports: PortRange,
     #[serde(deserialize_with = "units::duration")]
     pub quiet_time: Duration,
+}
+
+/// When larger packets are tried than are known to pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MtuProbing {
+    /// Never.
+    Off,
+    /// Where a path has been found narrow, or a black hole.
+    BlackHole,
+    /// From the beginning.
+    On,
 }
 
 /// For whom there is explicit congestion notification.

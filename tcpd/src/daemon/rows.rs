@@ -154,7 +154,7 @@ fn options(status: &Status) -> OptionsStatus {
     OptionsStatus {
         mss_send_bytes: u16::try_from(status.mss_send).unwrap_or(u16::MAX),
         mss_receive_bytes: status.mss_own,
-        path_mtu_bytes: None,
+        path_mtu_bytes: (status.path_mtu > 0).then_some(status.path_mtu),
         window_scale_send: status.window_scale_peer,
         window_scale_receive: status.window_scale_own,
         timestamps: status.timestamps,

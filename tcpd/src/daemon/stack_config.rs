@@ -2,7 +2,7 @@
 
 use tcpd_core::stack::icmp::IcmpLimits;
 use tcpd_core::stack::{
-    BacklogFull, EcnPolicy, IpCidr, KeepAlive, Limits, Nagle, StackConfig, TcpConfig,
+    BacklogFull, EcnPolicy, IpCidr, KeepAlive, Limits, MtuProbing, Nagle, StackConfig, TcpConfig,
 };
 
 use super::bridge::{BridgeConfig, RingSizes, congestion_control};
@@ -39,6 +39,11 @@ pub(crate) fn stack_config(config: &Config, mtu: u16) -> StackConfig {
             send_ring: tcp.send_initial,
             send_ring_max: tcp.send_max,
             mss_floor: tcp.mss_floor,
+            mtu_probing: match tcp.mtu_probing {
+                config::MtuProbing::Off => MtuProbing::Off,
+                config::MtuProbing::BlackHole => MtuProbing::BlackHole,
+                config::MtuProbing::On => MtuProbing::On,
+            },
             window_scale: tcp.window_scale,
             timestamps: tcp.timestamps,
             sack: tcp.sack,

@@ -74,30 +74,37 @@ impl PathMtu {
         }
     }
 
-    /// Takes in a validated message: `reported` as it stands there, `quoted_len` the length of the packet it is about. Gives the new MTU.
+    /// What a message says: `reported` as it stands there, `quoted_len` the length of the packet it is about.
     ///
     /// # Errors
-    /// [`MtuRefusal`]: nothing changed, the message is to be ignored.
+    /// [`MtuRefusal`]: the message is to be ignored.
+    pub fn judge(
+        &self,
+        destination: IpAddr,
+        reported: u32,
+        quoted_len: u32,
+    ) -> Result<u16, MtuRefusal> {
+        match destination {
+            IpAddr::V4(_) if reported == 0 => Ok(plateau_below(quoted_len).max(self.floor_v4)),
+            IpAddr::V4(_) if reported < u32::from(MINIMUM_V4) => Err(MtuRefusal::BelowMinimum),
+            IpAddr::V4(_) => Ok(clamp(reported).max(self.floor_v4)),
+            IpAddr::V6(_) if reported < u32::from(MINIMUM_V6) => Err(MtuRefusal::BelowMinimum),
+            IpAddr::V6(_) => Ok(clamp(reported)),
+        }
+    }
+
+    /// Takes in what is believed of the path to `destination`.
+    ///
+    /// # Errors
+    /// [`MtuRefusal::NotLower`]: nothing changed.
     pub fn lower(
         &mut self,
         now: Instant,
         destination: IpAddr,
-        reported: u32,
-        quoted_len: u32,
+        mtu: u16,
         link_mtu: u16,
     ) -> Result<u16, MtuRefusal> {
-        let reported = match destination {
-            IpAddr::V4(_) if reported == 0 => plateau_below(quoted_len).max(self.floor_v4),
-            IpAddr::V4(_) if reported < u32::from(MINIMUM_V4) => {
-                return Err(MtuRefusal::BelowMinimum);
-            }
-            IpAddr::V4(_) => clamp(reported).max(self.floor_v4),
-            IpAddr::V6(_) if reported < u32::from(MINIMUM_V6) => {
-                return Err(MtuRefusal::BelowMinimum);
-            }
-            IpAddr::V6(_) => clamp(reported),
-        };
-        if reported >= self.mtu(now, destination, link_mtu) {
+        if mtu >= self.mtu(now, destination, link_mtu) {
             return Err(MtuRefusal::NotLower);
         }
         self.forget(destination);
@@ -108,15 +115,9 @@ impl PathMtu {
             self.forget(oldest);
         }
         let expires = now + AGE;
-        self.entries.insert(
-            destination,
-            Entry {
-                mtu: reported,
-                expires,
-            },
-        );
+        self.entries.insert(destination, Entry { mtu, expires });
         self.by_age.insert((expires, destination));
-        Ok(reported)
+        Ok(mtu)
     }
 
     /// Forgets what has aged; to be called now and then to give memory back.

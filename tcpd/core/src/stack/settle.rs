@@ -37,8 +37,12 @@ impl<R: Ring> Stack<R> {
                     self.sendable.push_back(id);
                 }
                 let earliest = conn.timers.earliest().map(|(_, at)| at);
+                let (remote, news) = (conn.pair.remote, conn.path.take_news());
                 self.tell(id);
                 self.arm(id, earliest);
+                if let Some(mtu) = news {
+                    self.learn_path_mtu(now, remote, mtu);
+                }
             }
             Slot::SynSent(syn_sent) => {
                 if syn_sent.end.is_some() {

@@ -41,6 +41,8 @@ pub struct TcpConfig {
     pub send_ring_max: u32,
     /// The least MSS that a peer's option can bring about, bytes.
     pub mss_floor: u16,
+    /// Whether larger packets than known to pass are tried, and small ones where large ones vanish (RFC 4821).
+    pub mtu_probing: MtuProbing,
     /// Whether window scaling is offered and accepted (RFC 7323 §2).
     pub window_scale: bool,
     /// Whether timestamps are offered and accepted (RFC 7323 §3).
@@ -87,6 +89,7 @@ impl Default for TcpConfig {
             send_ring: 64 << 10,
             send_ring_max: 4 << 20,
             mss_floor: 88,
+            mtu_probing: MtuProbing::BlackHole,
             window_scale: true,
             timestamps: true,
             sack: true,
@@ -101,6 +104,17 @@ impl Default for TcpConfig {
             hop_limit: 64,
         }
     }
+}
+
+/// When the path's MTU is found out by segments of text that are longer than the others (RFC 4821).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MtuProbing {
+    /// Never: only packet-too-big messages count, and what they said holds while the connection lives.
+    Off,
+    /// Once large packets have vanished without a word, and where a message is ten minutes old.
+    BlackHole,
+    /// From the beginning: packets are small (1064 bytes, 1280 in IPv6) until larger ones have got through.
+    On,
 }
 
 /// When explicit congestion notification is used (RFC 9293 §3.8.2 SHLD-8).

@@ -125,6 +125,14 @@ counters! {
     reassembly_timeouts,
     /// Datagrams not yet whole that made way for newer ones.
     reassembly_evicted,
+    /// Probes for a larger path MTU sent (RFC 4821).
+    path_mtu_probes,
+    /// Those of them that were lost.
+    path_mtu_probes_lost,
+    /// Those that got through, and raised the MSS of a connection.
+    path_mtu_raised,
+    /// Paths on which large packets vanished without a word (RFC 2923), as connections had to assume.
+    path_mtu_black_holes,
     /// Packet-too-big messages that lowered the MSS of a connection.
     path_mtu_lowered,
 }

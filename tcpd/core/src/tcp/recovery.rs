@@ -120,6 +120,11 @@ impl Recovery {
         }
     }
 
+    /// Whether no loss is being repaired.
+    pub(crate) fn is_open(&self) -> bool {
+        self.phase == Phase::Open
+    }
+
     pub(crate) fn phase(&self) -> Phase {
         self.phase
     }

@@ -14,6 +14,7 @@ use crate::tcp::buffer::Ring;
 use crate::tcp::ecn::{self, EcnState};
 use crate::tcp::endpoint::connection::Connection;
 use crate::tcp::endpoint::{Context, State};
+use crate::tcp::path_mtu::{self, Probing};
 use crate::tcp::recovery::reaction;
 use crate::tcp::timers::Timer;
 use crate::wire::{Ecn, Flags, SackBlocks, SequenceNumber, Timestamps};
@@ -95,10 +96,16 @@ pub(crate) fn next<R: Ring>(conn: &mut Connection<R>, cx: &mut Context<'_>) -> O
         return Some(tail_probe(conn, cx));
     }
     if !ecn::is_held(conn) {
-        if !pacing::holds_back(conn, cx)
-            && let Some(text) = segmentize::next_text(conn, cx)
-        {
-            return Some(send_text(conn, text, cx));
+        if !pacing::holds_back(conn, cx) {
+            match path_mtu::probe(conn, segmentize::allowed_by_congestion(conn), cx.now) {
+                Probing::Probe(text) => return Some(size_probe(conn, text, cx)),
+                Probing::Waits => {}
+                Probing::No => {
+                    if let Some(text) = segmentize::next_text(conn, cx) {
+                        return Some(send_text(conn, text, cx));
+                    }
+                }
+            }
         }
         note_who_limits(conn);
         probes::watch_window(conn, cx);
@@ -131,6 +138,7 @@ fn send_text<R: Ring>(conn: &mut Connection<R>, text: Text, cx: &mut Context<'_>
         conn.send.small_end = conn.send.small_end.max(text.end);
     }
     pacing::sent(conn, length.into(), cx);
+    path_mtu::on_sent(conn, text, again);
     on_the_board(conn, text, cx);
     if again && text.start == conn.send.una {
         // RFC 6675 §5: what the timer waits for has just been sent.
@@ -151,6 +159,17 @@ fn send_text<R: Ring>(conn: &mut Connection<R>, text: Text, cx: &mut Context<'_>
     if !again && length > 0 {
         ecn::mark_new_text(conn, &mut out);
     }
+    out
+}
+
+/// New text in one segment longer than the others: whether the path carries it (RFC 4821 §7.2).
+fn size_probe<R: Ring>(conn: &mut Connection<R>, text: Text, cx: &mut Context<'_>) -> Outgoing {
+    cx.counters.path_mtu_probes += 1;
+    // It is no short segment for Nagle, though no multiple of the MSS.
+    let small_end = conn.send.small_end;
+    let mut out = send_text(conn, text, cx);
+    conn.send.small_end = small_end;
+    out.segment_size = out.length;
     out
 }
 

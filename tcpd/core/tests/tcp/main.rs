@@ -18,6 +18,7 @@ mod limits;
 mod loss;
 mod opening;
 mod owner;
+mod path_mtu;
 mod resets;
 mod side_channels;
 mod simultaneous;

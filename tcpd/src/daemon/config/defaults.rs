@@ -7,8 +7,8 @@ use std::time::Duration;
 use libtcpclient::protocol::CongestionControl;
 
 use super::{
-    BacklogFull, Config, Control, Device, Ecn, Impair, Limits, Log, LogTarget, PortRange, Rotation,
-    Tcp,
+    BacklogFull, Config, Control, Device, Ecn, Impair, Limits, Log, LogTarget, MtuProbing,
+    PortRange, Rotation, Tcp,
 };
 
 impl Default for Config {
@@ -50,6 +50,7 @@ impl Default for Config {
                 rfc1337: true,
                 hop_limit: 64,
                 mss_floor: 88,
+                mtu_probing: MtuProbing::BlackHole,
                 receive_initial: 64 << 10,
                 receive_max: 4 << 20,
                 send_initial: 64 << 10,

@@ -185,6 +185,11 @@ pub(super) const KEYS: &[Key] = &[
     key("tcp", "rfc1337", Kind::Boolean),
     key("tcp", "hop_limit", Kind::Integer(1, 255)),
     key("tcp", "mss_floor", Kind::Integer(48, 1220)),
+    key(
+        "tcp",
+        "mtu_probing",
+        Kind::OneOf(&["off", "blackhole", "on"]),
+    ),
     key("tcp", "receive_initial", RING),
     key("tcp", "receive_max", RING),
     key("tcp", "send_initial", RING),

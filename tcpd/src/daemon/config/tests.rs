@@ -262,8 +262,7 @@ fn what_the_stack_does_with_strangers_is_one_of_few_things() {
             "FILE:10: limits.half_open_per_listener = 0: too small; allowed: an integer from 1 to 10000000",
         ]
     );
-    let good =
-        "[tcp]\nbacklog_full = \"reset\"\nrfc1337 = false\necn = \"on\"\nhop_limit = 255\nmsl = \"120s\"\n";
+    let good = "[tcp]\nbacklog_full = \"reset\"\nrfc1337 = false\necn = \"on\"\nhop_limit = 255\nmsl = \"120s\"\n";
     let tcp = load("strangers-good", good).expect("all good").tcp;
     assert_eq!(tcp.backlog_full, BacklogFull::Reset);
     assert!(!tcp.rfc1337);

@@ -46,6 +46,7 @@ fn different() -> Config {
     ] {
         *switch = !*switch;
     }
+    tcp.mtu_probing = config::MtuProbing::On;
     tcp.backlog_full = config::BacklogFull::Reset;
     tcp.ecn = config::Ecn::On;
     tcp.congestion = CongestionControl::NewReno;

@@ -15,7 +15,9 @@ use std::time::Duration;
 
 use super::ScriptError;
 use super::syntax::{Script, Setting};
-use crate::stack::{BacklogFull, CongestionControl, EcnPolicy, IpCidr, Nagle, StackConfig};
+use crate::stack::{
+    BacklogFull, CongestionControl, EcnPolicy, IpCidr, MtuProbing, Nagle, StackConfig,
+};
 
 /// What a script's settings come to.
 pub(super) struct Settings {
@@ -73,6 +75,15 @@ const STACK: &[(&str, Apply)] = &[
     }),
     ("send_ring_max", |c, v| {
         set(&mut c.tcp.send_ring_max, v.parse().ok())
+    }),
+    ("mtu_probing", |c, v| {
+        let word = [
+            ("off", MtuProbing::Off),
+            ("blackhole", MtuProbing::BlackHole),
+            ("on", MtuProbing::On),
+        ];
+        let word = word.into_iter().find(|(name, _)| *name == v);
+        set(&mut c.tcp.mtu_probing, word.map(|(_, mode)| mode))
     }),
     ("mss_floor", |c, v| {
         set(&mut c.tcp.mss_floor, v.parse().ok())

@@ -3,13 +3,13 @@
 use std::ops::ControlFlow;
 
 use crate::stack::icmp::{IcmpCause, IcmpError, IcmpErrorKind, IcmpIgnored, IcmpInput};
-use crate::stack::path_mtu::MtuRefusal;
 use crate::stack::slot::Slot;
 use crate::stack::{EndpointId, Stack};
 use crate::tcp::arrives::Step;
 use crate::tcp::buffer::Ring;
 use crate::tcp::drop_reason::DropReason;
 use crate::tcp::endpoint::{Cause, Changes, EndReason, Pair};
+use crate::tcp::path_mtu::{self, Heard};
 use crate::time::Instant;
 use crate::wire::{IpHeader, SequenceNumber};
 
@@ -71,7 +71,7 @@ impl<R: Ring> Stack<R> {
                 _ => self.note_soft_error(now, id, cause),
             },
             IcmpErrorKind::PacketTooBig { mtu, quoted_len } => {
-                return self.packet_too_big(now, id, mtu, quoted_len);
+                return self.packet_too_big(now, id, error.seq, (mtu, quoted_len));
             }
         }
         ControlFlow::Continue(())
@@ -112,32 +112,32 @@ impl<R: Ring> Stack<R> {
     }
 
     /// The path is narrower than thought: smaller segments from SND.UNA on, without blaming congestion (RFC 1191 §6.5).
-    fn packet_too_big(&mut self, now: Instant, id: EndpointId, mtu: u32, quoted_len: u32) -> Step {
+    fn packet_too_big(
+        &mut self,
+        now: Instant,
+        id: EndpointId,
+        seq: SequenceNumber,
+        (mtu, quoted_len): (u32, u32),
+    ) -> Step {
         let slot = self.endpoints.get(id.key());
         let Some(pair) = slot.and_then(|slot| slot.pair(&self.addresses)) else {
             return ControlFlow::Break(DropReason::IcmpNotOutstanding);
         };
-        let link = self.config.mtu;
-        let mtu = match self.path_mtu.lower(now, pair.remote, mtu, quoted_len, link) {
-            Ok(mtu) => mtu,
-            // Another connection has heard of it already; this one may still send what does not fit.
-            Err(MtuRefusal::NotLower) => self.path_mtu.mtu(now, pair.remote, link),
-            Err(MtuRefusal::BelowMinimum) => {
-                return ControlFlow::Break(DropReason::IcmpIgnored);
-            }
+        let Ok(mtu) = self.path_mtu.judge(pair.remote, mtu, quoted_len) else {
+            return ControlFlow::Break(DropReason::IcmpIgnored);
         };
-        if let Some(Slot::Connection(conn)) = self.endpoints.get_mut(id.key()) {
-            let headers =
-                pair.ip_header_len() + 20 + if conn.timestamps.is_some() { 12 } else { 0 };
-            let mss = u32::from(mtu).saturating_sub(headers).max(1);
-            if mss < conn.send.mss {
-                self.counters.path_mtu_lowered += 1;
-                conn.send.mss = mss;
-                conn.congestion.set_mss(mss);
-                conn.recovery.board.lose_all();
+        let believed = match self.at(now, id) {
+            Some((Slot::Connection(conn), mut cx)) => {
+                let position = u64::try_from(conn.send.position_of(seq)).unwrap_or(0);
+                path_mtu::too_big(conn, mtu, position, &mut cx) == Heard::Lowered
             }
-            self.settle(now, id);
+            // A SYN is small; what is learnt counts for the text.
+            _ => true,
+        };
+        if believed {
+            self.learn_path_mtu(now, pair.remote, mtu);
         }
+        self.settle(now, id);
         ControlFlow::Continue(())
     }
 }

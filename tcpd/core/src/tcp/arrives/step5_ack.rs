@@ -13,6 +13,7 @@ use crate::tcp::buffer::Ring;
 use crate::tcp::drop_reason::DropReason;
 use crate::tcp::endpoint::connection::Connection;
 use crate::tcp::endpoint::{Cause, Changes, Context, EndReason, State};
+use crate::tcp::path_mtu;
 use crate::tcp::recovery::{self, reaction};
 use crate::tcp::segment::Segment;
 use crate::tcp::timeouts;
@@ -95,6 +96,7 @@ fn newly_acknowledged<R: Ring>(
     conn.probes = 0;
     conn.soft_error = None;
     reaction::on_ack(conn, seg, ack, false, cx);
+    path_mtu::on_acknowledged(conn, cx);
     if !conn.send.has_unacknowledged() {
         conn.intents.retransmit_first = false;
         conn.intents.tail_probe = false;

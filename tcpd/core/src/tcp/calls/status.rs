@@ -119,6 +119,8 @@ pub struct Status {
     pub probes: u8,
     /// Largest payload of a segment we send, bytes.
     pub mss_send: u32,
+    /// The largest IP packet that the path is taken to carry, bytes (RFC 1191, RFC 4821); 0 before the handshake.
+    pub path_mtu: u16,
     /// The peer's MSS option, or its default, bytes.
     pub mss_peer: u16,
     /// The MSS we announced, bytes.
@@ -269,6 +271,7 @@ impl Status {
             retries: 0,
             probes: 0,
             mss_send: 0,
+            path_mtu: 0,
             mss_peer: 0,
             mss_own: 0,
             window_scale_peer: None,
@@ -377,6 +380,7 @@ impl Status {
             retries: conn.retries,
             probes: conn.probes,
             mss_send: send.mss,
+            path_mtu: conn.path.mtu(),
             mss_peer: conn.peer_mss,
             mss_own: conn.our_mss,
             window_scale_peer: conn.agreed.send_shift,

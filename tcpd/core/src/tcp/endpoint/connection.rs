@@ -11,6 +11,7 @@ use crate::tcp::ecn::EcnState;
 use crate::tcp::endpoint::half_open::Agreed;
 use crate::tcp::endpoint::limiters::{AnswerLimiter, ChallengeLimiter};
 use crate::tcp::endpoint::{Changes, EndReason, Owner, Pair, State, TimestampState};
+use crate::tcp::path_mtu::{self, Path};
 use crate::tcp::receive_space::ReceiveSpace;
 use crate::tcp::recovery::Recovery;
 use crate::tcp::rtt::{RtoBounds, RttEstimator};
@@ -102,6 +103,8 @@ pub(crate) struct Connection<R> {
     pub(crate) recovery: Recovery,
     /// Where ECN was agreed on.
     pub(crate) ecn: Option<Box<EcnState>>,
+    /// What is known of the path's MTU.
+    pub(crate) path: Path,
     /// Timeouts in a row without progress, against R2.
     pub(crate) retries: u8,
     /// Zero-window probes sent since the window was last open; for the backoff.
@@ -174,7 +177,9 @@ impl<R: Ring> Connection<R> {
     pub(crate) fn open(opening: Opening<R>, config: &TcpConfig, now: Instant) -> Self {
         let tcp = config;
         let our_mss = offered_mss(&opening.pair, &opening.options, opening.link_mtu);
-        let mss = effective_mss(&opening, config);
+        let mss = effective_mss(&opening, opening.path_mtu, config);
+        let widest = effective_mss(&opening, opening.link_mtu, config);
+        let most = widest + path_mtu::headers(&opening.pair, opening.timestamps.is_some());
         let mut rtt = RttEstimator::new(RtoBounds {
             initial: tcp.rto_initial,
             min: tcp.rto_min,
@@ -192,7 +197,7 @@ impl<R: Ring> Connection<R> {
         let shift = opening.agreed.receive_shift();
         let mut receive = ReceiveSpace::new(opening.irs, capacity, shift, syn_window(capacity));
         receive.sack.permitted = opening.agreed.sack;
-        Self {
+        let mut conn = Self {
             state: opening.state,
             flow_label: opening.flow_label,
             passive: matches!(opening.owner, Owner::Listener(_)),
@@ -213,6 +218,7 @@ impl<R: Ring> Connection<R> {
             ),
             recovery: Recovery::new(),
             ecn: EcnState::of(opening.agreed.ecn),
+            path: Path::new(clamp(opening.path_mtu), clamp(most)),
             retries: 0,
             probes: 0,
             probes_unanswered: 0,
@@ -239,7 +245,9 @@ impl<R: Ring> Connection<R> {
             tally: Tally::default(),
             dropped: Vec::new(),
             pair: opening.pair,
-        }
+        };
+        path_mtu::begin(&mut conn, tcp.mtu_probing, now);
+        conn
     }
 
     /// Whether a user holds it or will.
@@ -288,6 +296,10 @@ pub(crate) fn syn_window(capacity: u32) -> u32 {
     capacity.min(u32::from(u16::MAX))
 }
 
+fn clamp(mtu: u32) -> u16 {
+    u16::try_from(mtu).unwrap_or(u16::MAX)
+}
+
 /// The MSS we announce (RFC 9293 §3.7.1 MUST-14, MUST-67): what fits into the MTU, never reduced for options (RFC 6691).
 pub(crate) fn offered_mss(pair: &Pair, options: &ConnectionOptions, mtu: u32) -> u16 {
     let mss = mtu
@@ -301,9 +313,9 @@ pub(crate) fn offered_mss(pair: &Pair, options: &ConnectionOptions, mtu: u32) ->
 }
 
 /// Eff.snd.MSS (MUST-16, §3.7.1) less the options that every segment carries.
-fn effective_mss<R>(opening: &Opening<R>, config: &TcpConfig) -> u32 {
+fn effective_mss<R>(opening: &Opening<R>, mtu: u32, config: &TcpConfig) -> u32 {
     let theirs = opening.peer_mss.max(config.mss_floor);
-    let ours = offered_mss(&opening.pair, &opening.options, opening.path_mtu);
+    let ours = offered_mss(&opening.pair, &opening.options, mtu);
     let option_bytes = if opening.timestamps.is_some() { 12 } else { 0 };
     u32::from(theirs.min(ours))
         .saturating_sub(option_bytes)

@@ -21,6 +21,7 @@ use crate::tcp::congestion::{Acknowledged, Signal};
 use crate::tcp::ecn;
 use crate::tcp::endpoint::Context;
 use crate::tcp::endpoint::connection::Connection;
+use crate::tcp::path_mtu;
 use crate::tcp::segment::Segment;
 use crate::tcp::timers::Timer;
 use crate::time::Instant;
@@ -426,7 +427,7 @@ fn recover<R: Ring>(
     delivered: &Delivered,
     cx: &mut Context<'_>,
 ) {
-    if lost > 0 {
+    if lost > 0 && !path_mtu::on_loss(conn, cx) {
         begin_recovery(conn, delivered.bytes, cx);
     }
 }
@@ -545,7 +546,7 @@ pub(crate) fn on_timeout<R: Ring>(conn: &mut Connection<R>, first: bool, cx: &mu
 
 /// RFC 8985 §6.2 step 5: what was only late until now is lost.
 pub(crate) fn on_reordering_timer<R: Ring>(conn: &mut Connection<R>, cx: &mut Context<'_>) {
-    if detect(conn, cx) == 0 {
+    if detect(conn, cx) == 0 || path_mtu::on_loss(conn, cx) {
         return;
     }
     begin_recovery(conn, 0, cx);

@@ -242,6 +242,26 @@ impl Scoreboard {
         }
     }
 
+    /// What is in flight in segments that may be longer than `most` bytes is lost: the path drops those.
+    pub(crate) fn lose_longer(&mut self, most: u64) {
+        let ends: Vec<u64> = self
+            .stretches
+            .values()
+            .filter(|stretch| stretch.standing == Standing::InFlight && stretch.len() > most)
+            .map(|stretch| stretch.end)
+            .collect();
+        for end in ends {
+            self.steps += 1;
+            self.stand(end, Standing::Lost);
+        }
+    }
+
+    /// From the first position that is lost to behind the last one.
+    pub(crate) fn lost_span(&self) -> Option<(u64, u64)> {
+        let first = self.stretches.get(self.lost_ends.first()?)?;
+        Some((first.start, *self.lost_ends.last()?))
+    }
+
     /// All that is in flight is lost.
     pub(crate) fn lose_all(&mut self) {
         while let Some(&(_, end)) = self.by_time.first() {

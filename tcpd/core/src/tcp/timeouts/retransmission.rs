@@ -3,6 +3,7 @@
 use crate::tcp::buffer::Ring;
 use crate::tcp::endpoint::connection::Connection;
 use crate::tcp::endpoint::{Cause, Changes, Context, EndReason};
+use crate::tcp::path_mtu;
 use crate::tcp::recovery::{self, reaction};
 use crate::tcp::timers::Timer;
 
@@ -41,6 +42,7 @@ pub(crate) fn expire<R: Ring>(conn: &mut Connection<R>, cx: &mut Context<'_>) {
         conn.changed(Changes::TROUBLE);
     }
     reaction::on_timeout(conn, first, cx);
+    path_mtu::on_timeout(conn, cx);
     conn.rtt.back_off();
     conn.intents.retransmit_first = true;
     conn.timers
