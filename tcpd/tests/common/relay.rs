@@ -149,7 +149,7 @@ impl Relay {
         let state = self.shared.state();
         let lane = state.lanes.get(&port).expect("a lane");
         Carried {
-            counters: [0, 1].map(|way: usize| lane.pipes[way].counters().clone()),
+            counters: [0, 1].map(|way: usize| *lane.pipes[way].counters()),
             lateness: lane.lateness,
         }
     }
