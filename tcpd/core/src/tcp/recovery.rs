@@ -96,6 +96,8 @@ pub(crate) struct Recovery {
     flight: u64,
     /// Bytes that duplicates stand for, without SACK.
     inferred: u64,
+    /// SND.UNA has to reach this before a reduction is undone again: it looks at all that is lost, so once a round trip.
+    undone_to: u64,
     /// SND.UNA has to reach this before a round trip is measured again: one measurement a round trip (RFC 6298 §3).
     sample_at: u64,
 }
@@ -116,6 +118,7 @@ impl Recovery {
             duplicates: 0,
             flight: 0,
             inferred: 0,
+            undone_to: 0,
             sample_at: 0,
         }
     }

@@ -95,9 +95,11 @@ fn deliver<R: Ring>(
     let (now, min_rtt) = (cx.now, conn.rtt.least());
     let recovery = &mut conn.recovery;
     let recover = recovery.recover.unwrap_or(0);
-    let echo_is_old = recovery
-        .undo
-        .is_older(seg.timestamps.map(|stamps| stamps.echo));
+    // RFC 8985 §6.2 step 2: whether the timestamp that comes back is of before the last sending.
+    let stamps = conn.timestamps.zip(seg.timestamps);
+    let is_older = |sent_at: Instant| {
+        stamps.is_some_and(|(state, seg)| (seg.echo.wrapping_sub(state.value(sent_at)) as i32) < 0)
+    };
     let mut gathering = Gathering::default();
     let (rack, rate) = (&mut recovery.rack, &mut recovery.rate);
     let mut take = |piece: &Stretch, as_sent: bool| {
@@ -118,7 +120,8 @@ fn deliver<R: Ring>(
             delivered.newest = Some(rtt);
             delivered.original |= piece.end <= recover;
         }
-        rack.delivered(piece, now, min_rtt, echo_is_old || !as_sent);
+        let older = !as_sent || (piece.was_retransmitted() && is_older(piece.sent_at));
+        rack.delivered(piece, now, min_rtt, older);
     };
     if ack > una {
         recovery.board.acknowledge(ack, |piece| take(piece, true));
@@ -320,6 +323,9 @@ fn count_lost<R: Ring>(conn: &mut Connection<R>, bytes: u64, cx: &mut Context<'_
 /// Eifel (RFC 3522), D-SACK (RFC 3708), and F-RTO (RFC 5682 §3.1 step 3: an original that was outstanding at the timeout has arrived).
 fn was_spurious<R: Ring>(conn: &Connection<R>, seg: &Segment<'_>, delivered: &Delivered) -> bool {
     let recovery = &conn.recovery;
+    if conn.send.una < recovery.undone_to {
+        return false;
+    }
     let echo = seg.timestamps.map(|stamps| stamps.echo);
     let late = delivered.acknowledged > 0 && recovery.undo.is_older(echo);
     let frto = match recovery.frto {
@@ -336,6 +342,7 @@ fn undo<R: Ring>(conn: &mut Connection<R>, cx: &mut Context<'_>) {
     conn.congestion.undo(cx.now);
     conn.recovery.board.revive_lost();
     conn.recovery.rack.forget_newest();
+    conn.recovery.undone_to = conn.send.nxt;
     conn.recovery.tally.undone += 1;
     cx.counters.spurious_reductions += 1;
     conn.recovery.end_reduction();
