@@ -44,9 +44,9 @@ pub(crate) struct Path {
     acknowledged: u16,
     /// What the stack's memory of paths has to hear; 0: nothing.
     news: u16,
-    /// The size of a packet larger than `acknowledged`, 0: none is known; and the position behind it.
+    /// The size of a packet larger than `acknowledged`, 0: none is known; and the lower half of the position behind it.
     witness: u16,
-    witness_end: u64,
+    witness_end: u32,
     doubts: Option<Box<Doubts>>,
 }
 
@@ -108,6 +108,11 @@ impl Path {
             0 => None,
             mtu => Some(mtu),
         }
+    }
+
+    /// Whether `position`, at most a window away, lies before the end of the witness.
+    fn is_before_witness(&self, position: u64) -> bool {
+        (self.witness_end.wrapping_sub(position as u32) as i32) > 0
     }
 
     fn search(&mut self) -> Option<&mut Search> {
@@ -181,11 +186,11 @@ pub(crate) fn on_sent<R: Ring>(conn: &mut Connection<R>, text: Text, again: bool
     let size = (longest as u32 + headers).min(u32::from(u16::MAX)) as u16;
     let path = &mut conn.path;
     path.sent = path.sent.max(size);
-    if again && text.start < path.witness_end {
+    if again && path.is_before_witness(text.start) {
         // Which of the two was acknowledged, nobody could tell.
         path.witness = 0;
     } else if !again && path.witness == 0 && size > path.acknowledged {
-        (path.witness, path.witness_end) = (size, text.start + longest);
+        (path.witness, path.witness_end) = (size, (text.start + longest) as u32);
     }
 }
 
@@ -193,7 +198,7 @@ pub(crate) fn on_sent<R: Ring>(conn: &mut Connection<R>, text: Text, again: bool
 pub(crate) fn on_acknowledged<R: Ring>(conn: &mut Connection<R>, cx: &mut Context<'_>) {
     let una = conn.send.una;
     let path = &mut conn.path;
-    if path.witness_end <= una {
+    if !path.is_before_witness(una) {
         path.acknowledged = path.acknowledged.max(path.witness);
         path.witness = 0;
     }
