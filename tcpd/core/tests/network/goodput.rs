@@ -170,7 +170,8 @@ fn floors(cells: &[Cell], shares: &[Share]) {
             wire.min(random) / 1e6
         );
         assert!(
-            share.goodput <= path.most(),
+            // What waits in queues when the measuring begins comes on top.
+            share.goodput <= path.most() + path.most() / 100,
             "{cell:?}: faster than the wire"
         );
     }
