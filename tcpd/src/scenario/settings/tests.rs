@@ -5,7 +5,7 @@ use crate::scenario::catalogue;
 /// Values of which one at least differs from the default of each key and is allowed there.
 const CANDIDATES: &[&str] = &[
     "true", "false", "1", "2", "77", "500", "1ms", "2s", "5s", "70s", "64KiB", "128KiB", "1MiB",
-    "drop", "reset",
+    "drop", "reset", "on", "off", "newreno",
 ];
 
 #[test]
