@@ -43,6 +43,9 @@ _tcpctl() {
             tcpctl,services)
                 cmd="tcpctl__subcmd__services"
                 ;;
+            tcpctl,set)
+                cmd="tcpctl__subcmd__set"
+                ;;
             tcpctl,show)
                 cmd="tcpctl__subcmd__show"
                 ;;
@@ -68,7 +71,7 @@ _tcpctl() {
 
     case "${cmd}" in
         tcpctl)
-            opts="-h -V --socket --wait --help --version list ls show stats services users close reset reload drain impair ping"
+            opts="-h -V --socket --wait --help --version list ls show stats services users close reset set reload drain impair ping"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -355,6 +358,28 @@ _tcpctl() {
             ;;
         tcpctl__subcmd__services)
             opts="-w -H -h --workers --no-header --json --socket --wait --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --wait)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        tcpctl__subcmd__set)
+            opts="-h --socket --wait --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -36,6 +36,7 @@ complete -c tcpctl -n "__fish_tcpctl_needs_command" -f -a "services" -d 'Show th
 complete -c tcpctl -n "__fish_tcpctl_needs_command" -f -a "users" -d 'Show every user: what it has against what it may have, and what was refused to it by which rule'
 complete -c tcpctl -n "__fish_tcpctl_needs_command" -f -a "close" -d 'Close a connection in order: what is queued is sent, then FIN'
 complete -c tcpctl -n "__fish_tcpctl_needs_command" -f -a "reset" -d 'Reset a connection: RST to the peer, everything queued is thrown away'
+complete -c tcpctl -n "__fish_tcpctl_needs_command" -f -a "set" -d 'Change settings of a live connection: so far congestion=cubic and congestion=newreno'
 complete -c tcpctl -n "__fish_tcpctl_needs_command" -f -a "reload" -d 'Have the daemon read its configuration again: all of it counts then, or nothing'
 complete -c tcpctl -n "__fish_tcpctl_needs_command" -f -a "drain" -d 'Have the daemon take nothing new, and end when nothing is left'
 complete -c tcpctl -n "__fish_tcpctl_needs_command" -f -a "impair" -d 'Play a bad network to packets, show what it did, or end it'
@@ -91,6 +92,9 @@ complete -c tcpctl -n "__fish_tcpctl_using_subcommand close" -s h -l help -d 'Pr
 complete -c tcpctl -n "__fish_tcpctl_using_subcommand reset" -l socket -d 'The daemon\'s control socket [default: $TCPD_SOCKET, else /run/tcpd/tcpd.sock]' -r -F
 complete -c tcpctl -n "__fish_tcpctl_using_subcommand reset" -l wait -d 'Wait up to so many seconds for a daemon that is not there yet [default: $TCPD_WAIT, else 0]' -r
 complete -c tcpctl -n "__fish_tcpctl_using_subcommand reset" -s h -l help -d 'Print help'
+complete -c tcpctl -n "__fish_tcpctl_using_subcommand set" -l socket -d 'The daemon\'s control socket [default: $TCPD_SOCKET, else /run/tcpd/tcpd.sock]' -r -F
+complete -c tcpctl -n "__fish_tcpctl_using_subcommand set" -l wait -d 'Wait up to so many seconds for a daemon that is not there yet [default: $TCPD_WAIT, else 0]' -r
+complete -c tcpctl -n "__fish_tcpctl_using_subcommand set" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c tcpctl -n "__fish_tcpctl_using_subcommand reload" -l socket -d 'The daemon\'s control socket [default: $TCPD_SOCKET, else /run/tcpd/tcpd.sock]' -r -F
 complete -c tcpctl -n "__fish_tcpctl_using_subcommand reload" -l wait -d 'Wait up to so many seconds for a daemon that is not there yet [default: $TCPD_WAIT, else 0]' -r
 complete -c tcpctl -n "__fish_tcpctl_using_subcommand reload" -l json -d 'One JSON object instead of text'
