@@ -1,8 +1,8 @@
 //! `cargo xtask soak`: the simulations of `tcpd/core/tests/simulation.rs` and `tcpd/core/tests/network/seeds.rs` for as many seeds as one
-//! likes, a long SYN flood, random walks, a million couples of ends that disagree, a million connections in TIME-WAIT, then long transfers over a real TUN,
-//! thousands of kills, a long stop and an hour of hostile clients.
+//! likes, a long SYN flood, random walks, a million couples of ends that disagree, a million connections in TIME-WAIT, then long
+//! transfers over a real TUN, thousands of kills, a long stop and an hour of hostile clients.
 
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context, bail};
@@ -45,7 +45,8 @@ pub(crate) struct Soak {
     /// Afterwards: a client stopped for so many seconds, as the end-to-end tests do for a few; 0 for none
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     stop: u64,
-    /// Afterwards: every attack of the campaign of hostile clients for so many seconds, as the end-to-end tests do for 20; 0 for none
+    /// Afterwards: the attacks of the campaign of hostile clients for so many seconds, thrice as long where the neighbour is slowed down, as
+    /// the end-to-end tests do for 20; 0 for none
     #[arg(long, value_name = "SECONDS", default_value_t = 3600)]
     attacks: u64,
 }
@@ -94,15 +95,23 @@ fn longer([package, binary, name]: [&str; 3], variable: &str, value: u64) -> any
         return Ok(());
     }
     println!("{name} with {variable}={value}");
-    let status = Command::new(env!("CARGO"))
+    let output = Command::new(env!("CARGO"))
         .args(["test", "--package", package, "--test", binary, name])
         .env(variable, value.to_string())
         .current_dir(crate::root())
-        .status()
+        .stderr(Stdio::inherit())
+        .output()
         .context("cargo test")?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    print!("{said}");
     anyhow::ensure!(
-        status.success(),
-        "{name} failed with {variable}={value}: {status}"
+        output.status.success(),
+        "{name} failed with {variable}={value}: {}",
+        output.status
+    );
+    anyhow::ensure!(
+        !said.contains("running 0 tests"),
+        "there is no test called {name}"
     );
     Ok(())
 }

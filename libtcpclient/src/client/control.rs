@@ -13,13 +13,14 @@ use serde::de::DeserializeOwned;
 
 use super::error::SessionError;
 use super::patience::{patience, patiently};
+use crate::protocol::request::{MAX_IMPAIRMENT, MAX_SETTINGS};
 use crate::protocol::status::{
     ConnectionRow, ConnectionStatus, CounterRow, DaemonStatus, Draining, ImpairmentRow,
     ListenerRow, Reloaded, ServiceRow, SessionRow, UserRow,
 };
 use crate::protocol::{
-    DEFAULT_SOCKET, Event, Failure, Filter, FromDaemon, Hello, Impair, MAX_MESSAGE, Page, Reply,
-    Request, SOCKET_VARIABLE, VERSION, Welcome,
+    DEFAULT_SOCKET, ErrorCode, Event, Failure, Filter, FromDaemon, Hello, Impair, MAX_MESSAGE,
+    Page, Reply, Request, SOCKET_VARIABLE, VERSION, Welcome,
 };
 use crate::socket::{Received, Seqpacket};
 
@@ -187,6 +188,11 @@ impl Control {
     /// # Errors
     /// `bad-request` with what is allowed, `no-such-connection`, `not-permitted`, and as [`Control::ping`].
     pub fn impair(&mut self, impair: Impair) -> Result<(), SessionError> {
+        fits(
+            "impairment",
+            impair.impairment.as_deref().unwrap_or_default(),
+            MAX_IMPAIRMENT,
+        )?;
         self.done(&Request::Impair(impair))
     }
 
@@ -212,6 +218,7 @@ impl Control {
     /// # Errors
     /// `bad-request`, which names what is allowed, `no-such-connection`, `not-permitted`, and as [`Control::ping`].
     pub fn set(&mut self, id: &str, settings: &str) -> Result<(), SessionError> {
+        fits("settings", settings, MAX_SETTINGS)?;
         self.done(&Request::ControlSet {
             id: id.to_owned(),
             settings: settings.to_owned(),
@@ -424,4 +431,29 @@ pub(crate) fn program_name() -> String {
         .and_then(Path::file_name)
         .map(|name| name.to_string_lossy().into_owned())
         .unwrap_or_default()
+}
+
+/// Refuses what the message would cut short: a half of it could be something else, and be carried out.
+fn fits(what: &str, text: &str, most: usize) -> Result<(), SessionError> {
+    if text.len() <= most {
+        return Ok(());
+    }
+    Err(SessionError::Refused(Failure {
+        code: ErrorCode::BadRequest,
+        detail: format!("{what} of {} bytes: {most} at most", text.len()),
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{SessionError, fits};
+
+    #[test]
+    fn what_would_be_cut_short_is_refused_and_says_how_long_it_may_be() {
+        assert!(fits("settings", &"x".repeat(256), 256).is_ok());
+        let Err(SessionError::Refused(failure)) = fits("settings", &"x".repeat(257), 256) else {
+            panic!("it is too long");
+        };
+        assert_eq!(failure.detail, "settings of 257 bytes: 256 at most");
+    }
 }

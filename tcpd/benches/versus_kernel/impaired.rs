@@ -188,7 +188,6 @@ fn run(lab: &Lab, wanted: &Wanted, job: Job, ports: &AtomicU16) -> f64 {
         lab.relay.lay(port, [path.clone(), path], plan.seed);
         let flow = flow::run(lab, peer, job.direction, port, plan);
         let carried = lab.relay.carried(port);
-        lab.relay.take_up(port);
         let late = carried.lateness.all_but(0.001);
         let megabits = flow.received.megabits();
         if wanted.verbose || late > TOO_LATE {

@@ -481,7 +481,7 @@ impl StackLoop {
                 return false;
             }
         }
-        self.end_impairment();
+        self.end_impairment(now);
         let reset = self.bridge.reset_all(&mut self.stack, now);
         // The resets leave before the device closes.
         while self.transmit(now).is_ok_and(|more| more) {}

@@ -163,26 +163,34 @@ impl Impair {
     /// A packet from the device. True: it is in the layer now (or lost there), and the stack does not get it yet.
     pub fn take_in(&mut self, now: Instant, packet: &[u8], meta: &ReceiveMeta) -> bool {
         let held = self.held();
-        let Some(rule) = best(&mut self.rules, Direction::In, Flow::of_received(packet)) else {
-            return false;
-        };
-        self.wire_format
-            .each_received(packet, meta, |packet| rule.take(now, packet, held));
+        match best(&mut self.rules, Direction::In, Flow::of_received(packet)) {
+            Some(rule) => self
+                .wire_format
+                .each_received(packet, meta, |packet| rule.take(now, packet, held)),
+            None if self.released[Direction::In as usize].is_empty() => return false,
+            // Behind what was released: it was sent later.
+            None => self.wire_format.each_received(packet, meta, |packet| {
+                self.released_held += packet.len() + PACKET_COST;
+                self.released[Direction::In as usize].push_back(packet);
+            }),
+        }
         true
     }
 
     /// A packet from the stack. True: it is in the layer now (or lost there), and the device does not get it yet.
     pub fn take_out(&mut self, now: Instant, packet: &OutPacket<'_>) -> bool {
         let held = self.held();
-        let Some(rule) = best(
-            &mut self.rules,
-            Direction::Out,
-            Flow::of_sent(packet.header),
-        ) else {
-            return false;
-        };
-        self.wire_format
-            .each_sent(packet, |packet| rule.take(now, packet, held));
+        let flow = Flow::of_sent(packet.header);
+        match best(&mut self.rules, Direction::Out, flow) {
+            Some(rule) => self
+                .wire_format
+                .each_sent(packet, |packet| rule.take(now, packet, held)),
+            None if self.released[Direction::Out as usize].is_empty() => return false,
+            None => self.wire_format.each_sent(packet, |packet| {
+                self.released_held += packet.len() + PACKET_COST;
+                self.released[Direction::Out as usize].push_back(packet);
+            }),
+        }
         true
     }
 

@@ -14,6 +14,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
+use std::io::ErrorKind;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -154,11 +155,6 @@ impl Relay {
         }
     }
 
-    /// Packets of that port are dropped from now on.
-    pub(crate) fn take_up(&self, port: u16) {
-        self.shared.state().lanes.remove(&port);
-    }
-
     /// How late packets were given, of all connections together.
     pub(crate) fn lateness(&self) -> Lateness {
         self.shared.state().lateness
@@ -246,8 +242,10 @@ impl State {
     /// Takes packets from one side; true when there may be more.
     fn take(&mut self, from: &mut Tun, way: Way, buffer: &mut [u8]) -> bool {
         for _ in 0..BATCH {
-            let Ok(received) = from.receive(buffer) else {
-                return false;
+            let received = match from.receive(buffer) {
+                Ok(received) => received,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return false,
+                Err(error) => panic!("receive: {error}"),
             };
             let packet = &buffer[..received.len];
             let Some(port) = near_port(packet, way) else {
@@ -339,7 +337,7 @@ fn tun(name: &str, address: &str) -> Tun {
     tun
 }
 
-/// Before every other thread where we may, and woken at the nanosecond asked for in any case.
+/// Before every other thread where we may; and its timers are not put together with others'.
 fn be_prompt() {
     let parameters = libc::sched_param { sched_priority: 10 };
     // SAFETY: both calls read their arguments and change nothing but how the kernel schedules this thread.

@@ -5,14 +5,16 @@ use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
+use libtcpclient::Builder;
 use libtcpclient::client::error::SessionError;
 use libtcpclient::protocol::status::ImpairmentRow;
-use libtcpclient::protocol::{ErrorCode, Impair, ImpairDirection, Impaired};
+use libtcpclient::protocol::{ErrorCode, Filter, Impair, ImpairDirection, Impaired};
 use tcpd::system::clock;
 
 use crate::common::daemon::{Daemon, HOST_V4, HOST_V6};
+use crate::common::deadline::wait_for;
 use crate::common::namespace::in_namespace;
-use crate::common::pair::{connect, connect_to, passes};
+use crate::common::pair::{connect, connect_to, ours, passes};
 use crate::common::pattern::{Pattern, expect_pattern, write_pattern};
 use crate::common::tcpctl::tcpctl;
 
@@ -51,6 +53,13 @@ fn exchange(ours: libtcpclient::TcpStream, theirs: std::net::TcpStream, bytes: u
         scope.spawn(move || write_pattern(&mut &*theirs, &mut Pattern::new(2), bytes, CHUNK));
         scope.spawn(move || expect_pattern(&mut &*theirs, &mut Pattern::new(1), bytes, CHUNK));
         expect_pattern(&mut &*ours, &mut Pattern::new(2), bytes, CHUNK);
+    });
+}
+
+/// Nothing holds it up; what holds a byte up once in a while is the machine.
+fn is_quick(ours: &mut (impl Read + Write), theirs: &mut (impl Read + Write)) {
+    wait_for("quick round trip", 20, || {
+        (round_trip(ours, theirs) < Duration::from_millis(300)).then_some(())
     });
 }
 
@@ -122,14 +131,14 @@ fn a_rate_and_a_delay_are_kept_and_clear_ends_both() {
         let daemon = Daemon::start("");
         let session = daemon.session();
         let (mut ours, mut theirs) = connect(&session);
-        assert!(round_trip(&mut ours, &mut theirs) < Duration::from_millis(300));
+        is_quick(&mut ours, &mut theirs);
 
         let both = ImpairDirection::Both;
         impair(&daemon, both, Impaired::Everything, Some("delay=200ms"));
         assert!(round_trip(&mut ours, &mut theirs) >= Duration::from_millis(400));
         impair(&daemon, both, Impaired::Everything, None);
         assert!(rows(&daemon).is_empty());
-        assert!(round_trip(&mut ours, &mut theirs) < Duration::from_millis(300));
+        is_quick(&mut ours, &mut theirs);
 
         // 8 Mbit/s are a million bytes a second, headers included.
         let out = ImpairDirection::Out;
@@ -163,7 +172,7 @@ fn only_the_connection_or_the_peer_that_was_named_suffers() {
         let out = ImpairDirection::Out;
         impair(&daemon, out, slowed(), Some("delay=400ms"));
         assert!(round_trip(&mut slow, &mut slow_end) >= Duration::from_millis(400));
-        assert!(round_trip(&mut quick, &mut quick_end) < Duration::from_millis(300));
+        is_quick(&mut quick, &mut quick_end);
         let named: Vec<String> = rows(&daemon).into_iter().map(|row| row.packets).collect();
         assert_eq!(named, [format!("connection {id}")]);
 
@@ -174,10 +183,10 @@ fn only_the_connection_or_the_peer_that_was_named_suffers() {
             prefix: 24,
         };
         impair(&daemon, out, peer.clone(), Some("delay=400ms"));
-        assert!(round_trip(&mut slow, &mut slow_end) < Duration::from_millis(300));
+        is_quick(&mut slow, &mut slow_end);
         assert!(round_trip(&mut quick, &mut quick_end) >= Duration::from_millis(400));
         impair(&daemon, out, peer, None);
-        assert!(round_trip(&mut quick, &mut quick_end) < Duration::from_millis(300));
+        is_quick(&mut quick, &mut quick_end);
     });
 }
 
@@ -192,6 +201,15 @@ fn what_makes_no_sense_is_refused_with_what_is_allowed_and_changes_nothing() {
             address: "192.0.2.1".parse().expect("an address"),
             prefix: 32,
         };
+        let session = daemon.session();
+        let builder = Builder::new().session(&session);
+        let _listening = builder.listen(ours(5000)).expect("tcpd listens");
+        let mut control = daemon.control();
+        let row = control
+            .listeners(&Filter::default())
+            .next()
+            .expect("a listener");
+        let listener = || Impaired::Connection(row.as_ref().expect("a row").id.clone());
         let bad = ErrorCode::BadRequest;
         for (packets, words, code, says) in [
             (everything(), Some("loss=120%"), bad, "from 0% to 100%"),
@@ -205,6 +223,7 @@ fn what_makes_no_sense_is_refused_with_what_is_allowed_and_changes_nothing() {
             (everything(), Some("luck=1%"), bad, "settings are loss=1%"),
             (nobody(), None, bad, "nothing is impaired for 192.0.2.1/32"),
             (unknown(), Some("loss=1%"), ErrorCode::NoSuchConnection, ""),
+            (listener(), Some("loss=1%"), bad, "is a listener"),
         ] {
             let error = try_impair(&daemon, ImpairDirection::Both, packets, words);
             let Err(SessionError::Refused(failure)) = error else {

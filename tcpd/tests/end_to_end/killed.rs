@@ -67,6 +67,8 @@ impl Drop for Client {
 fn client() -> Option<TcpStream> {
     let peer: SocketAddr = role()?.parse().expect("an address");
     let mut stream = TcpStream::connect(peer).expect("connect through tcpd");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    stream.set_write_timeout(Some(PATIENCE)).expect("a timeout");
     let mut welcome = [0; 7];
     stream.read_exact(&mut welcome).expect("read");
     assert_eq!(&welcome, b"welcome");

@@ -258,6 +258,49 @@ fn a_slow_reader_at_its_budget_is_held_without_harm_and_its_neighbour_does_not_n
     });
 }
 
+/// The rule of the whole daemon: root has a share too.
+#[test]
+fn near_the_total_limit_everybody_is_held_to_a_share_without_harm() {
+    in_namespace(|| {
+        let all = format!("limits.ring_bytes={}MiB", BUDGET >> 20);
+        let daemon = Daemon::start_with("", &[&all]);
+        let session = daemon.session();
+        // Each fast at first, so that its rings grow, as far as they may; then nobody reads.
+        let mut slow: Vec<Slow> = Vec::new();
+        let why = loop {
+            match Slow::start(&session, slow.len() as u64, 12 * MIB) {
+                Ok(mut one) => {
+                    one.read(8 * MIB);
+                    slow.push(one);
+                }
+                Err(why) => break why,
+            }
+            assert!(slow.len() < 100, "{:?}", rows(&mut daemon.control()));
+        };
+        assert!(
+            why.contains("rule limits.ring_bytes: of 8.0 MiB for all the rings"),
+            "{why}"
+        );
+        let whole = || {
+            let rows = rows(&mut daemon.control());
+            let row = rows.into_iter().find(|row| row.kind == UserKind::All);
+            row.expect("the whole")
+        };
+        let row = whole();
+        assert!(
+            row.pressed && row.ring_bytes < BUDGET + BUDGET / 4,
+            "{row:?}"
+        );
+        assert_eq!(row.ring_bytes_limit, Some(BUDGET));
+        slow.into_iter().for_each(Slow::finish);
+        wait_for("end of the pressure", 20, || {
+            (!whole().pressed).then_some(())
+        });
+        connect(&session);
+        assert_eq!(daemon.counter("sessions-ended-quota"), 0);
+    });
+}
+
 /// SYNs to a listener whose user may have no more connections are left unanswered; there is room when one has ended.
 #[test]
 fn a_listener_at_its_users_limit_keeps_others_waiting_and_loses_none() {

@@ -93,8 +93,9 @@ fn what_is_unread_and_what_is_unsent_goes_along() {
                 Ok(count) => written += count,
                 Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
             }
-            let rings = ours.status().expect("it lives").rings;
-            (rings.transmit_unsent_bytes > 0).then_some(())
+            let status = ours.status().expect("it lives");
+            let closed = status.snd.wnd_bytes < 1448 && status.congestion.in_flight_bytes == 0;
+            (status.rings.transmit_unsent_bytes > 0 && closed).then_some(())
         });
         theirs.write_all(b"unread").expect("send");
         wait_for("unread bytes", 20, || {

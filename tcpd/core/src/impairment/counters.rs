@@ -1,6 +1,6 @@
 //! What happened to packets on an impaired path.
 
-/// Counted since the pipe was made. Every packet that went in is lost, refused by the queue, or carried.
+/// Counted since the pipe was made. Every packet that went in is lost, refused by the queue, dropped for want of memory, or carried.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counters {
     /// Packets that went in.

@@ -1,7 +1,5 @@
 //! A router's mark: Congestion Experienced, in the IP header.
 
-use crate::wire::checksum;
-
 /// Where both versions keep the ECN field (RFC 3168 §5): the two low bits of IPv4's second byte; in IPv6 two bits in the
 /// middle of its second byte.
 const V6_SHIFT: u8 = 4;
@@ -18,14 +16,16 @@ pub(super) fn mark(packet: &mut [u8]) -> bool {
     if packet[1] >> shift & FIELD == 0 {
         return false;
     }
+    let before = u16::from_be_bytes([packet[0], packet[1]]);
     packet[1] |= FIELD << shift;
     if shift == 0 {
-        let header_len = usize::from(packet[0] & 0xf) * 4;
-        if (20..=packet.len()).contains(&header_len) {
-            packet[10..12].fill(0);
-            let sum = checksum::of(&packet[..header_len]);
-            packet[10..12].copy_from_slice(&sum.to_be_bytes());
-        }
+        // RFC 1624 §3 equation 3: by the difference alone, so that a header that was damaged before stays so.
+        let after = u16::from_be_bytes([packet[0], packet[1]]);
+        let old = u16::from_be_bytes([packet[10], packet[11]]);
+        let sum = u32::from(!old) + u32::from(!before) + u32::from(after);
+        let sum = (sum & 0xffff) + (sum >> 16);
+        let sum = !((sum & 0xffff) + (sum >> 16)) as u16;
+        packet[10..12].copy_from_slice(&sum.to_be_bytes());
     }
     true
 }

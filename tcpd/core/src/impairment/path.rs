@@ -127,17 +127,16 @@ impl Path {
 
     fn loses(&mut self) -> bool {
         let chance = &mut self.chance;
-        let (turn, bad) = (chance.burst.next_u64(), chance.burst.next_u64());
-        let alone = chance.loss.chance(self.impairment.loss);
-        let Some(burst) = self.impairment.burst else {
-            return alone;
+        // Each is drawn always, so that which packets are lost by one does not depend on the other.
+        let (enter, leave, dies) = match self.impairment.burst {
+            Some(burst) => (burst.enter, burst.leave, burst.loss),
+            None => (0.0, 0.0, 0.0),
         };
-        let threshold = if self.bad { burst.leave } else { burst.enter };
-        self.bad ^= below(turn, threshold);
-        match self.bad {
-            true => below(bad, burst.loss),
-            false => alone,
-        }
+        let turns = chance.burst.chance(if self.bad { leave } else { enter });
+        let dies = chance.burst.chance(dies);
+        let alone = chance.loss.chance(self.impairment.loss);
+        self.bad ^= turns;
+        if self.bad { dies } else { alone }
     }
 
     /// What the packet meets at the wire; `None` when the queue is full.
@@ -182,9 +181,4 @@ struct Wire {
 fn up_to(generator: &mut Generator, longest: Duration) -> Duration {
     let nanos = u64::try_from(longest.as_nanos()).unwrap_or(u64::MAX - 1);
     Duration::from_nanos(generator.below(nanos.saturating_add(1)))
-}
-
-/// Whether 64 uniform bits fall on the side of probability `p`, as [`Generator::chance`] has it.
-fn below(bits: u64, p: f64) -> bool {
-    ((bits >> 11) as f64) < p * (1u64 << 53) as f64
 }

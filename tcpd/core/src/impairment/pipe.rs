@@ -18,7 +18,6 @@ pub struct Pipe<T = ()> {
     travelling: BinaryHeap<Reverse<Travelling<T>>>,
     /// Bytes of all that travels.
     held: usize,
-    capacity: usize,
     /// Packets and copies so far: the age of each.
     number: u64,
 }
@@ -31,16 +30,8 @@ impl<T: Clone> Pipe<T> {
             counters: Counters::default(),
             travelling: BinaryHeap::new(),
             held: 0,
-            capacity: usize::MAX,
             number: 0,
         }
-    }
-
-    /// The same pipe, in which at most so many bytes travel: what comes beyond is dropped and counted.
-    #[must_use]
-    pub fn with_capacity(mut self, bytes: usize) -> Pipe<T> {
-        self.capacity = bytes;
-        self
     }
 
     /// Changes what the path does from now on; what travels already is not touched.
@@ -60,10 +51,6 @@ impl<T: Clone> Pipe<T> {
 
     /// Takes a packet and says what becomes of it.
     pub fn send(&mut self, now: Instant, mut packet: Vec<u8>, tag: T) -> Fate {
-        if self.held.saturating_add(packet.len()) > self.capacity {
-            self.refuse(packet.len());
-            return Fate::QueueFull;
-        }
         self.counters.packets += 1;
         self.counters.bytes += packet.len() as u64;
         let counters = &mut self.counters;

@@ -267,19 +267,6 @@ fn an_empty_packet_cannot_be_damaged_and_harms_nothing() {
 }
 
 #[test]
-fn what_travels_never_takes_more_memory_than_the_capacity() {
-    let mut pipe = Pipe::new(delayed(), 1).with_capacity(250);
-    let fates: Vec<Fate> = (0..4).map(|_| pipe.send(at(0), vec![0; 100], ())).collect();
-    assert_eq!(fates[2..], [Fate::QueueFull; 2]);
-    assert_eq!((pipe.held(), pipe.counters().overflowed), (200, 2));
-    while pipe.receive(at(10)).is_some() {}
-    assert!(matches!(
-        pipe.send(at(10), vec![0; 100], ()),
-        Fate::Arrives { .. }
-    ));
-}
-
-#[test]
 fn a_change_does_not_touch_what_travels() {
     let mut pipe = Pipe::new(delayed(), 1);
     pipe.send(at(0), vec![1], ());
@@ -312,6 +299,30 @@ fn a_long_queue_marks_packets_that_understand_it_and_keeps_their_checksums_good(
             assert_eq!(pipe.counters().marked, if ecn == 0 { 0 } else { 2 });
         }
     }
+}
+
+#[test]
+fn a_mark_does_not_mend_a_damaged_header() {
+    let impairment = Impairment {
+        rate: 100_000,
+        queue: 10_000,
+        ce_threshold: 1,
+        ..Impairment::default()
+    };
+    let mut damaged = ipv4(0b10);
+    damaged[8] ^= 1;
+    let mut pipe = Pipe::new(impairment, 1);
+    pipe.send(at(0), ipv4(0b10), ());
+    pipe.send(at(0), damaged, ());
+    let out: Vec<Vec<u8>> = std::iter::from_fn(|| pipe.receive(at(1000)))
+        .map(|(packet, ())| packet)
+        .collect();
+    assert_eq!(out[1][1] & 3, 3, "marked");
+    assert_ne!(
+        crate::wire::checksum::of(&out[1][..20]),
+        0,
+        "and as bad as before"
+    );
 }
 
 fn ipv4(ecn: u8) -> Vec<u8> {

@@ -95,6 +95,10 @@ counters! {
     spurious_reductions,
     /// Duplicate SACKs received (RFC 2883).
     dsacks_in,
+    /// SACK blocks that made no sense: turned round, empty, or beyond what was sent.
+    sack_blocks_refused,
+    /// Times that a peer threw away what it had SACKed (RFC 2018).
+    sack_reneged,
     /// Duplicate acknowledgments received.
     duplicate_acks_in,
     /// Zero-window probes sent.

@@ -73,6 +73,11 @@ pub(crate) fn window_reduced<R>(conn: &mut Connection<R>) {
     }
 }
 
+/// Whether the next new text tells the peer that the window was reduced.
+pub(crate) fn owes_cwr<R>(conn: &Connection<R>) -> bool {
+    conn.ecn.as_deref().is_some_and(|ecn| ecn.cwr_due)
+}
+
 /// Whether new text has to wait for the retransmission timer.
 pub(crate) fn is_held<R>(conn: &Connection<R>) -> bool {
     conn.ecn.as_deref().is_some_and(|ecn| ecn.held)

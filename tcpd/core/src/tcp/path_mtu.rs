@@ -12,6 +12,7 @@
 
 use crate::tcp::buffer::Ring;
 use crate::tcp::config::MtuProbing;
+use crate::tcp::ecn;
 use crate::tcp::endpoint::connection::Connection;
 use crate::tcp::endpoint::{Context, Pair};
 use crate::tcp::transmit::Text;
@@ -28,7 +29,8 @@ const BASE_V4: u16 = 1064;
 /// Further timeouts in a row shrink them to this: every host takes it (RFC 791 §3.1).
 const LAST_V4: u16 = ipv4::MINIMUM_REASSEMBLY as u16;
 const BASE_V6: u16 = 1280;
-/// Segments of text behind a probe, so that its loss is noticed without a timeout; and what CWND has to have room for (RFC 4821 §7.4).
+/// Segments of text behind a probe, so that its loss is noticed without a timeout; and what CWND has to have room for at least, beside those
+/// and the probe (RFC 4821 §7.4).
 const BEHIND: u64 = 3;
 const WINDOW: u64 = 8;
 
@@ -138,10 +140,10 @@ pub(crate) fn begin<R: Ring>(conn: &mut Connection<R>, mode: MtuProbing, now: In
     match mode {
         MtuProbing::On if base < mtu.min(most) => {
             set_mtu(conn, base);
-            conn.path.doubts().search = Some(Search::new(base, mtu.min(most), now));
+            conn.path.doubts().search = Some(Search::new(base, mtu.min(most), most, now));
         }
         MtuProbing::BlackHole | MtuProbing::On if mtu < most => {
-            conn.path.doubts().search = Some(Search::new(mtu, most, now + AGE));
+            conn.path.doubts().search = Some(Search::new(mtu, most, most, now + AGE));
         }
         MtuProbing::BlackHole | MtuProbing::On | MtuProbing::Off => {}
     }
@@ -241,6 +243,13 @@ pub(crate) fn on_loss<R: Ring>(conn: &mut Connection<R>, cx: &mut Context<'_>) -
     true
 }
 
+/// All that is outstanding counts as lost, and goes out again in other pieces: a probe among it says nothing.
+pub(crate) fn forget_probe<R: Ring>(conn: &mut Connection<R>, now: Instant) {
+    if let Some(search) = conn.path.search() {
+        search.inconclusive(now);
+    }
+}
+
 /// The retransmission timer went off, `conn.retries` times in a row by now.
 pub(crate) fn on_timeout<R: Ring>(conn: &mut Connection<R>, cx: &mut Context<'_>) {
     let una = conn.send.una;
@@ -279,7 +288,7 @@ pub(crate) fn on_timeout<R: Ring>(conn: &mut Connection<R>, cx: &mut Context<'_>
     cx.counters.path_mtu_black_holes += 1;
     let most = path.most;
     path.doubts().black_hole = true;
-    path.doubts().search = Some(Search::new(smaller, most, cx.now + RETRY));
+    path.doubts().search = Some(Search::new(smaller, most, most, cx.now + RETRY));
     set_mtu(conn, smaller);
     conn.recovery.board.lose_longer(u64::from(conn.send.mss));
 }
@@ -293,13 +302,16 @@ pub(crate) fn probe<R: Ring>(conn: &mut Connection<R>, allowed: u64, now: Instan
     };
     let length = u64::from(u32::from(size).saturating_sub(headers));
     let board = &conn.recovery.board;
-    let quiet = board.lost() == 0 && board.sacked() == 0 && conn.recovery.is_open();
+    // What may be lost without a sign of congestion must not be what tells the peer of one (CWR).
+    let quiet =
+        board.lost() == 0 && board.sacked() == 0 && conn.recovery.is_open() && !ecn::owes_cwr(conn);
     let needed = length + BEHIND * mss;
     let text = conn.send.written.saturating_sub(nxt);
     let usable = conn.send.window_edge().saturating_sub(nxt);
     let urgent = conn.send.urgent.is_some_and(|urgent| urgent > nxt);
     let window = u64::from(conn.congestion.cwnd());
-    if !quiet || urgent || length <= mss || text.min(usable) < needed || window < WINDOW * mss {
+    let room = window >= needed.max(WINDOW * mss);
+    if !quiet || urgent || length <= mss || text.min(usable) < needed || !room {
         return Probing::No;
     }
     if allowed < length {
@@ -348,7 +360,7 @@ fn lower<R: Ring>(conn: &mut Connection<R>, mtu: u16, cx: &mut Context<'_>) {
         conn.path.doubts = None;
     } else if mtu < most {
         *conn.path.doubts() = Doubts {
-            search: Some(Search::new(mtu, most, cx.now + AGE)),
+            search: Some(Search::new(mtu, most, most, cx.now + AGE)),
             ..Doubts::default()
         };
     }

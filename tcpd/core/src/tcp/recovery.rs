@@ -10,6 +10,8 @@
 //! A peer without SACK is served by the same machine: each duplicate acknowledgment counts as one segment delivered, the third one means
 //! that the segment at SND.UNA is lost, and so does each partial acknowledgment (RFC 6582).
 
+use std::time::Duration;
+
 use crate::time::Instant;
 
 pub(crate) mod ecn;
@@ -69,10 +71,6 @@ pub(crate) struct LossTally {
     pub(crate) dsacks: u64,
     /// Tail loss probes sent.
     pub(crate) tail_probes: u64,
-    /// SACK blocks that made no sense.
-    pub(crate) sack_refused: u64,
-    /// Times the peer took back what it had SACKed.
-    pub(crate) reneged: u64,
 }
 
 /// Where a connection stands in recovery.
@@ -82,7 +80,8 @@ pub(crate) struct Recovery {
     pub(crate) rack: Rack,
     pub(crate) tail: TailLoss,
     pub(crate) rate: DeliveryRate,
-    pub(crate) tally: LossTally,
+    /// Of most connections there is nothing to count.
+    tally: Option<Box<LossTally>>,
     phase: Phase,
     /// `recover` of RFC 6582 §3.2, `RecoveryPoint` of RFC 6675: SND.NXT when the last reduction, or the last timeout, began. `None` before
     /// the first: the initial value is the ISS, which every acknowledgment exceeds.
@@ -96,6 +95,8 @@ pub(crate) struct Recovery {
     flight: u64,
     /// Bytes that duplicates stand for, without SACK.
     inferred: u64,
+    /// When something was sent last.
+    latest: Instant,
     /// SND.UNA has to reach this before a reduction is undone again: it looks at all that is lost, so once a round trip.
     undone_to: u64,
     /// SND.UNA has to reach this before a round trip is measured again: one measurement a round trip (RFC 6298 §3).
@@ -109,7 +110,7 @@ impl Recovery {
             rack: Rack::new(),
             tail: TailLoss::default(),
             rate: DeliveryRate::new(),
-            tally: LossTally::default(),
+            tally: None,
             phase: Phase::Open,
             recover: None,
             prr: Prr::default(),
@@ -118,6 +119,7 @@ impl Recovery {
             duplicates: 0,
             flight: 0,
             inferred: 0,
+            latest: Instant::ZERO,
             undone_to: 0,
             sample_at: 0,
         }
@@ -126,6 +128,16 @@ impl Recovery {
     /// Whether no loss is being repaired.
     pub(crate) fn is_open(&self) -> bool {
         self.phase == Phase::Open
+    }
+
+    /// What was counted so far.
+    pub(crate) fn tally(&self) -> LossTally {
+        self.tally.as_deref().copied().unwrap_or_default()
+    }
+
+    /// To count more.
+    pub(crate) fn count(&mut self) -> &mut LossTally {
+        self.tally.get_or_insert_default()
     }
 
     pub(crate) fn phase(&self) -> Phase {
@@ -153,8 +165,11 @@ impl Recovery {
         now: Instant,
     ) {
         let idle = self.in_flight() == 0;
+        // What is sent in one instant is told apart, too: RFC 8985 §6.2 asks what went out first, not what lies lower.
+        self.latest = now.max(self.latest + Duration::from_nanos(1));
         let stamp = self.rate.on_sent(now, idle);
-        self.board.sent(start, end, now, u64::from(mss), stamp);
+        self.board
+            .sent(start, end, self.latest, u64::from(mss), stamp);
         if matches!(self.phase, Phase::Reducing | Phase::Recovery) {
             self.prr.sent(end - start);
         }

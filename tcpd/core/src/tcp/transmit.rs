@@ -18,6 +18,7 @@ use crate::tcp::path_mtu::{self, Probing};
 use crate::tcp::recovery::reaction;
 use crate::tcp::timers::Timer;
 use crate::wire::{Ecn, Flags, SackBlocks, SequenceNumber, Timestamps};
+use limit::SendLimit;
 
 pub(crate) mod limit;
 mod nagle;
@@ -95,11 +96,13 @@ pub(crate) fn next<R: Ring>(conn: &mut Connection<R>, cx: &mut Context<'_>) -> O
     if std::mem::take(&mut conn.intents.tail_probe) && conn.send.has_unacknowledged() {
         return Some(tail_probe(conn, cx));
     }
+    let mut probe_waits = false;
     if !ecn::is_held(conn) {
+        segmentize::restart_after_idle(conn, cx);
         if !pacing::holds_back(conn, cx) {
             match path_mtu::probe(conn, segmentize::allowed_by_congestion(conn), cx.now) {
                 Probing::Probe(text) => return Some(size_probe(conn, text, cx)),
-                Probing::Waits => {}
+                Probing::Waits => probe_waits = true,
                 Probing::No => {
                     if let Some(text) = segmentize::next_text(conn, cx) {
                         return Some(send_text(conn, text, cx));
@@ -111,6 +114,9 @@ pub(crate) fn next<R: Ring>(conn: &mut Connection<R>, cx: &mut Context<'_>) -> O
         probes::watch_window(conn, cx);
     }
     limit::note(conn);
+    if probe_waits {
+        conn.limit = Some(SendLimit::CongestionWindow);
+    }
     acknowledgment(conn, cx)
 }
 
@@ -188,7 +194,7 @@ fn tail_probe<R: Ring>(conn: &mut Connection<R>, cx: &mut Context<'_>) -> Outgoi
     let (text, again) = probes::tail(conn);
     let out = send_text(conn, text, cx);
     conn.recovery.tail.sent(conn.send.nxt, again);
-    conn.recovery.tally.tail_probes += 1;
+    conn.recovery.count().tail_probes += 1;
     cx.counters.tail_loss_probes += 1;
     conn.timers.stop(Timer::TailLoss);
     conn.timers

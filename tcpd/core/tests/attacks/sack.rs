@@ -92,7 +92,7 @@ fn crumbs_make_no_more_stretches_than_segments_could() {
 }
 
 #[test]
-fn an_ack_with_crumbs_costs_no_more_steps_than_an_honest_one() {
+fn an_ack_with_crumbs_costs_a_bounded_number_of_steps() {
     for size in [8, 1] {
         let mut liar = liar(1_460);
         let blocks: Vec<_> = crumbs(&liar, size).into_iter().take(20_000).collect();

@@ -7,7 +7,7 @@
 //! * `known.rs`: sequences that once went wrong, each a test of its own.
 //!
 //! A walk has a number, which decides everything. A failure prints its steps, shrunk, the ladder, and the command that repeats it.
-//! `TCPD_WALK_CASES` asks for more walks than the usual ones, `TCPD_WALK_FROM` for other ones; `cargo xtask soak` sets both.
+//! `TCPD_WALK_CASES` asks for more walks than the usual ones, `TCPD_WALK_FROM` for other ones; `cargo xtask soak` sets the former.
 //! What a walk has found is kept as steps in `known.rs`, not as a seed: seeds change their meaning with every change of the machine.
 
 use std::panic::AssertUnwindSafe;

@@ -3,10 +3,10 @@
 //! There is a layer only while there is a rule or something on its way: without one, a packet passes one test for `None`.
 
 use libtcpclient::shm::RawSlice;
-use tcpd_core::stack::ReceiveMeta;
+use tcpd_core::stack::{ReceiveMeta, State};
 use tcpd_core::time::Instant;
 
-use super::{RECEIVE_BATCH, StackLoop};
+use super::{RECEIVE_BATCH, RECEIVE_BYTES, StackLoop};
 use crate::daemon::orders::{Impaired, ImpairmentChange, Inspected, Report};
 use crate::device::OutPacket;
 use crate::device::impair::{Direction, Directions, Impair, RuleSpec, Target};
@@ -27,13 +27,17 @@ impl StackLoop {
             checksum_trusted: false,
             segment_size: None,
         };
-        let mut any = false;
+        let (mut any, mut bytes) = (false, 0);
         for _ in 0..RECEIVE_BATCH {
             let Some(packet) = layer.next(now, Direction::In) else {
                 break;
             };
             any = true;
+            bytes += packet.len();
             self.stack.receive(now, &packet, meta);
+            if bytes >= RECEIVE_BYTES {
+                break;
+            }
         }
         any
     }
@@ -80,6 +84,10 @@ impl StackLoop {
             Impaired::Everything => Target::Everything,
             Impaired::Peer(address, prefix) => Target::peer(address, prefix),
             Impaired::Connection(id) => match self.stack.status(id) {
+                Some(status) if status.state == State::Listen => {
+                    let why = format!("{id} is a listener: name a connection, or a peer");
+                    return Inspected::Refused(why);
+                }
                 Some(status) => Target::Connection {
                     id,
                     local: status.local,
@@ -133,9 +141,11 @@ impl StackLoop {
     }
 
     /// What is on its way arrives now, for the device closes.
-    pub(super) fn end_impairment(&mut self) {
+    pub(super) fn end_impairment(&mut self, now: Instant) {
         if let Some(layer) = &mut self.impair {
             layer.clear(None, Directions::Both);
         }
+        while self.let_arrive(now) {}
+        while self.let_leave(now) {}
     }
 }

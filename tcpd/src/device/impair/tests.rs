@@ -315,6 +315,21 @@ fn what_travels_arrives_at_once_and_in_order_when_its_rule_goes_or_changes() {
 }
 
 #[test]
+fn what_comes_after_a_rule_has_gone_stays_behind_what_travelled_under_it() {
+    let mut layer = layer("delay=10s");
+    for text in 1..=3 {
+        layer.take_in(NOW, &received(ip(PEERS[0]), text), &TRUSTED);
+    }
+    layer.clear(None, Directions::Both);
+    assert!(layer.take_in(NOW, &received(ip(PEERS[0]), 4), &TRUSTED));
+    let arrived = all(&mut layer, NOW, Direction::In);
+    let texts: Vec<usize> = arrived.iter().map(|packet| packet.len() - 40).collect();
+    assert_eq!(texts, [1, 2, 3, 4]);
+    assert!(!layer.take_in(NOW, &received(ip(PEERS[0]), 5), &TRUSTED));
+    assert_eq!(layer.held(), 0);
+}
+
+#[test]
 fn one_direction_is_cleared_without_the_other() {
     let mut layer = layer("loss=1%");
     assert_eq!(layer.clear(Some(&Target::Everything), Directions::In), 1);

@@ -70,7 +70,6 @@ impl Path {
         let ring = ring.next_power_of_two().min(1 << 30);
         let tcp = &mut config.tcp;
         tcp.congestion = controller.unwrap_or(tcp.congestion);
-        tcp.congestion = controller.unwrap_or(tcp.congestion);
         (tcp.receive_ring, tcp.receive_ring_max) = (ring, ring);
         (tcp.send_ring, tcp.send_ring_max) = (ring, ring);
         config

@@ -28,7 +28,7 @@ impl<R: Ring> Stack<R> {
             }
             ControlFlow::Continue(syn_sent::Outcome::Refused) => {
                 self.counters.resets_in += 1;
-                if self.asks_without_ecn(id) {
+                if self.asks_without_ecn(now, id) {
                     self.settle(now, id);
                     return ControlFlow::Continue(());
                 }
@@ -47,12 +47,16 @@ impl<R: Ring> Stack<R> {
     }
 
     /// RFC 3168 §6.1.1.1: there are boxes that refuse SYNs with ECN, so RST is believed only when one without is refused as well.
-    fn asks_without_ecn(&mut self, id: EndpointId) -> bool {
+    fn asks_without_ecn(&mut self, now: Instant, id: EndpointId) -> bool {
         let Some(Slot::SynSent(open)) = self.endpoints.get_mut(id.key()) else {
             return false;
         };
         let withdrawn = open.ecn.withdraw();
-        open.syn_due |= withdrawn;
+        if withdrawn {
+            open.syn_due = true;
+            // What is timed is the next one: RST has answered this one.
+            open.sent_at = Some(now);
+        }
         self.counters.ecn_withdrawn += u64::from(withdrawn);
         withdrawn
     }

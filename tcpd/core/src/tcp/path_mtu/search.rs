@@ -55,11 +55,11 @@ pub(super) enum Step {
 }
 
 impl Search {
-    /// `low` gets through, and nothing above `most` will be tried; no probe before `at`.
-    pub(super) fn new(low: u16, most: u16, at: Instant) -> Search {
+    /// `low` gets through, and nothing above `high` is tried until what was found has aged, nothing above `most` ever; no probe before `at`.
+    pub(super) fn new(low: u16, high: u16, most: u16, at: Instant) -> Search {
         Search {
             low,
-            high: most,
+            high,
             most,
             try_high: true,
             lost: 0,

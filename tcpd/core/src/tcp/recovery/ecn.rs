@@ -59,6 +59,7 @@ fn reduce<R: Ring>(conn: &mut Connection<R>, delivered: u64, cx: &mut Context<'_
 /// After every ACK: the timer that ends the wait runs on when everything is acknowledged.
 pub(crate) fn keep_hold<R>(conn: &mut Connection<R>, cx: &mut Context<'_>) {
     if ecn::is_held(conn) {
+        conn.timers.stop(Timer::ZeroWindow);
         conn.timers
             .set_if_idle(Timer::Retransmission, cx.now, conn.rtt.rto());
     }

@@ -2,7 +2,8 @@
 //!
 //! An ACK, in this order:
 //! 1. what it delivers leaves the scoreboard, is timed, and is told to RACK;
-//! 2. D-SACK: something went out twice for nothing;
+//! 2. D-SACK: something went out twice for nothing; a tail loss probe that has repaired a loss hides it (RFC 8985 §7.4.2), and the window has
+//!    to come down all the same;
 //! 3. an ongoing reduction ends, is undone, or goes on;
 //! 4. ECE begins a reduction (RFC 3168);
 //! 5. what is lost by now is marked, and may begin a recovery;
@@ -61,11 +62,16 @@ pub(crate) fn on_ack<R: Ring>(
     let mut delivered = deliver(conn, seg, ack, duplicate, cx);
     let dsack = dsack(conn, seg, ack, cx);
     measure(conn, seg, &delivered, cx);
-    probe_answered(conn, ack, una, dsack, seg, &delivered, cx);
-    progress(conn, seg, &mut delivered, cx);
+    let bare = ack == una && seg.sack.is_empty() && seg.len() == 0;
+    if conn.recovery.tail.on_ack(ack, dsack, bare) == Verdict::Repaired {
+        reduce(conn, Signal::Loss, delivered.bytes, cx);
+    }
+    progress(conn, seg, &delivered, cx);
     delivered.marked = super::ecn::acknowledged(conn, seg, delivered.bytes, cx);
     let lost = detect(conn, cx);
-    recover(conn, lost, &delivered, cx);
+    if lost > 0 && !path_mtu::on_loss(conn, cx) {
+        begin_recovery(conn, delivered.bytes, cx);
+    }
     window(conn, was, lost, in_flight, &delivered, cx);
     if conn.send.una > una
         && conn.recovery.phase == Phase::Open
@@ -131,7 +137,7 @@ fn deliver<R: Ring>(
         for &(start, end) in seg.sack.as_slice() {
             let (start, end) = (positions(start), positions(end));
             if start >= end || end > conn.send.nxt as i64 {
-                recovery.tally.sack_refused += 1;
+                cx.counters.sack_blocks_refused += 1;
             } else if start > ack as i64 {
                 let segment = u64::from(mss);
                 recovery
@@ -146,20 +152,27 @@ fn deliver<R: Ring>(
         (delivered.oldest, delivered.newest) = (None, None);
     }
     if duplicate {
-        recovery.duplicates = recovery.duplicates.saturating_add(1);
-        conn.tally.duplicate_acks_in += 1;
-        cx.counters.duplicate_acks_in += 1;
-        // After a timeout they are echoes of what is sent again.
-        if !conn.agreed.sack && recovery.phase != Phase::Loss {
-            delivered.bytes += recovery.infer_delivered(mss);
-        }
+        delivered.bytes += count_duplicate(conn, cx);
     }
     if ack > una {
         delivered.acknowledged = ack - una;
-        delivered.bytes -= recovery.settle_inferred(ack - una, mss);
+        delivered.bytes -= conn.recovery.settle_inferred(ack - una, mss);
         conn.send.acknowledge(ack);
     }
     delivered
+}
+
+/// A duplicate acknowledgment; the bytes that it stands for, where there is no SACK to tell.
+fn count_duplicate<R: Ring>(conn: &mut Connection<R>, cx: &mut Context<'_>) -> u64 {
+    let recovery = &mut conn.recovery;
+    recovery.duplicates = recovery.duplicates.saturating_add(1);
+    conn.tally.duplicate_acks_in += 1;
+    cx.counters.duplicate_acks_in += 1;
+    // After a timeout they are echoes of what is sent again.
+    if conn.agreed.sack || recovery.phase == Phase::Loss {
+        return 0;
+    }
+    recovery.infer_delivered(conn.send.mss)
 }
 
 /// RFC 2883 §4: the first block lies below SEG.ACK, or within the second one.
@@ -182,8 +195,8 @@ fn dsack<R: Ring>(
     }
     let block = (start as u64, end as u64);
     let recovery = &mut conn.recovery;
-    recovery.tally.dsacks += 1;
-    recovery.tally.spurious += (block.1 - block.0).div_ceil(u64::from(conn.send.mss));
+    recovery.count().dsacks += 1;
+    recovery.count().spurious += (block.1 - block.0).div_ceil(u64::from(conn.send.mss));
     recovery.undo.duplicate(block.0, block.1);
     recovery.rack.on_dsack(conn.send.una, conn.send.nxt);
     cx.counters.dsacks_in += 1;
@@ -220,23 +233,6 @@ fn measure<R: Ring>(
     }
 }
 
-/// RFC 8985 §7.4.2: a probe that has repaired the loss of a tail hides it; the window has to come down all the same.
-fn probe_answered<R: Ring>(
-    conn: &mut Connection<R>,
-    ack: u64,
-    una: u64,
-    dsack: Option<(u64, u64)>,
-    seg: &Segment<'_>,
-    delivered: &Delivered,
-    cx: &mut Context<'_>,
-) {
-    let bare = ack == una && seg.sack.is_empty() && seg.len() == 0;
-    let verdict = conn.recovery.tail.on_ack(ack, dsack.is_some(), bare);
-    if verdict == Verdict::Repaired && conn.recovery.phase == Phase::Open {
-        reduce(conn, Signal::Loss, delivered.bytes, cx);
-    }
-}
-
 /// The window comes down although nothing waits to be sent again: the network has marked packets (RFC 3168 §6.1.2), or a probe has
 /// repaired a loss. Nothing in a reduction that goes on already.
 pub(crate) fn reduce<R: Ring>(
@@ -268,7 +264,7 @@ pub(crate) fn reduce<R: Ring>(
 fn progress<R: Ring>(
     conn: &mut Connection<R>,
     seg: &Segment<'_>,
-    delivered: &mut Delivered,
+    delivered: &Delivered,
     cx: &mut Context<'_>,
 ) {
     let phase = conn.recovery.phase;
@@ -316,7 +312,7 @@ fn lose_first<R: Ring>(conn: &mut Connection<R>, cx: &mut Context<'_>) -> u64 {
 }
 
 fn count_lost<R: Ring>(conn: &mut Connection<R>, bytes: u64, cx: &mut Context<'_>) {
-    conn.recovery.tally.lost += bytes.div_ceil(u64::from(conn.send.mss));
+    conn.recovery.count().lost += bytes.div_ceil(u64::from(conn.send.mss));
     cx.counters.bytes_lost += bytes;
 }
 
@@ -343,7 +339,7 @@ fn undo<R: Ring>(conn: &mut Connection<R>, cx: &mut Context<'_>) {
     conn.recovery.board.revive_lost();
     conn.recovery.rack.forget_newest();
     conn.recovery.undone_to = conn.send.nxt;
-    conn.recovery.tally.undone += 1;
+    conn.recovery.count().undone += 1;
     cx.counters.spurious_reductions += 1;
     conn.recovery.end_reduction();
 }
@@ -428,17 +424,6 @@ pub(crate) fn begin_recovery<R: Ring>(
     conn.timers.stop(Timer::TailLoss);
 }
 
-fn recover<R: Ring>(
-    conn: &mut Connection<R>,
-    lost: u64,
-    delivered: &Delivered,
-    cx: &mut Context<'_>,
-) {
-    if lost > 0 && !path_mtu::on_loss(conn, cx) {
-        begin_recovery(conn, delivered.bytes, cx);
-    }
-}
-
 /// CWND after an ACK.
 fn window<R: Ring>(
     conn: &mut Connection<R>,
@@ -499,10 +484,10 @@ pub(crate) fn reduce_proportionally<R: Ring>(conn: &mut Connection<R>, delivered
 
 /// RFC 2018 §8: at a timeout with the first byte outstanding SACKed, the peer has thrown away what it said to have; all of that is sent
 /// again.
-pub(crate) fn forget_reneged<R: Ring>(conn: &mut Connection<R>) {
+pub(crate) fn forget_reneged<R: Ring>(conn: &mut Connection<R>, cx: &mut Context<'_>) {
     if conn.recovery.board.is_reneged() {
         conn.recovery.board.forget_sacked();
-        conn.recovery.tally.reneged += 1;
+        cx.counters.sack_reneged += 1;
     }
 }
 
@@ -570,6 +555,7 @@ pub(crate) fn watch_tail<R: Ring>(conn: &mut Connection<R>, cx: &mut Context<'_>
         && recovery.phase == Phase::Open
         && recovery.board.sacked() == 0
         && !recovery.tail.is_out()
+        && !ecn::is_held(conn)
         && conn.send.has_unacknowledged();
     let Some(expiry) = conn.timers.get(Timer::Retransmission).filter(|_| watched) else {
         conn.timers.stop(Timer::TailLoss);

@@ -42,12 +42,13 @@ impl TailLoss {
         self.probe = None;
     }
 
-    /// RFC 8985 §7.4.2: `dsack`: the ACK reports the probe as a duplicate; `bare`: a duplicate acknowledgment without SACK.
-    pub(crate) fn on_ack(&mut self, ack: u64, dsack: bool, bare: bool) -> Verdict {
+    /// RFC 8985 §7.4.2: `dsack`: what the ACK reports as a duplicate; `bare`: a duplicate acknowledgment without SACK.
+    pub(crate) fn on_ack(&mut self, ack: u64, dsack: Option<(u64, u64)>, bare: bool) -> Verdict {
         let Some((end, again)) = self.probe.filter(|&(end, _)| ack >= end) else {
             return Verdict::Nothing;
         };
-        if !again || dsack {
+        let twice = dsack.is_some_and(|(_, dsacked)| dsacked == end);
+        if !again || twice {
             self.probe = None;
         } else if ack > end {
             self.probe = None;

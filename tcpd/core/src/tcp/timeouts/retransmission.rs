@@ -25,11 +25,12 @@ pub(crate) fn expire<R: Ring>(conn: &mut Connection<R>, cx: &mut Context<'_>) {
     conn.tally.timeouts += 1;
     cx.counters.timeouts += 1;
     conn.intents.tail_probe = false;
-    reaction::forget_reneged(conn);
+    reaction::forget_reneged(conn, cx);
     if conn.send.wnd == 0 {
         // The peer shrank its window over what is outstanding: that is probed, not retransmitted, and does not
         // end the connection (RFC 9293 §3.8.6 MUST-35, SHLD-17).
         conn.recovery.board.lose_all();
+        path_mtu::forget_probe(conn, cx.now);
         conn.intents.probe = true;
         return;
     }

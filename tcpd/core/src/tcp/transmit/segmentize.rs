@@ -3,6 +3,7 @@
 use crate::tcp::buffer::Ring;
 use crate::tcp::endpoint::Context;
 use crate::tcp::endpoint::connection::Connection;
+use crate::tcp::path_mtu;
 use crate::tcp::send_space::Fin;
 use crate::tcp::transmit::{Text, nagle, pacing};
 
@@ -30,26 +31,22 @@ pub(crate) fn first_unacknowledged<R: Ring>(conn: &Connection<R>) -> Option<Text
 /// What may go out now: text that has to be sent again (RFC 9293 §3.8.6 SHLD-16), then text never sent, in full segments where there is
 /// enough of it (§3.9.1.2 SHLD-28). F-RTO turns the order round (RFC 5682 §3.1).
 pub(crate) fn next_text<R: Ring>(conn: &mut Connection<R>, cx: &Context<'_>) -> Option<Text> {
-    restart_after_idle(conn, cx);
+    let largest = largest_text(conn, cx);
     if conn.recovery.wants_new_text() {
-        let text = unsent_text(conn, cx);
+        let text = unsent_text(conn, largest, cx);
         if text.is_some() || !conn.recovery.no_new_text() {
             return text;
         }
     }
-    match conn.recovery.first_lost(largest_text(conn, cx)) {
-        Some((start, end)) => lost_text(conn, start, end, cx),
-        None => unsent_text(conn, cx),
+    let most = largest.min(allowed_by_congestion(conn));
+    match conn.recovery.first_lost(most.max(1)) {
+        Some((start, end)) => lost_text(conn, start, end, most),
+        None => unsent_text(conn, largest, cx),
     }
 }
 
-/// What of `start..end`, which is lost, may go out.
-fn lost_text<R: Ring>(
-    conn: &Connection<R>,
-    start: u64,
-    end: u64,
-    cx: &Context<'_>,
-) -> Option<Text> {
+/// What of `start..end`, which is lost, may go out: `most` bytes at most.
+fn lost_text<R: Ring>(conn: &Connection<R>, start: u64, end: u64, most: u64) -> Option<Text> {
     let send = &conn.send;
     let mss = u64::from(send.mss);
     let end = if end == send.nxt && end - start < mss {
@@ -61,8 +58,7 @@ fn lost_text<R: Ring>(
     let text = end.min(send.written).saturating_sub(start);
     // SHLD-15: nothing fits into a window that has shrunk below what was sent.
     let usable = send.window_edge().saturating_sub(start);
-    let most = largest_text(conn, cx);
-    let available = text.min(usable).min(allowed_by_congestion(conn)).min(most);
+    let available = text.min(usable).min(most);
     let length = if available == text {
         text
     } else if available < mss && available == usable && fills_half_a_window(conn, usable) {
@@ -78,7 +74,7 @@ fn lost_text<R: Ring>(
     })
 }
 
-fn unsent_text<R: Ring>(conn: &mut Connection<R>, cx: &Context<'_>) -> Option<Text> {
+fn unsent_text<R: Ring>(conn: &mut Connection<R>, most: u64, cx: &Context<'_>) -> Option<Text> {
     let send = &conn.send;
     let start = send.nxt;
     if start >= send.end() {
@@ -109,7 +105,6 @@ fn unsent_text<R: Ring>(conn: &mut Connection<R>, cx: &Context<'_>) -> Option<Te
     {
         length = usable;
     }
-    let most = largest_text(conn, cx);
     let fin = fin && length == unsent && length <= most;
     let length = length.min(most);
     (length > 0 || fin).then_some(Text {
@@ -132,7 +127,7 @@ pub(super) fn allowed_by_congestion<R: Ring>(conn: &Connection<R>) -> u64 {
 }
 
 /// RFC 5681 §4.1: after an idle time longer than the RTO the window says nothing about the path any more.
-fn restart_after_idle<R: Ring>(conn: &mut Connection<R>, cx: &Context<'_>) {
+pub(super) fn restart_after_idle<R: Ring>(conn: &mut Connection<R>, cx: &Context<'_>) {
     if !conn.send.has_unacknowledged() && conn.send.has_unsent() {
         conn.congestion
             .on_idle(cx.now, conn.sent_at, conn.rtt.rto());
@@ -150,8 +145,7 @@ fn largest_text<R: Ring>(conn: &Connection<R>, cx: &Context<'_>) -> u64 {
     {
         return mss;
     }
-    let headers =
-        u64::from(conn.pair.ip_header_len() + 20 + if conn.timestamps.is_some() { 12 } else { 0 });
+    let headers = u64::from(path_mtu::headers(&conn.pair, conn.timestamps.is_some()));
     let most = u64::from(cx.gso_max).min(65_535).saturating_sub(headers);
     let most = most.min(pacing::most(conn, cx));
     (most / mss * mss).max(mss)

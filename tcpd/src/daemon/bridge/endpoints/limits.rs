@@ -83,13 +83,19 @@ impl Bridge {
 
     /// Asks the pairs of a user that held something, a bounded number of them in turn.
     pub(in crate::daemon::bridge) fn weigh_pairs_of(&mut self, account: u32) {
-        for _ in 0..self.users.filled_pairs(account).min(ASKED_AT_A_LOOK) {
+        // Those that are over cost a look-up, and do not count.
+        let mut asked = 0;
+        for _ in 0..self.users.filled_pairs(account) {
             let Some(endpoint) = self.users.next_filled(account) else {
                 return;
             };
             if let Some(entry) = self.endpoints.all.get_mut(&endpoint) {
                 entry.filled = false;
                 self.weigh_pair(endpoint);
+                asked += 1;
+            }
+            if asked == ASKED_AT_A_LOOK {
+                return;
             }
         }
     }

@@ -119,15 +119,12 @@ impl Bridge {
         };
         // As a client does it: before it would go around the end, while what is used stands in one piece. On a short way a large
         // ring is of no use, and outgrows the processor's cache.
-        let account = entry.account;
-        let most = match is_long_way(stack, endpoint) {
-            true => entry.transmit_maximum,
-            false => entry.transmit_maximum.min(SHORT_WAY_RING),
-        };
-        let wanted = view.send.wanted.min(most);
-        if wanted > capacity
+        let (account, most) = (entry.account, entry.transmit_maximum);
+        if view.send.wanted.min(most) > capacity
             && used >= u64::from(capacity) / 2
             && at_the_end(stack) == Some(u64::from(capacity))
+            && let wanted = view.send.wanted.min(most_on_the_way(stack, endpoint, most))
+            && wanted > capacity
             && let Some(size) = self.affordable(stack, account, capacity, wanted)
             && stack.grow_send(now, endpoint, size)
         {
@@ -322,10 +319,14 @@ impl Bridge {
     }
 }
 
-/// Whether a full ring waits longer for its acknowledgments than this thread takes to get them.
-fn is_long_way(stack: &DaemonStack, endpoint: EndpointId) -> bool {
+/// How large a ring may become, `most` at most: as large as that only where a full one waits longer for its acknowledgments than this
+/// thread takes to get them. It asks for the whole status: to be asked last.
+fn most_on_the_way(stack: &DaemonStack, endpoint: EndpointId, most: u32) -> u32 {
     let srtt = stack.status(endpoint).and_then(|status| status.srtt);
-    srtt.is_some_and(|srtt| srtt >= Duration::from_millis(1))
+    match srtt.is_some_and(|srtt| srtt >= Duration::from_millis(1)) {
+        true => most,
+        false => most.min(SHORT_WAY_RING),
+    }
 }
 
 /// Where bytes may go, and the position of the first.

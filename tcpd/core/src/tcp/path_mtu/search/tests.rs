@@ -4,7 +4,7 @@ const NOW: Instant = Instant::from_secs(100);
 
 /// Searches a path that carries `real`; gives what was found, and the sizes probed.
 fn search_path(low: u16, most: u16, real: u16) -> (u16, Vec<u16>) {
-    let mut search = Search::new(low, most, NOW);
+    let mut search = Search::new(low, most, most, NOW);
     let (mut now, mut sizes) = (NOW, Vec::new());
     loop {
         let size = search.wanted(now).expect("it goes on");
@@ -38,7 +38,7 @@ fn any_path_is_found_to_within_eight_bytes_and_never_overestimated() {
 
 #[test]
 fn one_lost_probe_is_not_enough_and_its_size_is_tried_once_more() {
-    let mut search = Search::new(1024, 1500, NOW);
+    let mut search = Search::new(1024, 1500, 1500, NOW);
     assert_eq!(search.lost(1500, NOW), Step::GoesOn);
     assert_eq!(search.wanted(NOW), None, "not at once");
     assert_eq!(search.wanted(NOW + RETRY), Some(1500));
@@ -56,7 +56,7 @@ fn one_lost_probe_is_not_enough_and_its_size_is_tried_once_more() {
 
 #[test]
 fn what_was_found_ages_and_then_the_most_is_tried_again() {
-    let mut search = Search::new(1400, 1500, NOW);
+    let mut search = Search::new(1400, 1500, 1500, NOW);
     while search.lost(search.size(), NOW) == Step::GoesOn {}
     assert!(!search.is_over());
     let early = NOW + (AGE - Duration::from_nanos(1));
@@ -69,12 +69,12 @@ fn what_was_found_ages_and_then_the_most_is_tried_again() {
 
 #[test]
 fn what_a_router_names_is_tried_next() {
-    let mut search = Search::new(1024, 9000, NOW);
+    let mut search = Search::new(1024, 9000, 9000, NOW);
     assert_eq!(search.told(1492, NOW), Step::GoesOn);
     assert_eq!(search.wanted(NOW), Some(1492));
     assert_eq!(search.got_through(1492, NOW), Step::Found(1492));
     // A router that names less than what got through before is not believed.
-    let mut search = Search::new(1400, 1500, NOW);
+    let mut search = Search::new(1400, 1500, 1500, NOW);
     assert_eq!(search.told(1000, NOW), Step::Found(1400));
     assert_eq!(search.wanted(NOW), None);
 }
