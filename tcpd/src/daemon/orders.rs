@@ -84,48 +84,8 @@ pub enum Order {
         /// The connection its token stood for.
         endpoint: EndpointId,
     },
-    /// Open a listener for a service; answered by [`Report::ServiceListening`].
-    ServiceListen {
-        /// Which.
-        service: ServiceIndex,
-        /// Where and how, as a client would say it.
-        listen: Listen,
-    },
-    /// Change what holds at each of a service's listeners from now on.
-    ServiceTerms {
-        /// Which.
-        service: ServiceIndex,
-        /// Connections that may wait to be accepted.
-        backlog: u32,
-        /// For connections that come from now on.
-        options: StreamOptions,
-    },
-    /// Close a listener of a service: what nobody has accepted is reset, connections go on.
-    ServiceUnlisten {
-        /// Which.
-        service: ServiceIndex,
-        /// As in [`Order::ServiceListen`].
-        address: Option<IpAddr>,
-        /// As in [`Order::ServiceListen`].
-        port: u16,
-    },
-    /// A listener of one service is another's from now on, with everything that waits in it. [`Order::ServiceTerms`] follows for
-    /// the new owner.
-    ServicePass {
-        /// Whose it was.
-        from: ServiceIndex,
-        /// Whose it is.
-        to: ServiceIndex,
-        /// As in [`Order::ServiceListen`].
-        address: Option<IpAddr>,
-        /// As in [`Order::ServiceListen`].
-        port: u16,
-    },
-    /// Take the next waiting connection of a service; answered by [`Report::ServiceAccepted`].
-    ServiceAccept {
-        /// Which.
-        service: ServiceIndex,
-    },
+    /// What concerns a service's listeners.
+    Service(ServiceIndex, ServiceOrder),
     /// Reset a connection that no session owns (its worker never came).
     AbortUnclaimed {
         /// Which.
@@ -154,6 +114,11 @@ pub enum Order {
         ticket: u64,
         /// What.
         change: ImpairmentChange,
+    },
+    /// Look at the impairment layer; answered by [`Report::Inspected`] with [`Inspected::Impairments`].
+    InspectImpairments {
+        /// Chosen by the asker.
+        ticket: u64,
     },
     /// The configured impairments from now on; those that operators have set for other packets stay.
     ConfigureImpairment(Vec<RuleSpec>),
@@ -196,6 +161,39 @@ pub enum Order {
         /// How long what is in flight may take.
         grace: Duration,
     },
+}
+
+/// What [`Order::Service`] does.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ServiceOrder {
+    /// Open a listener, where and how a client would say it; answered by [`Report::ServiceListening`].
+    Listen(Listen),
+    /// Change what holds at each of its listeners from now on.
+    Terms {
+        /// Connections that may wait to be accepted.
+        backlog: u32,
+        /// For connections that come from now on.
+        options: StreamOptions,
+    },
+    /// Close a listener: what nobody has accepted is reset, connections go on.
+    Unlisten {
+        /// As in [`ServiceOrder::Listen`].
+        address: Option<IpAddr>,
+        /// As in [`ServiceOrder::Listen`].
+        port: u16,
+    },
+    /// A listener is another service's from now on, with everything that waits in it. [`ServiceOrder::Terms`] follows for the new
+    /// owner.
+    PassTo {
+        /// Whose it is.
+        to: ServiceIndex,
+        /// As in [`ServiceOrder::Listen`].
+        address: Option<IpAddr>,
+        /// As in [`ServiceOrder::Listen`].
+        port: u16,
+    },
+    /// Take the next waiting connection; answered by [`Report::ServiceAccepted`].
+    Accept,
 }
 
 /// What [`Order::Impair`] changes.
@@ -279,8 +277,6 @@ pub enum Inspection {
     Endpoint(EndpointId),
     /// What every user has.
     Users,
-    /// What the impairment layer does and has done.
-    Impairments,
     /// Every counter of the stack, the device and the bridge.
     Counters,
 }
@@ -307,7 +303,7 @@ pub enum Owner {
     Nobody,
 }
 
-/// What [`Order::Inspect`] saw.
+/// What was seen, or what became of a change.
 #[derive(Debug)]
 pub enum Inspected {
     /// The endpoints, in no particular order.
@@ -378,12 +374,12 @@ pub enum Report {
         result: Result<SocketAddr, String>,
     },
     /// Connections wait for this service. Said when the first one comes to wait, and again after each
-    /// [`Order::ServiceAccept`] that leaves more behind.
+    /// [`ServiceOrder::Accept`] that leaves more behind.
     ServiceIncoming {
         /// Which.
         service: ServiceIndex,
     },
-    /// The connection that [`Order::ServiceAccept`] took; `None` when none waited.
+    /// The connection that [`ServiceOrder::Accept`] took; `None` when none waited.
     ServiceAccepted {
         /// Which.
         service: ServiceIndex,

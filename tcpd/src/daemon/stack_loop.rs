@@ -2,7 +2,7 @@
 //!
 //! One turn of the loop, in this order:
 //!
-//! 1. orders of the control thread;
+//! 1. orders of the control thread (`carrying_out`);
 //! 2. packets from the device, a bounded batch; those that the impairment layer lets arrive now (`impairing`);
 //! 3. what active sessions wrote into their rings, a bounded number of slots each; sockets that have bytes or room, a bounded number;
 //! 4. deadlines of the stack and of the bridge;
@@ -13,6 +13,7 @@
 //! that slept come only from there. When a turn found nothing to do the thread goes to sleep by the protocol of `libtcpclient::shm`: flag, fence,
 //! re-check, sleep. Nothing here waits for a client, and no client can make a turn longer than its budget.
 
+mod carrying_out;
 mod impairing;
 
 use std::io;
@@ -30,10 +31,10 @@ use tcpd_core::time::Instant;
 use super::bridge::{Bridge, BridgeConfig, DaemonStack, is_endpoint};
 use super::channel::ReportSender;
 use super::clock;
-use super::orders::{Inspection, Order, Report, SessionId};
+use super::orders::{Order, Report, SessionId};
 use super::ring_buffer::ConnectionRing;
 use super::sweeper::Sweeper;
-use crate::device::impair::Impair;
+use crate::device::impair::{Direction, Impair};
 use crate::device::{Device, OutPacket, RECEIVE_BUFFER_LEN};
 
 /// Packets taken from the device in one turn: more than are given to it, so that the answers to many small ones find room in the
@@ -43,8 +44,6 @@ const RECEIVE_BATCH: usize = 4 * TRANSMIT_BATCH;
 const RECEIVE_BYTES: usize = 2 << 20;
 /// Packets or super-segments given to the device in one turn.
 const TRANSMIT_BATCH: usize = 64;
-/// Orders handled in one turn.
-const ORDER_BATCH: usize = 64;
 /// While there is work, the poll is asked at least this often.
 const LOOK_EVERY: Duration = Duration::from_micros(100);
 /// During a stop, what is left is counted this often: the count goes through every endpoint.
@@ -214,129 +213,8 @@ impl StackLoop {
         Ok(busy)
     }
 
-    fn take_orders(&mut self, now: Instant) -> bool {
-        for taken in 0..ORDER_BATCH {
-            let Ok(order) = self.orders.try_recv() else {
-                return taken > 0;
-            };
-            self.carry_out(now, order);
-        }
-        true
-    }
-
-    fn carry_out(&mut self, now: Instant, order: Order) {
-        let (bridge, stack) = (&mut self.bridge, &mut self.stack);
-        match order {
-            Order::Impair { ticket, change } => self.change_impairment(ticket, change),
-            Order::ConfigureImpairment(rules) => self.configure_impairment(&rules),
-            Order::Inspect {
-                ticket,
-                what: Inspection::Impairments,
-            } => self.tell_impairments(ticket),
-            Order::SessionOpened {
-                session,
-                arena,
-                bell,
-                credentials,
-                worker,
-            } => {
-                let fd = bell.as_raw_fd();
-                bridge.session_opened(stack, session, arena, bell, credentials, worker);
-                let registered = self.poll.registry().register(
-                    &mut SourceFd(&fd),
-                    bell_token(session),
-                    Interest::READABLE,
-                );
-                if let Err(error) = registered {
-                    tracing::error!(session, %error, "the session's bell cannot be polled");
-                }
-                // It may have rung before it was registered.
-                bridge.hear_bell(session);
-            }
-            Order::SessionClosed { session } => {
-                if let Some(bell) = bridge.bell(session) {
-                    self.poll
-                        .registry()
-                        .deregister(&mut SourceFd(&bell.as_raw_fd()))
-                        .ok();
-                }
-                bridge.session_closed(stack, now, session);
-            }
-            Order::Request {
-                session,
-                request_id,
-                request,
-            } => {
-                bridge.on_request(stack, now, session, request_id, request);
-            }
-            Order::Adopt {
-                session,
-                request_id,
-                endpoint,
-            } => {
-                bridge.adopt(stack, now, session, request_id, endpoint);
-            }
-            Order::ServiceListen { service, listen } => {
-                bridge.service_listen(stack, now, service, &listen);
-            }
-            Order::ServiceTerms {
-                service,
-                backlog,
-                options,
-            } => {
-                bridge.service_terms(stack, service, backlog, &options);
-            }
-            Order::ServicePass {
-                from,
-                to,
-                address,
-                port,
-            } => self.bridge.service_pass(from, to, address, port),
-            Order::ServiceUnlisten {
-                service,
-                address,
-                port,
-            } => bridge.service_unlisten(stack, now, service, address, port),
-            Order::ServiceAccept { service } => bridge.service_accept(stack, now, service),
-            Order::AdoptHandoff {
-                session,
-                request_id,
-                endpoint,
-            } => bridge.adopt_handoff(stack, now, session, request_id, endpoint),
-            Order::AbortHandoff { endpoint } => bridge.abort_handoff(stack, now, endpoint),
-            Order::AbortUnclaimed { endpoint } => bridge.abort_unclaimed(stack, now, endpoint),
-            Order::Heartbeat => bridge.report(Report::Heartbeat),
-            Order::Quotas(quotas) => bridge.set_quotas(stack, now, quotas),
-            Order::Inspect { ticket, what } => {
-                bridge.inspect(stack, ticket, what, &self.counts, &self.device.statistics());
-            }
-            Order::EndConnection {
-                ticket,
-                endpoint,
-                reset,
-                credentials,
-            } => {
-                bridge.end_connection(stack, now, ticket, endpoint, reset, credentials);
-            }
-            Order::SetConnection {
-                ticket,
-                endpoint,
-                change,
-                credentials,
-            } => {
-                bridge.set_connection(stack, now, ticket, endpoint, change, credentials);
-            }
-            Order::Stop { grace } => {
-                bridge.drain(stack, now);
-                let at = now + grace;
-                let at = self.stop.map_or(at, |earlier| earlier.at.min(at));
-                self.stop = Some(Stop { at, count_at: now });
-            }
-        }
-    }
-
     fn receive(&mut self, now: Instant) -> io::Result<bool> {
-        if !self.readable {
+        if !self.readable || self.waits_in_layer(now, Direction::In) {
             return Ok(false);
         }
         let mut bytes = 0;
@@ -376,6 +254,9 @@ impl StackLoop {
     }
 
     fn transmit(&mut self, now: Instant) -> io::Result<bool> {
+        if self.waits_in_layer(now, Direction::Out) {
+            return Ok(self.let_leave(now));
+        }
         let mut busy = true;
         for sent in 0..TRANSMIT_BATCH {
             let Some(transmit) = self.stack.poll_transmit(now) else {

@@ -7,20 +7,22 @@
 //! 1. What enters is first made what it would be on a wire ([`wire_format`]): super-segments are cut, and every packet gets its
 //!    complete checksum. Otherwise one loss would be 64 KiB, and a damaged packet would be vouched for.
 //! 2. The path decides, and holds the packet until it arrives: [`Impair::next_deadline`].
-//! 3. What has arrived comes out by [`Impair::next`]; what came from the device is then verified by the stack like anything.
+//! 3. What has arrived comes out by [`Impair::next`]; what came from the device is then verified by the stack like anything. While
+//!    something of a direction waits there ([`Impair::has_arrived`]) the owner brings nothing new of that direction, or it would overtake.
 //!
-//! When a rule goes or changes, what travelled under the old one arrives at once, in order: nothing is lost by that.
+//! When a rule goes or changes, what travelled under the old one arrives at once, in order: nothing is lost by that. "At once" is as fast
+//! as the owner takes it: the rule leaves its path behind, and no packet of it is touched before its turn.
 
+mod released;
 mod rules;
 mod target;
 mod wire_format;
-
-use std::collections::VecDeque;
 
 use tcpd_core::impairment::{Counters, Impairment};
 use tcpd_core::stack::{EndpointId, ReceiveMeta};
 use tcpd_core::time::Instant;
 
+use self::released::Released;
 use self::rules::Rule;
 use self::target::Flow;
 use self::wire_format::WireFormat;
@@ -80,16 +82,14 @@ pub struct TooManyRules;
 pub struct Impair {
     rules: Vec<Rule>,
     /// What travelled under rules that are no more, by direction.
-    released: [VecDeque<Vec<u8>>; 2],
-    /// Memory of these.
-    released_held: usize,
+    released: [Released; 2],
     wire_format: WireFormat,
 }
 
 impl Impair {
     /// Whether there is no rule, and nothing on its way.
     pub fn is_idle(&self) -> bool {
-        self.rules.is_empty() && self.released.iter().all(VecDeque::is_empty)
+        self.rules.is_empty() && self.released.iter().all(Released::is_empty)
     }
 
     /// Adds rules, in place of those for the same packets and direction. An error changes nothing.
@@ -167,12 +167,7 @@ impl Impair {
             Some(rule) => self
                 .wire_format
                 .each_received(packet, meta, |packet| rule.take(now, packet, held)),
-            None if self.released[Direction::In as usize].is_empty() => return false,
-            // Behind what was released: it was sent later.
-            None => self.wire_format.each_received(packet, meta, |packet| {
-                self.released_held += packet.len() + PACKET_COST;
-                self.released[Direction::In as usize].push_back(packet);
-            }),
+            None => return false,
         }
         true
     }
@@ -185,19 +180,14 @@ impl Impair {
             Some(rule) => self
                 .wire_format
                 .each_sent(packet, |packet| rule.take(now, packet, held)),
-            None if self.released[Direction::Out as usize].is_empty() => return false,
-            None => self.wire_format.each_sent(packet, |packet| {
-                self.released_held += packet.len() + PACKET_COST;
-                self.released[Direction::Out as usize].push_back(packet);
-            }),
+            None => return false,
         }
         true
     }
 
     /// The next packet of a direction that has arrived by `now`: whole, its checksum to be verified.
     pub fn next(&mut self, now: Instant, direction: Direction) -> Option<Vec<u8>> {
-        if let Some(packet) = self.released[direction as usize].pop_front() {
-            self.released_held -= packet.len() + PACKET_COST;
+        if let Some(packet) = self.released[direction as usize].next() {
             return Some(packet);
         }
         let rules = self.rules.iter_mut();
@@ -206,9 +196,17 @@ impl Impair {
         first.pipe.receive(now).map(|(packet, ())| packet)
     }
 
+    /// Whether [`next`](Impair::next) has a packet.
+    pub fn has_arrived(&self, now: Instant, direction: Direction) -> bool {
+        let rules = self.rules.iter();
+        let mut rules = rules.filter(|rule| rule.direction == direction);
+        !self.released[direction as usize].is_empty()
+            || rules.any(|rule| rule.pipe.next_arrival().is_some_and(|at| at <= now))
+    }
+
     /// When the next packet arrives; in the past when one has.
     pub fn next_deadline(&self) -> Option<Instant> {
-        if self.released.iter().any(|packets| !packets.is_empty()) {
+        if !self.released.iter().all(Released::is_empty) {
             return Some(Instant::ZERO);
         }
         let arrivals = self
@@ -220,7 +218,9 @@ impl Impair {
 
     /// Memory of everything on its way.
     fn held(&self) -> usize {
-        self.rules.iter().map(Rule::held).sum::<usize>() + self.released_held
+        let rules = self.rules.iter().map(Rule::held);
+        let released = self.released.iter().map(Released::held);
+        rules.chain(released).sum()
     }
 
     fn remove(&mut self, which: impl Fn(&Rule) -> bool) {
@@ -232,10 +232,8 @@ impl Impair {
         }
     }
 
-    fn release(&mut self, mut rule: Rule) {
-        self.released_held += rule.held();
-        let packets = std::iter::from_fn(|| rule.pipe.receive(Instant::MAX));
-        self.released[rule.direction as usize].extend(packets.map(|(packet, ())| packet));
+    fn release(&mut self, rule: Rule) {
+        self.released[rule.direction as usize].take_over(rule.pipe);
     }
 }
 

@@ -36,8 +36,6 @@ impl Bridge {
                 Some(status) => Inspected::Endpoint(Box::new(status), self.owner(id)),
                 None => Inspected::NoSuchEndpoint,
             },
-            // The loop has the layer, and answers this one.
-            Inspection::Impairments => Inspected::Impairments(Vec::new()),
             Inspection::Users => Inspected::Users(self.user_uses(stack)),
             Inspection::Counters => Inspected::Counters(self.counters(stack, counts, device)),
         };

@@ -1,5 +1,6 @@
 //! Listeners of services, and connections on their way to a worker.
 
+use super::super::orders::ServiceOrder;
 use super::*;
 
 /// A listener of a service, and what was asked for.
@@ -11,8 +12,31 @@ pub(super) struct ServiceListener {
 }
 
 impl Bridge {
+    /// Does what the control thread wants of a service's listeners.
+    pub(crate) fn service_order(
+        &mut self,
+        stack: &mut DaemonStack,
+        now: Instant,
+        service: ServiceIndex,
+        order: ServiceOrder,
+    ) {
+        match order {
+            ServiceOrder::Listen(listen) => self.service_listen(stack, now, service, &listen),
+            ServiceOrder::Terms { backlog, options } => {
+                self.service_terms(stack, service, backlog, &options);
+            }
+            ServiceOrder::Unlisten { address, port } => {
+                self.service_unlisten(stack, now, service, address, port);
+            }
+            ServiceOrder::PassTo { to, address, port } => {
+                self.service_pass(service, to, address, port);
+            }
+            ServiceOrder::Accept => self.service_accept(stack, now, service),
+        }
+    }
+
     /// Opens a service's listener and reports it.
-    pub(crate) fn service_listen(
+    fn service_listen(
         &mut self,
         stack: &mut DaemonStack,
         now: Instant,
@@ -51,7 +75,7 @@ impl Bridge {
     }
 
     /// What holds at each listener of a service from now on.
-    pub(crate) fn service_terms(
+    fn service_terms(
         &self,
         stack: &mut DaemonStack,
         service: ServiceIndex,
@@ -66,7 +90,7 @@ impl Bridge {
     }
 
     /// Closes a service's listener: what nobody has accepted is reset.
-    pub(crate) fn service_unlisten(
+    fn service_unlisten(
         &mut self,
         stack: &mut DaemonStack,
         now: Instant,
@@ -88,7 +112,7 @@ impl Bridge {
     }
 
     /// A listener of one service is another's from now on, with whoever waits in it.
-    pub(crate) fn service_pass(
+    fn service_pass(
         &mut self,
         from: ServiceIndex,
         to: ServiceIndex,
@@ -112,12 +136,7 @@ impl Bridge {
     }
 
     /// Takes the next waiting connection of a service and reports it.
-    pub(crate) fn service_accept(
-        &mut self,
-        stack: &mut DaemonStack,
-        now: Instant,
-        service: ServiceIndex,
-    ) {
+    fn service_accept(&mut self, stack: &mut DaemonStack, now: Instant, service: ServiceIndex) {
         let listeners = self.services.get(&service).cloned().unwrap_or_default();
         let connection = listeners.iter().find_map(|entry| {
             let endpoint = stack.accept(now, entry.listener)?;

@@ -39,10 +39,12 @@ impl<W: Spawner> ControlLoop<W> {
                 Owner::Session(session) if session == id => self.status_reply(now, &status, owner),
                 _ => Reply::error(ErrorCode::NoSuchConnection, ""),
             },
-            (Purpose::End { .. } | Purpose::Set { .. } | Purpose::Impair, Inspected::Done) => {
+            (Purpose::End { .. } | Purpose::Set { .. } | Purpose::Impair(_), Inspected::Done) => {
                 Reply::Done
             }
-            (Purpose::Impair, Inspected::Refused(why)) => Reply::error(ErrorCode::BadRequest, why),
+            (Purpose::Impair(_), Inspected::Refused(why)) => {
+                Reply::error(ErrorCode::BadRequest, why)
+            }
             (Purpose::Impairments { cursor }, Inspected::Impairments(rules)) => page(
                 *cursor,
                 &rules.iter().map(impairments::row).collect::<Vec<_>>(),

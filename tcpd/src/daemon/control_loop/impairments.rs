@@ -4,10 +4,9 @@ use libtcpclient::protocol::status::ImpairmentRow;
 use libtcpclient::protocol::{ErrorCode, Impair, ImpairDirection, Impaired, Reply};
 
 use super::super::config::Config;
-use super::super::orders::{self, ImpairmentChange, Order, SessionId};
+use super::super::orders::{self, ImpairmentChange, SessionId};
 use super::clients::End;
-use super::tables::{Purpose, Ticket};
-use super::waiting::Waiting;
+use super::tables::Purpose;
 use super::{ControlLoop, Spawner};
 use crate::device::impair::{Directions, RuleStatus};
 
@@ -24,14 +23,7 @@ impl<W: Spawner> ControlLoop<W> {
             Err((code, why)) => return self.reply(id, number, Reply::error(code, why)),
         };
         tracing::info!(session = id, ?change, "an operator changes impairments");
-        self.wait_for_answer(id, number, Waiting::Other);
-        let ticket = self.inspections.single(Ticket {
-            asker: Some((id, number)),
-            purpose: Purpose::Impair,
-            endpoints: None,
-        });
-        self.order(Order::Impair { ticket, change });
-        Ok(())
+        self.ask(id, number, Purpose::Impair(change))
     }
 }
 

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use libtcpclient::protocol::Filter;
 use tcpd_core::time::Instant;
 
-use super::super::orders::{Inspected, Order, SessionId};
+use super::super::orders::{Inspected, Inspection, Order, SessionId};
 use super::clients::End;
 use super::tables::{Arrived, Purpose, Table, Ticket};
 use super::waiting::Waiting;
@@ -30,7 +30,7 @@ impl<W: Spawner> ControlLoop<W> {
             | Purpose::ConnectionStatus { .. }
             | Purpose::End { .. }
             | Purpose::Set { .. }
-            | Purpose::Impair
+            | Purpose::Impair(_)
             | Purpose::Impairments { .. } => Waiting::Other,
             _ => Waiting::Table,
         };
@@ -88,16 +88,18 @@ impl<W: Spawner> ControlLoop<W> {
             Purpose::Stats { .. } => self.join(Table::Counters, ticket),
             Purpose::Show { endpoint } | Purpose::ConnectionStatus { endpoint } => {
                 let ticket = self.inspections.single(ticket);
-                let what = super::super::orders::Inspection::Endpoint(endpoint);
+                let what = Inspection::Endpoint(endpoint);
                 self.order(Order::Inspect { ticket, what });
             }
             Purpose::Impairments { .. } => {
                 let ticket = self.inspections.single(ticket);
-                let what = super::super::orders::Inspection::Impairments;
-                self.order(Order::Inspect { ticket, what });
+                self.order(Order::InspectImpairments { ticket });
             }
-            // Ordered where the change is known.
-            Purpose::Impair => {}
+            Purpose::Impair(ref change) => {
+                let change = change.clone();
+                let ticket = self.inspections.single(ticket);
+                self.order(Order::Impair { ticket, change });
+            }
             Purpose::End { endpoint, reset } => {
                 let credentials = self.credentials(ticket.asker.map_or(0, |(id, _)| id));
                 let ticket = self.inspections.single(ticket);

@@ -14,7 +14,7 @@ use libtcpclient::protocol::{ErrorCode, Reply};
 use tcpd_core::time::Instant;
 
 use super::super::config::{self, Change, Config};
-use super::super::orders::{Order, ServiceIndex, SessionId};
+use super::super::orders::{Order, ServiceIndex, ServiceOrder, SessionId};
 use super::super::{configured_services, notify};
 use super::answers::json;
 use super::services::{Place, Wanted, wanted_of};
@@ -187,71 +187,17 @@ impl<W: Spawner> ControlLoop<W> {
         }
         if let Some(why) = reload.failed {
             for (service, (address, port)) in reload.opened {
-                self.order(Order::ServiceUnlisten {
+                self.order(Order::Service(
                     service,
-                    address,
-                    port,
-                });
+                    ServiceOrder::Unlisten { address, port },
+                ));
             }
             let why = format!("{why}; nothing was changed");
             return self.refuse_reload(reload.asker, ErrorCode::AddressInUse, why);
         }
-        let before = self.quotas();
-        if reload.config.impair != self.config.impair {
-            self.order(Order::ConfigureImpairment(reload.config.impair.rules()));
-        }
-        self.config = reload.config;
-        if self.quotas() != before {
-            self.order(Order::Quotas(self.quotas()));
-            self.schedule_memory_check(now);
-        }
-        self.policy.privileged_ports_below = self.config.control.privileged_ports_below;
-        let plan = reload.plan;
-        for &(from, to, (address, port)) in &plan.pass {
-            self.order(Order::ServicePass {
-                from,
-                to,
-                address,
-                port,
-            });
-        }
-        for (service, place) in &plan.close {
-            self.order(service.unlisten(*place));
-        }
-        for index in plan.removed {
-            self.services.retire(now, index);
-        }
-        let changed: Vec<_> = plan.services.iter().map(|(_, new)| new.clone()).collect();
-        configured_services::tell_weaknesses(&changed);
-        for (index, service) in plan.services {
-            let Wanted {
-                backlog, options, ..
-            } = wanted_of((index, &service));
-            if index == self.services.next_index() {
-                self.services.add(service);
-            } else {
-                self.services.change(now, index, service);
-            }
-            self.order(Order::ServiceTerms {
-                service: index,
-                backlog,
-                options,
-            });
-            // Somebody may wait since before it had its number, or may have a worker now.
-            self.on_service_incoming(now, index);
-        }
-        let names = |services: &[config::Service]| -> Vec<String> {
-            services
-                .iter()
-                .map(|service| service.name.clone())
-                .collect()
-        };
-        let done = Reloaded {
-            settings: plan.change.settings,
-            services_added: names(&plan.change.added),
-            services_changed: names(&plan.change.changed),
-            services_removed: plan.change.removed,
-        };
+        let done = reload.plan.told();
+        self.apply_settings(now, reload.config);
+        self.apply_plan(now, reload.plan);
         tracing::info!(
             settings = ?done.settings,
             added = ?done.services_added,
@@ -262,6 +208,47 @@ impl<W: Spawner> ControlLoop<W> {
         self.notify_ready();
         if let Some((id, number)) = reload.asker {
             self.reply_later(id, number, json(&done));
+        }
+    }
+
+    /// The settings of the new configuration count from now on.
+    fn apply_settings(&mut self, now: Instant, config: Config) {
+        let before = self.quotas();
+        if config.impair != self.config.impair {
+            self.order(Order::ConfigureImpairment(config.impair.rules()));
+        }
+        self.config = config;
+        if self.quotas() != before {
+            self.order(Order::Quotas(self.quotas()));
+            self.schedule_memory_check(now);
+        }
+        self.policy.privileged_ports_below = self.config.control.privileged_ports_below;
+    }
+
+    /// Its services too, and its listeners, of which the new ones are open.
+    fn apply_plan(&mut self, now: Instant, plan: Plan) {
+        for (from, to, (address, port)) in plan.pass {
+            let order = ServiceOrder::PassTo { to, address, port };
+            self.order(Order::Service(from, order));
+        }
+        for (service, place) in &plan.close {
+            self.order(service.unlisten(*place));
+        }
+        for index in plan.removed {
+            self.services.retire(now, index);
+        }
+        let changed: Vec<_> = plan.services.iter().map(|(_, new)| new.clone()).collect();
+        configured_services::tell_weaknesses(&changed);
+        for (index, service) in plan.services {
+            let terms = wanted_of((index, &service)).terms();
+            if index == self.services.next_index() {
+                self.services.add(service);
+            } else {
+                self.services.change(now, index, service);
+            }
+            self.order(terms);
+            // Somebody may wait since before it had its number, or may have a worker now.
+            self.on_service_incoming(now, index);
         }
     }
 
@@ -277,6 +264,20 @@ impl<W: Spawner> ControlLoop<W> {
 }
 
 impl Plan {
+    /// As people are told.
+    fn told(&self) -> Reloaded {
+        let names = |services: &[config::Service]| -> Vec<String> {
+            let names = services.iter().map(|service| service.name.clone());
+            names.collect()
+        };
+        Reloaded {
+            settings: self.change.settings.clone(),
+            services_added: names(&self.change.added),
+            services_changed: names(&self.change.changed),
+            services_removed: self.change.removed.clone(),
+        }
+    }
+
     /// What one service opens where another one closes is neither: the listener passes on, and nobody who waits in it is lost.
     fn find_passing(&mut self) {
         let Self {

@@ -9,7 +9,7 @@ use tcpd_core::time::Instant;
 
 use super::super::channel::OrderSender;
 use super::super::notify;
-use super::super::orders::{Credentials, Order, ServiceIndex};
+use super::super::orders::{Credentials, Order, ServiceIndex, ServiceOrder};
 use super::ControlLoop;
 use crate::services::Service;
 use crate::services::spawner_handle::SpawnerHandle;
@@ -49,7 +49,7 @@ impl Stack<'_> {
 
 impl supervisor::Daemon for Stack<'_> {
     fn accept_next(&mut self, service: ServiceIndex) {
-        self.order(Order::ServiceAccept { service });
+        self.order(Order::Service(service, ServiceOrder::Accept));
     }
 
     fn abort(&mut self, connection: supervisor::ConnectionId) {
@@ -182,24 +182,26 @@ pub(super) fn wanted_of((service, entry): (ServiceIndex, &Service)) -> Wanted {
 
 impl Wanted {
     pub(super) fn listen(&self, (address, port): Place) -> Order {
-        Order::ServiceListen {
-            service: self.service,
-            listen: Listen {
-                address,
-                port,
-                // As every server since 4.2BSD: pairs in TIME-WAIT must not keep it from starting.
-                reuse: true,
-                backlog: self.backlog,
-                options: self.options,
-            },
-        }
+        let listen = Listen {
+            address,
+            port,
+            // As every server since 4.2BSD: pairs in TIME-WAIT must not keep it from starting.
+            reuse: true,
+            backlog: self.backlog,
+            options: self.options,
+        };
+        Order::Service(self.service, ServiceOrder::Listen(listen))
     }
 
     pub(super) fn unlisten(&self, (address, port): Place) -> Order {
-        Order::ServiceUnlisten {
-            service: self.service,
-            address,
-            port,
-        }
+        Order::Service(self.service, ServiceOrder::Unlisten { address, port })
+    }
+    /// What holds at each of its listeners.
+    pub(super) fn terms(&self) -> Order {
+        let terms = ServiceOrder::Terms {
+            backlog: self.backlog,
+            options: self.options,
+        };
+        Order::Service(self.service, terms)
     }
 }

@@ -9,7 +9,9 @@ use std::sync::Arc;
 use libtcpclient::protocol::Filter;
 use tcpd_core::stack::{EndpointId, Summary};
 
-use super::super::orders::{ConnectionChange, Inspected, Inspection, Owner, SessionId};
+use super::super::orders::{
+    ConnectionChange, ImpairmentChange, Inspected, Inspection, Owner, SessionId,
+};
 
 /// Long lists kept at a time, of all sessions together.
 const KEPT_LISTS: usize = 8;
@@ -47,7 +49,7 @@ pub(super) enum Purpose {
     Impairments {
         cursor: u64,
     },
-    Impair,
+    Impair(ImpairmentChange),
     End {
         endpoint: EndpointId,
         reset: bool,

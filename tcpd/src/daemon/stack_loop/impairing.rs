@@ -15,6 +15,13 @@ use crate::device::impair::{Direction, Directions, Impair, RuleSpec, Target};
 const LEAVE_BATCH: usize = RECEIVE_BATCH;
 
 impl StackLoop {
+    /// Whether packets of this direction are through the layer and wait: then a turn takes nothing new of it. So what was sent first
+    /// arrives first, and the layer holds no more than its paths do.
+    pub(super) fn waits_in_layer(&self, now: Instant, direction: Direction) -> bool {
+        let layer = self.impair.as_deref();
+        layer.is_some_and(|layer| layer.has_arrived(now, direction))
+    }
+
     /// Gives the stack what has arrived, a bounded batch; true when there was something.
     pub(super) fn let_arrive(&mut self, now: Instant) -> bool {
         let Some(layer) = &mut self.impair else {

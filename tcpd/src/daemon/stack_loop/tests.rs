@@ -6,13 +6,16 @@ use std::sync::Arc;
 use libtcpclient::shm::{Arena, Layout};
 use libtcpclient::socket::Bell;
 use tcpd_core::random::Secret;
-use tcpd_core::stack::{IpCidr, Stack, StackConfig};
+use tcpd_core::stack::{IpCidr, ReceiveMeta, Stack, StackConfig};
+use tcpd_core::tcp::DropReason;
+use tcpd_core::wire::{IpAddresses, IpFields};
 
 use super::*;
 use crate::daemon::bridge::RingSizes;
 use crate::daemon::channel::{self, OrderSender, ReportReceiver};
 use crate::daemon::orders::Credentials;
 use crate::device::channel::{Channel, channel};
+use crate::device::impair::{Directions, RuleSpec, Target};
 
 struct Daemon {
     turned: StackLoop,
@@ -147,4 +150,63 @@ fn a_stop_with_nothing_in_flight_ends_at_once() {
     daemon.reports.wake();
     let last = daemon.reports.next().expect("a report");
     assert!(matches!(last, Some(Report::Stopped { reset: 0 })));
+}
+
+/// An IP packet to the stack without content, of a protocol that nobody handles or that cannot be without.
+fn empty_packet(protocol: u8) -> Vec<u8> {
+    let addresses = IpAddresses {
+        source: "198.18.0.1".parse().expect("an address"),
+        destination: "198.18.0.2".parse().expect("an address"),
+    };
+    let mut packet = Vec::new();
+    IpFields::new(addresses, protocol).emit(0, &mut packet);
+    packet
+}
+
+#[test]
+fn a_path_that_is_cleared_empties_a_batch_a_turn_and_before_anything_newer() {
+    let mut daemon = daemon();
+    let delayed = RuleSpec {
+        target: Target::Everything,
+        directions: Directions::In,
+        impairment: "delay=60s".parse().expect("good words"),
+        seed: 1,
+    };
+    let order = Order::ConfigureImpairment(vec![delayed]);
+    daemon.orders.send(order).expect("a receiver");
+    daemon.turn();
+    let (many, old) = (3 * RECEIVE_BATCH as u64, empty_packet(253));
+    let layer = daemon.turned.impair.as_mut().expect("there is a rule");
+    for _ in 0..many {
+        assert!(layer.take_in(clock::now(), &old, &ReceiveMeta::default()));
+    }
+    let order = Order::ConfigureImpairment(Vec::new());
+    daemon.orders.send(order).expect("a receiver");
+    let newer = empty_packet(tcpd_core::wire::protocol::TCP);
+    let packet = OutPacket {
+        header: &newer,
+        payload: [RawSlice::EMPTY; 2],
+        segment_size: 0,
+        checksum: None,
+        ipv6: false,
+    };
+    daemon.outside.transmit(&packet).expect("room");
+    let deadline = clock::now() + Duration::from_secs(10);
+    let mut before = 0;
+    while before <= many {
+        assert!(clock::now() < deadline, "{before} of {many}");
+        daemon.turned.turn().expect("no error");
+        let counters = daemon.turned.stack.counters();
+        let after = counters.segments_in;
+        assert!(after - before <= RECEIVE_BATCH as u64, "{}", after - before);
+        if counters.dropped(DropReason::MalformedTcp) == 0 {
+            assert!(after <= many, "the newer one is lost");
+        }
+        if after < many {
+            let dropped = counters.dropped(DropReason::MalformedTcp);
+            assert_eq!(dropped, 0, "the newer one has overtaken");
+        }
+        before = after;
+    }
+    assert!(daemon.turned.impair.is_none(), "nothing is impaired");
 }

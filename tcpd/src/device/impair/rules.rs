@@ -3,8 +3,9 @@
 use tcpd_core::impairment::{Impairment, Pipe};
 use tcpd_core::time::Instant;
 
+use super::released::held;
 use super::target::{Direction, Target};
-use super::{MAX_HELD, PACKET_COST, RuleSpec, RuleStatus};
+use super::{MAX_HELD, RuleSpec, RuleStatus};
 
 /// A path and what travels on it.
 #[derive(Debug)]
@@ -52,7 +53,7 @@ impl Rule {
 
     /// Memory of what is on its way.
     pub(super) fn held(&self) -> usize {
-        self.pipe.held() + self.pipe.in_flight() * PACKET_COST
+        held(&self.pipe)
     }
 
     pub(super) fn status(&self) -> RuleStatus {

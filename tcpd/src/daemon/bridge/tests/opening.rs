@@ -1,6 +1,7 @@
 //! Connect, listen, accept, adopt.
 
 use super::*;
+use crate::daemon::orders::ServiceOrder;
 
 #[test]
 fn a_refused_connect_is_answered_and_leaves_nothing() {
@@ -155,12 +156,14 @@ fn accepted_by_a_service(daemon: &mut Daemon, from: SessionId) -> (End, Endpoint
         backlog: 16,
         options: StreamOptions::default(),
     };
-    daemon.bridge.service_listen(stack, now, 0, &listen);
+    daemon
+        .bridge
+        .service_order(stack, now, 0, ServiceOrder::Listen(listen));
     let connecting = daemon.connect_to(from, "198.18.0.2:7", 0);
     let a = daemon.end(from, connecting);
     daemon
         .bridge
-        .service_accept(&mut daemon.stack, daemon.now, 0);
+        .service_order(&mut daemon.stack, daemon.now, 0, ServiceOrder::Accept);
     daemon.turn();
     match daemon.told.pop() {
         Some(Report::ServiceAccepted {

@@ -5,6 +5,7 @@ use libtcpclient::protocol::status::Reloaded;
 use tcpd_core::stack::EndpointId;
 
 use super::*;
+use crate::daemon::orders::ServiceOrder;
 
 const ECHO: &str = "[[service]]\nname = \"echo\"\nport = 7\nhandler = \"echo\"\n";
 const DISCARD: &str = "[[service]]\nname = \"discard\"\nport = 9\nhandler = \"discard\"\n";
@@ -28,7 +29,7 @@ fn reload_opening(t: &mut Fixture, root: &Client, number: u32) -> Reloaded {
     root.say(number, &Request::Reload);
     let (service, port) = loop {
         // What the reload before this one ordered stands first.
-        if let Order::ServiceListen { service, listen } = t.order() {
+        if let Order::Service(service, ServiceOrder::Listen(listen)) = t.order() {
             break (service, listen.port);
         }
     };
@@ -39,10 +40,10 @@ fn reload_opening(t: &mut Fixture, root: &Client, number: u32) -> Reloaded {
 
 /// Service 0 is told its terms, then asked for its first connection.
 fn until_asked(t: &mut Fixture) {
-    let Order::ServiceTerms { service: 0, .. } = t.order() else {
+    let Order::Service(0, ServiceOrder::Terms { .. }) = t.order() else {
         panic!()
     };
-    let Order::ServiceAccept { service: 0 } = t.order() else {
+    let Order::Service(0, ServiceOrder::Accept) = t.order() else {
         panic!()
     };
 }
@@ -107,11 +108,13 @@ fn a_service_is_added_changed_and_removed() {
     configure(&t, &ECHO.replace("port = 7", "port = 1007"));
     let done = reload_opening(&mut t, &root, 3);
     assert_eq!(done.services_changed, ["echo"]);
-    let Order::ServiceUnlisten {
-        service: 0,
-        address: None,
-        port: 7,
-    } = t.order()
+    let Order::Service(
+        0,
+        ServiceOrder::Unlisten {
+            address: None,
+            port: 7,
+        },
+    ) = t.order()
     else {
         panic!("it still listens on the old port")
     };
@@ -141,19 +144,21 @@ fn a_port_passes_from_one_service_to_another_without_being_closed() {
     let done = reloaded(t.answer(&root, 3, &Request::Reload));
     assert_eq!(done.services_added, ["discard"]);
     assert_eq!(done.services_removed, ["echo"]);
-    let Order::ServicePass {
-        from: 0,
-        to: 1,
-        address: None,
-        port: 7,
-    } = t.order()
+    let Order::Service(
+        0,
+        ServiceOrder::PassTo {
+            to: 1,
+            address: None,
+            port: 7,
+        },
+    ) = t.order()
     else {
         panic!("the listener was not passed on")
     };
-    let Order::ServiceTerms { service: 1, .. } = t.order() else {
+    let Order::Service(1, ServiceOrder::Terms { .. }) = t.order() else {
         panic!("its new owner's terms do not hold")
     };
-    let Order::ServiceAccept { service: 1 } = t.order() else {
+    let Order::Service(1, ServiceOrder::Accept) = t.order() else {
         panic!("nobody asks for who waits there")
     };
 }
@@ -183,7 +188,8 @@ fn workers_alive_go_on_under_a_service_that_is_removed() {
     t.report(Report::ServiceIncoming { service: 0 });
     t.turn();
     while let Ok(order) = t.orders.try_recv() {
-        assert!(!matches!(order, Order::ServiceAccept { .. }), "{order:?}");
+        let accepts = matches!(order, Order::Service(_, ServiceOrder::Accept));
+        assert!(!accepts, "{order:?}");
     }
 }
 
@@ -218,7 +224,7 @@ fn a_listener_that_cannot_be_opened_takes_back_those_that_were() {
     root.say(2, &Request::Reload);
     for port in [7, 9] {
         match t.order() {
-            Order::ServiceListen { listen, .. } => assert_eq!(listen.port, port),
+            Order::Service(_, ServiceOrder::Listen(listen)) => assert_eq!(listen.port, port),
             other => panic!("{other:?}"),
         }
     }
@@ -237,12 +243,7 @@ fn a_listener_that_cannot_be_opened_takes_back_those_that_were() {
         detail.contains("discard") && detail.contains('9'),
         "{detail}"
     );
-    let Order::ServiceUnlisten {
-        service: 0,
-        port: 7,
-        ..
-    } = t.order()
-    else {
+    let Order::Service(0, ServiceOrder::Unlisten { port: 7, .. }) = t.order() else {
         panic!("echo was left half applied")
     };
     assert!(names(&t).is_empty());
@@ -253,7 +254,7 @@ fn one_reload_at_a_time_and_none_while_stopping() {
     let (mut t, root) = ready();
     configure(&t, ECHO);
     root.say(2, &Request::Reload);
-    let Order::ServiceListen { .. } = t.order() else {
+    let Order::Service(_, ServiceOrder::Listen(_)) = t.order() else {
         panic!()
     };
     let (code, _) = refusal(t.answer(&root, 3, &Request::Reload));
@@ -272,7 +273,7 @@ fn a_reload_that_a_stop_overtakes_is_refused() {
     let (mut t, root) = ready();
     configure(&t, ECHO);
     root.say(2, &Request::Reload);
-    let Order::ServiceListen { service, .. } = t.order() else {
+    let Order::Service(service, ServiceOrder::Listen(_)) = t.order() else {
         panic!()
     };
     t.control.ask_to_stop(clock::now());

@@ -3,7 +3,7 @@ use tcpd_core::stack::EndpointId;
 
 use super::*;
 use crate::daemon::config::{Handler, Service};
-use crate::daemon::orders::ServiceIndex;
+use crate::daemon::orders::{ServiceIndex, ServiceOrder};
 
 const CONNECTION: EndpointId = EndpointId::from_bits(1 << 32 | 5);
 
@@ -21,7 +21,7 @@ fn with_echo() -> Fixture {
 fn ordered(t: &mut Fixture) -> [u8; 16] {
     let service: ServiceIndex = 0;
     t.report(Report::ServiceIncoming { service });
-    let Order::ServiceAccept { service: 0 } = t.order() else {
+    let Order::Service(0, ServiceOrder::Accept) = t.order() else {
         panic!()
     };
     let connection = Some((
@@ -44,7 +44,7 @@ fn ordered(t: &mut Fixture) -> [u8; 16] {
 fn enabled_services_are_asked_to_listen() {
     let mut t = with_echo();
     t.control.open_services();
-    let Order::ServiceListen { service: 0, listen } = t.order() else {
+    let Order::Service(0, ServiceOrder::Listen(listen)) = t.order() else {
         panic!()
     };
     let wanted = Listen {
