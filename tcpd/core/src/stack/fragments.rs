@@ -3,9 +3,9 @@
 //!
 //! A fragment, in this order:
 //! 1. one that no honest sender makes is refused: too small for its headers, not a multiple of eight bytes, without any;
-//! 2. room is made for it: what it costs is bounded for each source and in all, and the oldest datagrams go first;
-//! 3. it is put among the pieces of its datagram (`fragments/datagram.rs`), which an overlap spoils as a whole;
-//! 4. the last missing one gives the datagram, as one packet.
+//! 2. its datagram judges it (`fragments/datagram.rs`): what has come before is not needed, and an overlap spoils the datagram as a whole;
+//! 3. room is made for it: what it costs is bounded for each source and in all, and the oldest of the other datagrams go first;
+//! 4. it is put among the pieces of its datagram, and the last missing one gives the datagram, as one packet.
 //!
 //! What is not whole after a minute is forgotten, and its sender is told if the first fragment was there.
 //!
@@ -13,6 +13,7 @@
 //! datagram costs as much, and each was paid for by the fragment that began it.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -132,48 +133,69 @@ impl Reassembly {
         judge(header, fragment)?;
         let (start, end) = (usize::from(fragment.start), header.total_len());
         let (head, bytes) = (&packet[..start], &packet[start..end]);
-        let cost = DATAGRAM_COST + head.len() + PIECE_COST + bytes.len();
-        let source = Source::of(header.addresses.source);
-        self.make_room(source, cost)?;
-
+        let head = if fragment.offset == 0 { head } else { &[] };
         let key = Key::of(header, fragment);
-        self.tally.steps += 1;
-        let begins = !self.datagrams.contains_key(&key);
-        let (age, expires) = (self.next_age, now + TIMEOUT);
-        let datagram = self
-            .datagrams
-            .entry(key)
-            .or_insert_with(|| Datagram::new(age, expires));
-        if begins {
-            self.next_age += 1;
-            self.ages.insert(age, key);
-            self.shares.begin(source, age, key);
-        }
-        let before = datagram.cost();
-        let placed = datagram.place(
-            fragment,
-            header.ecn().bits(),
-            head,
-            bytes,
-            &mut self.tally.steps,
-        );
-        let after = datagram.cost();
-        let is_whole = placed.is_ok() && datagram.is_whole();
-        let charged = if begins { 0 } else { before };
-        self.shares.recharge(source, charged, after);
-        placed?;
-        if !is_whole {
+        let cost = head.len() + PIECE_COST + bytes.len();
+        let cost = cost + self.admit(key, fragment, bytes)?;
+        self.make_room(key, cost)?;
+        if !self.place(now, key, fragment, header.ecn().bits(), head, bytes) {
             return Ok(None);
         }
-        let packet = self.remove(key).map(|datagram| datagram.into_packet());
-        match packet {
-            Some(Ok(packet)) => {
-                self.tally.reassembled += 1;
-                Ok(Some(packet))
+        let Some(whole) = self.remove(key) else {
+            return Ok(None);
+        };
+        let packet = whole.into_packet()?;
+        self.tally.reassembled += 1;
+        Ok(Some(packet))
+    }
+
+    /// Whether the datagram of a fragment takes it, and what that costs beside the piece. Nothing makes room for what is refused here.
+    fn admit(
+        &mut self,
+        key: Key,
+        fragment: &Fragment,
+        bytes: &[u8],
+    ) -> Result<usize, FragmentRefusal> {
+        self.tally.steps += 1;
+        let Some(datagram) = self.datagrams.get_mut(&key) else {
+            return Ok(DATAGRAM_COST);
+        };
+        let before = datagram.cost();
+        let judged = datagram.judge(fragment, bytes);
+        // One that is spoilt keeps nothing but its name.
+        let after = datagram.cost();
+        self.shares.recharge(Source::of(key.source), before, after);
+        judged.map(|()| 0)
+    }
+
+    /// Puts a fragment where it belongs; whether its datagram is whole now.
+    fn place(
+        &mut self,
+        now: Instant,
+        key: Key,
+        fragment: &Fragment,
+        ecn: u8,
+        head: &[u8],
+        bytes: &[u8],
+    ) -> bool {
+        let source = Source::of(key.source);
+        self.tally.steps += 1;
+        let (before, datagram) = match self.datagrams.entry(key) {
+            Entry::Occupied(entry) => {
+                let datagram = entry.into_mut();
+                (datagram.cost(), datagram)
             }
-            Some(Err(refusal)) => Err(refusal),
-            None => Ok(None),
-        }
+            Entry::Vacant(entry) => {
+                let age = self.next_age;
+                self.next_age += 1;
+                self.ages.insert(age, key);
+                self.shares.begin(source, age, key);
+                (0, entry.insert(Datagram::new(age, now + TIMEOUT)))
+            }
+        };
+        self.tally.steps += datagram.place(fragment, ecn, head, bytes);
+        self.shares.recharge(source, before, datagram.cost());
+        datagram.is_whole()
     }
 
     /// When [`Reassembly::expire`] has something to do next.
@@ -217,31 +239,32 @@ impl Reassembly {
         self.shares.total()
     }
 
-    /// Evicts the oldest of `source`, then the oldest of all, until `cost` more fits.
-    fn make_room(&mut self, source: Source, cost: usize) -> Result<(), FragmentRefusal> {
+    /// Evicts the oldest of the source of `wanted`, then the oldest of all, until `cost` more fits; never the datagram `wanted` itself.
+    fn make_room(&mut self, wanted: Key, cost: usize) -> Result<(), FragmentRefusal> {
         let share = self.limit / 4;
-        if cost > share {
+        let source = Source::of(wanted.source);
+        let own = self.datagrams.get(&wanted).map_or(0, Datagram::cost);
+        if own + cost > share {
             return Err(FragmentRefusal::Limit);
         }
         while self.shares.of(source) + cost > share {
-            let oldest = self.shares.oldest_of(source);
+            let oldest = self.shares.oldest_of(source, wanted);
             self.evict(oldest)?;
         }
         while self.shares.total() + cost > self.limit {
-            let oldest = self.ages.first_key_value().map(|(_, key)| *key);
-            self.evict(oldest)?;
+            let oldest = self.ages.values().find(|key| **key != wanted);
+            self.evict(oldest.copied())?;
         }
         Ok(())
     }
 
     fn evict(&mut self, oldest: Option<Key>) -> Result<(), FragmentRefusal> {
-        debug_assert!(oldest.is_some(), "nothing is held, and it costs");
+        debug_assert!(oldest.is_some(), "nothing else is held, and it costs");
+        let evicted = oldest.and_then(|key| self.remove(key));
+        evicted.ok_or(FragmentRefusal::Limit)?;
         self.tally.steps += 1;
         self.tally.evicted += 1;
-        oldest
-            .and_then(|key| self.remove(key))
-            .map(drop)
-            .ok_or(FragmentRefusal::Limit)
+        Ok(())
     }
 
     fn remove(&mut self, key: Key) -> Option<Datagram> {

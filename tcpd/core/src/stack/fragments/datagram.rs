@@ -68,22 +68,18 @@ impl Datagram {
         DATAGRAM_COST + head + self.held + self.pieces.len() * PIECE_COST
     }
 
-    /// Puts `bytes` where they belong. `head` is the packet before them.
-    pub(super) fn place(
+    /// Whether `bytes` have a place here. What contradicts the pieces that are there spoils them.
+    pub(super) fn judge(
         &mut self,
         fragment: &Fragment,
-        ecn: u8,
-        head: &[u8],
         bytes: &[u8],
-        steps: &mut u64,
     ) -> Result<(), FragmentRefusal> {
         if self.spoilt {
             return Err(FragmentRefusal::Overlap);
         }
         let offset = usize::from(fragment.offset);
         let end = offset + bytes.len();
-        let at = self.pieces.partition_point(|piece| piece.offset < offset);
-        *steps += 1;
+        let at = self.place_of(offset);
         if let Some(same) = self.pieces.get(at)
             && same.offset == offset
             && *same.bytes == *bytes
@@ -104,7 +100,16 @@ impl Datagram {
         if self.pieces.len() == MAX_PIECES {
             return Err(self.spoil(FragmentRefusal::Limit));
         }
-        *steps += (self.pieces.len() - at) as u64;
+        Ok(())
+    }
+
+    /// Puts `bytes`, of which [`judge`](Datagram::judge) approves, where they belong. `head` is the packet before the first of them.
+    /// How many pieces were moved.
+    pub(super) fn place(&mut self, fragment: &Fragment, ecn: u8, head: &[u8], bytes: &[u8]) -> u64 {
+        let offset = usize::from(fragment.offset);
+        let end = offset + bytes.len();
+        let at = self.place_of(offset);
+        let moved = (self.pieces.len() - at) as u64;
         let bytes = Box::from(bytes);
         self.pieces.insert(at, Piece { offset, bytes });
         self.held += end - offset;
@@ -117,7 +122,12 @@ impl Datagram {
             let fragment = *fragment;
             self.head = Some(Box::new(Head { bytes, fragment }));
         }
-        Ok(())
+        moved
+    }
+
+    /// Where a piece at `offset` stands among the others.
+    fn place_of(&self, offset: usize) -> usize {
+        self.pieces.partition_point(|piece| piece.offset < offset)
     }
 
     fn spoil(&mut self, refusal: FragmentRefusal) -> FragmentRefusal {

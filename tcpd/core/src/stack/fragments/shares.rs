@@ -44,9 +44,11 @@ impl Shares {
         self.of.get(&source).copied().unwrap_or(0)
     }
 
-    pub(super) fn oldest_of(&self, source: Source) -> Option<Key> {
+    /// The oldest datagram of a source but `wanted`.
+    pub(super) fn oldest_of(&self, source: Source, wanted: Key) -> Option<Key> {
         let all = (source, 0)..=(source, u64::MAX);
-        self.ages.range(all).next().map(|(_, key)| *key)
+        let mut all = self.ages.range(all).map(|(_, key)| *key);
+        all.find(|key| *key != wanted)
     }
 
     pub(super) fn begin(&mut self, source: Source, age: u64, key: Key) {

@@ -91,6 +91,74 @@ fn a_flood_of_one_source_costs_nobody_else_a_datagram() {
     );
 }
 
+/// `reassembly` filled by one source with datagrams of one piece, until the next one would evict the first; how many.
+fn filled(reassembly: &mut Reassembly) -> u32 {
+    let cost = |reassembly: &Reassembly| reassembly.cost();
+    receive(reassembly, &piece(0, 64, true).of(0)).expect("room");
+    let each = cost(reassembly);
+    let mut count = 1;
+    while cost(reassembly) + each <= LIMIT / 4 {
+        receive(reassembly, &piece(0, 64, true).of(count)).expect("room");
+        count += 1;
+    }
+    assert_eq!(reassembly.tally().evicted, 0);
+    count
+}
+
+#[test]
+fn what_is_not_kept_evicts_nobody() {
+    let mut reassembly = Reassembly::new(LIMIT);
+    let count = filled(&mut reassembly);
+    let last = count - 1;
+    for _ in 0..100 {
+        let again = receive(&mut reassembly, &piece(0, 64, true).of(last));
+        assert_eq!(again, Err(FragmentRefusal::Duplicate));
+    }
+    for at in 1..100 {
+        let teardrop = receive(&mut reassembly, &piece(at, 64, true).of(last));
+        assert_eq!(teardrop, Err(FragmentRefusal::Overlap));
+    }
+    assert_eq!(reassembly.tally().evicted, 0);
+    // There is room for one datagram at most now, and this one takes more than that.
+    receive(&mut reassembly, &piece(0, 256, true).of(count)).expect("taken in");
+    assert!(reassembly.tally().evicted > 0, "it was full");
+}
+
+#[test]
+fn room_is_not_made_at_the_cost_of_the_datagram_it_is_for() {
+    let mut reassembly = Reassembly::new(LIMIT);
+    let count = filled(&mut reassembly);
+    // The oldest one goes on, and the next one makes way.
+    receive(&mut reassembly, &piece(64, 100, true).of(0)).expect("taken in");
+    assert!(reassembly.tally().evicted > 0);
+    let whole = receive(&mut reassembly, &piece(164, 1, false).of(0)).unwrap();
+    assert_whole(&whole.expect("whole"), 165 * 8);
+    let rest = |reassembly: &mut Reassembly, n| {
+        let rest = receive(reassembly, &piece(64, 1, false).of(n));
+        rest.expect("taken in").is_some()
+    };
+    assert!(!rest(&mut reassembly, 1), "the second oldest made way");
+    assert!(rest(&mut reassembly, count - 1), "the newest did not");
+}
+
+#[test]
+fn a_datagram_that_outgrows_its_share_gets_no_more() {
+    const SMALL: usize = 64 << 10;
+    let mut reassembly = Reassembly::new(SMALL);
+    let other = piece(0, 2, true).of(7);
+    assert_eq!(receive(&mut reassembly, &other), Ok(None));
+    let mut at = 0;
+    let refusal = loop {
+        match receive(&mut reassembly, &piece(at, 128, true)) {
+            Ok(None) => at += 128,
+            outcome => break outcome,
+        }
+        assert!(at * 8 <= SMALL / 4, "nothing stops it");
+    };
+    assert_eq!(refusal, Err(FragmentRefusal::Limit));
+    assert!(at > 0, "some of it was taken in");
+}
+
 #[test]
 fn a_flood_from_everywhere_leaves_a_datagram_time_to_arrive() {
     let mut reassembly = Reassembly::new(LIMIT);
