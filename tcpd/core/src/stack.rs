@@ -232,14 +232,14 @@ impl<R: Ring> Stack<R> {
         Some((slot, context))
     }
 
-    /// The path to `remote` carries `mtu` and no more; what is not lower than what is known says nothing.
+    /// The path to `remote` carries `mtu` and no more.
     fn learn_path_mtu(&mut self, now: Instant, remote: std::net::IpAddr, mtu: u16) {
-        self.path_mtu.lower(now, remote, mtu, self.config.mtu).ok();
+        self.path_mtu.lower(now, remote, mtu, self.config.mtu);
     }
 
     /// The IP MTU towards `remote`.
-    fn mtu_towards(&self, now: Instant, remote: std::net::IpAddr) -> u32 {
-        u32::from(self.path_mtu.mtu(now, remote, self.config.mtu))
+    fn mtu_towards(&self, now: Instant, remote: std::net::IpAddr) -> u16 {
+        self.path_mtu.mtu(now, remote, self.config.mtu)
     }
 }
 

@@ -314,7 +314,7 @@ impl<R: Ring> Stack<R> {
 #[derive(Clone, Copy)]
 struct Route {
     link_mtu: u32,
-    path_mtu: u32,
+    path_mtu: u16,
     flow_label: u32,
 }
 

@@ -22,6 +22,8 @@ use headers::IpWishes;
 
 /// Packets the stack sends to itself in one call of [`Stack::poll_transmit`], at most: the owner gets its turn in between.
 const LOOPBACK_BATCH: usize = 64;
+/// Buffers kept, at most.
+const SPARE: usize = LOOPBACK_BATCH;
 /// How many whole packets (ICMP) may wait for the device.
 const PACKETS_WAITING: usize = 256;
 
@@ -85,36 +87,57 @@ pub(super) struct Output {
     packets: VecDeque<Vec<u8>>,
     /// Packets to ourselves that wait.
     loopback: VecDeque<(Vec<u8>, u16)>,
-    /// Buffers to use again for those.
+    /// Buffers to use again for either.
     spare: Vec<Vec<u8>>,
     /// The last call of [`Stack::poll_transmit`] ran out of its budget.
     cut_short: bool,
 }
 
 impl Output {
+    /// Lets `build` append a whole packet to a buffer that was used before; `None` when it says that there is none.
+    pub(super) fn build(&mut self, build: impl FnOnce(&mut Vec<u8>) -> bool) -> Option<Vec<u8>> {
+        let mut packet = self.spare.pop().unwrap_or_default();
+        packet.clear();
+        let built = build(&mut packet);
+        if built {
+            return Some(packet);
+        }
+        self.keep(packet);
+        None
+    }
+
     /// Lets `build` append a whole packet; it is queued when that says so and there is room.
     pub(super) fn packet(&mut self, build: impl FnOnce(&mut Vec<u8>) -> bool) {
-        let mut packet = Vec::new();
-        if build(&mut packet) && self.packets.len() < PACKETS_WAITING {
-            self.packets.push_back(packet);
+        if let Some(packet) = self.build(build) {
+            self.queue(packet);
         }
     }
 
-    /// The same for what may be larger than `mtu`: it is queued in fragments then, all of them or none.
-    pub(super) fn fragments(
-        &mut self,
-        mtu: u16,
-        identification: u32,
-        build: impl FnOnce(&mut Vec<u8>) -> bool,
-    ) {
-        let mut packet = Vec::new();
-        if !build(&mut packet) {
-            return;
+    /// Queues a whole packet: as it is when it is not larger than `mtu`, or in fragments under one `identification`, all of them or none.
+    pub(super) fn send(&mut self, packet: Vec<u8>, mtu: u16, identification: impl FnOnce() -> u32) {
+        if packet.len() <= usize::from(mtu) {
+            return self.queue(packet);
         }
         let mut pieces = Vec::new();
-        fragmentation::split(&packet, mtu, identification, |piece| pieces.push(piece));
+        fragmentation::split(&packet, mtu, identification(), |piece| pieces.push(piece));
         if self.packets.len() + pieces.len() <= PACKETS_WAITING {
             self.packets.extend(pieces);
+        }
+        self.keep(packet);
+    }
+
+    fn queue(&mut self, packet: Vec<u8>) {
+        if self.packets.len() < PACKETS_WAITING {
+            self.packets.push_back(packet);
+        } else {
+            self.keep(packet);
+        }
+    }
+
+    /// A buffer that is not needed any more, to be used again.
+    fn keep(&mut self, buffer: Vec<u8>) {
+        if self.spare.len() < SPARE {
+            self.spare.push(buffer);
         }
     }
 
@@ -230,7 +253,8 @@ impl<R: Ring> Stack<R> {
     fn build_next(&mut self, now: Instant) -> Option<Ready> {
         if let Some(packet) = self.output.packets.pop_front() {
             self.counters.icmp_out += 1;
-            self.output.header = packet;
+            let before = std::mem::replace(&mut self.output.header, packet);
+            self.output.keep(before);
             return Some(Ready::Packet);
         }
         self.counters.replies_lost = self.replies.lost;

@@ -10,18 +10,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
-use std::time::Duration;
 
+use crate::tcp::path_mtu::{AGE, size};
 use crate::time::Instant;
+use crate::wire::ipv6;
 
-/// How long a lowered MTU is believed.
-pub const AGE: Duration = Duration::from_secs(600);
 /// The smallest MTU an IPv4 link may have (RFC 791 §3.1).
 pub const MINIMUM_V4: u16 = 68;
 /// The default of [`PathMtu::new`]'s `floor_v4`.
 pub const DEFAULT_FLOOR_V4: u16 = 552;
-/// The smallest MTU an IPv6 link may have (RFC 8200 §5).
-pub const MINIMUM_V6: u16 = 1280;
 /// How many destinations are remembered by default.
 pub const DEFAULT_CAPACITY: usize = 4096;
 
@@ -44,17 +41,6 @@ struct Entry {
     expires: Instant,
 }
 
-/// Why a packet-too-big message changed nothing.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum MtuRefusal {
-    /// Below what any link of the family may have.
-    #[error("an MTU below the minimum of the family")]
-    BelowMinimum,
-    /// Not lower than what is in use.
-    #[error("an MTU not below the one in use")]
-    NotLower,
-}
-
 impl PathMtu {
     /// An empty memory for `capacity` destinations; beyond that the oldest is forgotten. `floor_v4` is at least 68.
     pub fn new(capacity: usize, floor_v4: u16) -> PathMtu {
@@ -74,39 +60,25 @@ impl PathMtu {
         }
     }
 
-    /// What a message says: `reported` as it stands there, `quoted_len` the length of the packet it is about.
-    ///
-    /// # Errors
-    /// [`MtuRefusal`]: the message is to be ignored.
-    pub fn judge(
-        &self,
-        destination: IpAddr,
-        reported: u32,
-        quoted_len: u32,
-    ) -> Result<u16, MtuRefusal> {
-        match destination {
-            IpAddr::V4(_) if reported == 0 => Ok(plateau_below(quoted_len).max(self.floor_v4)),
-            IpAddr::V4(_) if reported < u32::from(MINIMUM_V4) => Err(MtuRefusal::BelowMinimum),
-            IpAddr::V4(_) => Ok(clamp(reported).max(self.floor_v4)),
-            IpAddr::V6(_) if reported < u32::from(MINIMUM_V6) => Err(MtuRefusal::BelowMinimum),
-            IpAddr::V6(_) => Ok(clamp(reported)),
-        }
+    /// What a message says: `reported` as it stands there, `quoted_len` the length of the packet it is about. `None`: no link of the family
+    /// may have such an MTU, and the message is to be ignored.
+    pub fn judge(&self, destination: IpAddr, reported: u32, quoted_len: u32) -> Option<u16> {
+        let (least, floor) = match destination {
+            IpAddr::V4(_) if reported == 0 => {
+                return Some(plateau_below(quoted_len).max(self.floor_v4));
+            }
+            IpAddr::V4(_) => (u32::from(MINIMUM_V4), self.floor_v4),
+            IpAddr::V6(_) => (ipv6::MINIMUM_MTU as u32, 0),
+        };
+        (reported >= least).then(|| size(reported).max(floor))
     }
 
-    /// Takes in what is believed of the path to `destination`.
-    ///
-    /// # Errors
-    /// [`MtuRefusal::NotLower`]: nothing changed.
-    pub fn lower(
-        &mut self,
-        now: Instant,
-        destination: IpAddr,
-        mtu: u16,
-        link_mtu: u16,
-    ) -> Result<u16, MtuRefusal> {
+    /// Takes in what is believed of the path to `destination`; what is not lower than what is known says nothing.
+    pub fn lower(&mut self, now: Instant, destination: IpAddr, mtu: u16, link_mtu: u16) {
         if mtu >= self.mtu(now, destination, link_mtu) {
-            return Err(MtuRefusal::NotLower);
+            return;
         }
+        self.expire(now);
         self.forget(destination);
         while self.entries.len() >= self.capacity {
             let Some(&(_, oldest)) = self.by_age.first() else {
@@ -117,11 +89,10 @@ impl PathMtu {
         let expires = now + AGE;
         self.entries.insert(destination, Entry { mtu, expires });
         self.by_age.insert((expires, destination));
-        Ok(mtu)
     }
 
-    /// Forgets what has aged; to be called now and then to give memory back.
-    pub fn expire(&mut self, now: Instant) {
+    /// Forgets what has aged.
+    fn expire(&mut self, now: Instant) {
         while let Some(&(expires, destination)) = self.by_age.first()
             && expires <= now
         {
@@ -151,10 +122,6 @@ fn plateau_below(length: u32) -> u16 {
         .into_iter()
         .find(|plateau| u32::from(*plateau) < length)
         .unwrap_or(MINIMUM_V4)
-}
-
-fn clamp(mtu: u32) -> u16 {
-    u16::try_from(mtu).unwrap_or(u16::MAX)
 }
 
 #[cfg(test)]

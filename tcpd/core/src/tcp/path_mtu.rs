@@ -10,6 +10,8 @@
 //!
 //! Whenever the size changes, what is outstanding is cut anew as it is sent again. Sizes here are whole IP packets, bytes.
 
+use std::time::Duration;
+
 use crate::tcp::buffer::Ring;
 use crate::tcp::config::MtuProbing;
 use crate::tcp::ecn;
@@ -17,18 +19,20 @@ use crate::tcp::endpoint::connection::Connection;
 use crate::tcp::endpoint::{Context, Pair};
 use crate::tcp::transmit::Text;
 use crate::time::Instant;
-use crate::wire::{ipv4, tcp};
+use crate::wire::{ipv4, ipv6, tcp};
 
 mod search;
 
-use search::{AGE, Probe, RETRY, Search, Step};
+use search::{Probe, RETRY, Search, Step};
 
+/// How long what is known of a path holds (RFC 1191 §6.3, RFC 8201 §4: 10 minutes).
+pub(crate) const AGE: Duration = Duration::from_secs(600);
 /// To this size packets shrink when a black hole is suspected: 1024 bytes of text, as RFC 4821 §7.7 has it and Linux takes it; IPv6 has nothing
 /// smaller than 1280.
 const BASE_V4: u16 = 1064;
 /// Further timeouts in a row shrink them to this: every host takes it (RFC 791 §3.1).
 const LAST_V4: u16 = ipv4::MINIMUM_REASSEMBLY as u16;
-const BASE_V6: u16 = 1280;
+const BASE_V6: u16 = ipv6::MINIMUM_MTU as u16;
 /// Segments of text behind a probe, so that its loss is noticed without a timeout; and what CWND has to have room for at least, beside those
 /// and the probe (RFC 4821 §7.4).
 const BEHIND: u64 = 3;
@@ -126,6 +130,11 @@ impl Path {
     }
 }
 
+/// The size of a packet as sizes are kept; none is larger than 65,535 bytes.
+pub(crate) fn size(bytes: u32) -> u16 {
+    u16::try_from(bytes).unwrap_or(u16::MAX)
+}
+
 /// IP and TCP header of a segment with text.
 pub(crate) fn headers(pair: &Pair, timestamps: bool) -> u32 {
     let options = if timestamps { 12 } else { 0 };
@@ -185,7 +194,7 @@ pub(crate) fn too_big<R: Ring>(
 pub(crate) fn on_sent<R: Ring>(conn: &mut Connection<R>, text: Text, again: bool) {
     let longest = (text.end - text.start).min(u64::from(conn.send.mss));
     let headers = headers(&conn.pair, conn.timestamps.is_some());
-    let size = (longest as u32 + headers).min(u32::from(u16::MAX)) as u16;
+    let size = size(longest as u32 + headers);
     let path = &mut conn.path;
     path.sent = path.sent.max(size);
     if again && path.is_before_witness(text.start) {

@@ -15,15 +15,18 @@ use crate::wire::{IpHeader, SequenceNumber};
 
 impl<R: Ring> Stack<R> {
     pub(super) fn icmp_arrives(&mut self, now: Instant, header: &IpHeader, packet: &[u8]) -> Step {
-        // RFC 1122 §3.2.2.6: an echo comes back whole, also one that came in fragments.
-        let mtu = self.mtu_towards(now, header.addresses.source) as u16;
-        let identification = self.fragment_ids.next(&header.addresses);
         let icmp = &mut self.icmp;
         let mut input = IcmpInput::Ignored(IcmpIgnored::Kind);
-        self.output.fragments(mtu, identification, |out| {
+        let reply = self.output.build(|out| {
             input = icmp.receive(now, header, packet, out);
             input == IcmpInput::Replied
         });
+        if let Some(reply) = reply {
+            // RFC 1122 §3.2.2.6: an echo comes back whole, also one that came in fragments.
+            let mtu = self.mtu_towards(now, header.addresses.source);
+            let ids = &mut self.fragment_ids;
+            self.output.send(reply, mtu, || ids.next(&header.addresses));
+        }
         match input {
             IcmpInput::Replied => {
                 self.counters.icmp_in += 1;
@@ -123,7 +126,7 @@ impl<R: Ring> Stack<R> {
         let Some(pair) = slot.and_then(|slot| slot.pair(&self.addresses)) else {
             return ControlFlow::Break(DropReason::IcmpNotOutstanding);
         };
-        let Ok(mtu) = self.path_mtu.judge(pair.remote, mtu, quoted_len) else {
+        let Some(mtu) = self.path_mtu.judge(pair.remote, mtu, quoted_len) else {
             return ControlFlow::Break(DropReason::IcmpIgnored);
         };
         let believed = match self.at(now, id) {

@@ -39,9 +39,7 @@ impl<R: Ring> Stack<R> {
             segment_size: (segment_size > 0).then_some(segment_size),
         };
         self.receive_from(now, &packet, meta, Origin::Loopback);
-        if self.output.spare.len() < LOOPBACK_BATCH {
-            self.output.spare.push(packet);
-        }
+        self.output.keep(packet);
         true
     }
 

@@ -1,5 +1,7 @@
-use super::*;
 use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use super::*;
 
 const NOW: Instant = Instant::from_secs(1000);
 
@@ -15,7 +17,14 @@ fn memory() -> PathMtu {
     PathMtu::new(4, DEFAULT_FLOOR_V4)
 }
 
-/// A message that is believed.
+/// Why a message changes nothing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Refusal {
+    BelowMinimum,
+    NotLower,
+}
+
+/// What a message that is believed makes of the MTU.
 fn lower(
     memory: &mut PathMtu,
     now: Instant,
@@ -23,14 +32,19 @@ fn lower(
     reported: u32,
     quoted_len: u32,
     link: u16,
-) -> Result<u16, MtuRefusal> {
-    let mtu = memory.judge(destination, reported, quoted_len)?;
-    memory.lower(now, destination, mtu, link)
+) -> Result<u16, Refusal> {
+    let before = memory.mtu(now, destination, link);
+    let mtu = memory.judge(destination, reported, quoted_len);
+    let mtu = mtu.ok_or(Refusal::BelowMinimum)?;
+    memory.lower(now, destination, mtu, link);
+    let after = memory.mtu(now, destination, link);
+    assert!(after <= before, "it was raised");
+    (after < before).then_some(after).ok_or(Refusal::NotLower)
 }
 
 #[test]
 fn boundary_values_of_the_reported_mtu() {
-    use MtuRefusal::{BelowMinimum, NotLower};
+    use Refusal::{BelowMinimum, NotLower};
     for (reported, expected) in [
         (1, Err(BelowMinimum)),
         (67, Err(BelowMinimum)),
@@ -79,7 +93,7 @@ fn an_old_router_without_an_mtu_leads_down_the_plateaus() {
     assert_eq!(seen, [8166, 4352, 2002, 1492, 1006, 508, 296, 68]);
     assert_eq!(
         lower(&mut memory, NOW, v4(), 0, 0, 9000),
-        Err(MtuRefusal::NotLower)
+        Err(Refusal::NotLower)
     );
 }
 
@@ -89,7 +103,7 @@ fn a_message_never_raises_and_age_does() {
     assert_eq!(lower(&mut memory, NOW, v4(), 1200, 1500, 1500), Ok(1200));
     assert_eq!(
         lower(&mut memory, NOW, v4(), 1300, 1500, 1500),
-        Err(MtuRefusal::NotLower)
+        Err(Refusal::NotLower)
     );
     let last = NOW + (AGE - Duration::from_nanos(1));
     assert_eq!(memory.mtu(last, v4(), 1500), 1200);
@@ -126,6 +140,8 @@ fn memory_is_bounded_and_the_oldest_goes_first() {
         4
     );
     assert_eq!(memory.mtu(now, destination(9), 1500), 1000);
-    memory.expire(NOW + AGE + Duration::from_secs(8));
-    assert_eq!(memory.len(), 1);
+    // What has aged goes with the next that is learnt.
+    let later = NOW + AGE + Duration::from_secs(8);
+    memory.lower(later, destination(77), 1000, 1500);
+    assert_eq!(memory.len(), 2);
 }

@@ -168,7 +168,7 @@ pub(crate) struct Opening<R> {
     /// Of the interface: what we can receive.
     pub(crate) link_mtu: u32,
     /// Of the path, as far as known: what we can send.
-    pub(crate) path_mtu: u32,
+    pub(crate) path_mtu: u16,
     pub(crate) flow_label: u32,
 }
 
@@ -177,7 +177,7 @@ impl<R: Ring> Connection<R> {
     pub(crate) fn open(opening: Opening<R>, config: &TcpConfig, now: Instant) -> Self {
         let tcp = config;
         let our_mss = offered_mss(&opening.pair, &opening.options, opening.link_mtu);
-        let mss = effective_mss(&opening, opening.path_mtu, config);
+        let mss = effective_mss(&opening, u32::from(opening.path_mtu), config);
         let widest = effective_mss(&opening, opening.link_mtu, config);
         let most = widest + path_mtu::headers(&opening.pair, opening.timestamps.is_some());
         let mut rtt = RttEstimator::new(RtoBounds {
@@ -218,7 +218,7 @@ impl<R: Ring> Connection<R> {
             ),
             recovery: Recovery::new(),
             ecn: EcnState::of(opening.agreed.ecn),
-            path: Path::new(clamp(opening.path_mtu), clamp(most)),
+            path: Path::new(opening.path_mtu, path_mtu::size(most)),
             retries: 0,
             probes: 0,
             probes_unanswered: 0,
@@ -294,10 +294,6 @@ impl<R: Ring> Connection<R> {
 /// The window field of a SYN or SYN-ACK, which is never scaled (RFC 7323 §2.2).
 pub(crate) fn syn_window(capacity: u32) -> u32 {
     capacity.min(u32::from(u16::MAX))
-}
-
-fn clamp(mtu: u32) -> u16 {
-    u16::try_from(mtu).unwrap_or(u16::MAX)
 }
 
 /// The MSS we announce (RFC 9293 §3.7.1 MUST-14, MUST-67): what fits into the MTU, never reduced for options (RFC 6691).

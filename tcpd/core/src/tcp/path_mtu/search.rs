@@ -6,10 +6,9 @@
 
 use std::time::Duration;
 
+use super::AGE;
 use crate::time::Instant;
 
-/// How long a path is left alone between two searches (RFC 1191 §6.3, RFC 8201 §4: 10 minutes).
-pub(super) const AGE: Duration = Duration::from_secs(600);
 /// From one probe that was lost to the next one.
 pub(super) const RETRY: Duration = Duration::from_millis(500);
 /// A search ends when less than this is left to find, bytes.

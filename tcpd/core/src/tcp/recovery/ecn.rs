@@ -45,15 +45,14 @@ fn reduce<R: Ring>(conn: &mut Connection<R>, delivered: u64, cx: &mut Context<'_
             state.held = true;
         }
         ecn::window_reduced(conn);
-    } else if conn.send.has_unacknowledged() {
-        reaction::reduce(conn, Signal::Ecn, delivered, cx);
-    } else {
-        // Nothing is on its way that could be reduced by and by.
-        conn.congestion
-            .on_congestion(Signal::Ecn, u64::from(cwnd), cx.now);
-        conn.congestion.on_recovered(cx.now);
-        ecn::window_reduced(conn);
+        return;
     }
+    // How much there was before the first ACK of those that echo the mark, nobody knows when nothing is left of it.
+    let flight = match conn.send.nxt - conn.send.una {
+        0 => u64::from(cwnd),
+        outstanding => outstanding + delivered,
+    };
+    reaction::reduce(conn, Signal::Ecn, flight, delivered, cx);
 }
 
 /// After every ACK: the timer that ends the wait runs on when everything is acknowledged.

@@ -64,7 +64,8 @@ pub(crate) fn on_ack<R: Ring>(
     measure(conn, seg, &delivered, cx);
     let bare = ack == una && seg.sack.is_empty() && seg.len() == 0;
     if conn.recovery.tail.on_ack(ack, dsack, bare) == Verdict::Repaired {
-        reduce(conn, Signal::Loss, delivered.bytes, cx);
+        let flight = conn.send.nxt - conn.send.una + delivered.bytes;
+        reduce(conn, Signal::Loss, flight, delivered.bytes, cx);
     }
     progress(conn, seg, &delivered, cx);
     delivered.marked = super::ecn::acknowledged(conn, seg, delivered.bytes, cx);
@@ -234,19 +235,18 @@ fn measure<R: Ring>(
 }
 
 /// The window comes down although nothing waits to be sent again: the network has marked packets (RFC 3168 §6.1.2), or a probe has
-/// repaired a loss. Nothing in a reduction that goes on already.
+/// repaired a loss; `flight` bytes were on their way then. Nothing in a reduction that goes on already.
 pub(crate) fn reduce<R: Ring>(
     conn: &mut Connection<R>,
     event: Signal,
+    flight: u64,
     delivered: u64,
     cx: &mut Context<'_>,
 ) {
     if conn.recovery.phase != Phase::Open {
         return;
     }
-    let flight = conn.send.nxt - conn.send.una;
-    conn.congestion
-        .on_congestion(event, flight + delivered, cx.now);
+    conn.congestion.on_congestion(event, flight, cx.now);
     ecn::window_reduced(conn);
     if !conn.send.has_unacknowledged() {
         // There is no ACK by which it could come down in steps.
