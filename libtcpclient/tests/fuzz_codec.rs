@@ -2,17 +2,8 @@
 
 use std::path::PathBuf;
 
-use fuzzing::Target;
+use fuzzing::{Target, first_word, messages};
 use libtcpclient::protocol::{Event, FromDaemon, Header, Hello, MAX_MESSAGE, Reply, Request};
-
-/// What became of it: the first word of its debug form, or the error.
-fn word(value: &impl std::fmt::Debug) -> String {
-    let text = format!("{value:?}");
-    let end = text
-        .find(|c: char| !c.is_alphanumeric())
-        .unwrap_or(text.len());
-    text[..end].to_owned()
-}
 
 fn try_request(bytes: &[u8]) -> String {
     match Request::decode(bytes) {
@@ -22,7 +13,7 @@ fn try_request(bytes: &[u8]) -> String {
             if let Request::Hello(hello) = &request {
                 assert_eq!(Hello::peek_version(bytes), Some(hello.version));
             }
-            word(&request)
+            first_word(&request)
         }
         Err(error) => format!("{error} {}", kind(bytes)),
     }
@@ -36,12 +27,12 @@ fn try_from_daemon(bytes: &[u8]) -> String {
             if let Reply::Rows(page) = &reply {
                 assert!(page.lines().all(|line| !line.contains('\n')));
             }
-            word(&reply)
+            first_word(&reply)
         }
         Ok(FromDaemon::Event(event)) => {
             assert_eq!(event.encode(), bytes, "{event:?}");
             assert_eq!(Event::decode(bytes), Ok(event.clone()));
-            word(&event)
+            first_word(&event)
         }
         Err(error) => format!("{error} {}", kind(bytes)),
     }
@@ -62,6 +53,7 @@ fn any_bytes_are_a_message_or_a_named_error() {
     let corpus = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/corpus/codec");
     let target = Target {
         name: "codec",
+        seeds: messages::encoded(),
         corpus,
         cases: 200_000,
         longest: MAX_MESSAGE + 8,

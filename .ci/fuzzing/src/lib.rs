@@ -2,7 +2,8 @@
 //!
 //! A target takes bytes and says in words what it made of them; it panics when something is wrong. [`Target::run`]
 //!
-//! 1. replays the corpus: the files of a directory, in the order of their names;
+//! 1. replays the corpus: what it is given (as [`messages`] has it), and the files of a directory, in the order of their names: what was found
+//!    before;
 //! 2. mutates inputs of it, by a seed, some thousand of them; an input of which the target says something new joins those that are
 //!    mutated (in place of the coverage that a compiler would count).
 //!
@@ -14,6 +15,7 @@
 //! | `TCPD_FUZZ_SEED` | another seed than 1 |
 //! | `TCPD_FUZZ_KEEP` | inputs of which something new was said join the corpus on disk |
 
+pub mod messages;
 mod mutation;
 
 use std::collections::HashSet;
@@ -31,7 +33,9 @@ use mutation::mutated;
 pub struct Target<'a> {
     /// Its name, for people and for files.
     pub name: &'a str,
-    /// Where the files of its corpus are.
+    /// What it begins with.
+    pub seeds: Vec<Vec<u8>>,
+    /// Where the files of its corpus are, if there are any.
     pub corpus: PathBuf,
     /// Mutated inputs when no time is given.
     pub cases: u64,
@@ -78,10 +82,10 @@ impl Target<'_> {
             .map(|entry| entry.expect("a directory that can be read").path())
             .collect();
         files.sort();
-        files
+        let files = files
             .iter()
-            .map(|file| fs::read(file).expect("a file that can be read"))
-            .collect()
+            .map(|file| fs::read(file).expect("a file that can be read"));
+        self.seeds.iter().cloned().chain(files).collect()
     }
 
     fn try_one(&self, input: &[u8], test: &mut impl FnMut(&[u8]) -> String) -> String {
@@ -105,6 +109,7 @@ impl Target<'_> {
     fn keep(&self, input: &[u8]) {
         if std::env::var_os("TCPD_FUZZ_KEEP").is_some() {
             let file = self.corpus.join(file_name("found", input));
+            fs::create_dir_all(&self.corpus).expect("a corpus that can be written");
             fs::write(file, input).expect("a corpus that can be written");
         }
     }
@@ -121,6 +126,13 @@ impl Target<'_> {
         let most = self.cases;
         move |cases| limit.map_or(cases >= most, |limit| start.elapsed() >= limit)
     }
+}
+
+/// The first word of a value's debug form: the name of its variant.
+pub fn first_word(value: &impl std::fmt::Debug) -> String {
+    let text = format!("{value:?}");
+    let end = text.find(|c: char| !c.is_alphanumeric());
+    text[..end.unwrap_or(text.len())].to_owned()
 }
 
 /// The name says what is in it.

@@ -1,8 +1,45 @@
+use std::collections::BTreeSet;
+
+use libtcpclient::protocol::{DecodeError, FromDaemon, Header, Request};
+
 use super::*;
+
+/// Kinds of which the codec knows something: their bodies are missing, or there is nothing in them.
+fn known(decode: impl Fn(&[u8]) -> Option<DecodeError>) -> BTreeSet<u16> {
+    let message = |kind: &[u8], number: u8| [kind, &[0, 0, number, 0, 0, 0]].concat();
+    let all = (0..=u16::MAX).filter(|kind| {
+        // What answers nothing has number 0, anything else has not.
+        let decoded = [0, 1].map(|number| decode(&message(&kind.to_le_bytes(), number)));
+        let is_unknown = |refusal| matches!(refusal, Some(DecodeError::UnknownKind(_)));
+        !decoded.into_iter().any(is_unknown)
+    });
+    all.collect()
+}
+
+#[test]
+fn there_is_a_message_of_every_kind() {
+    let kinds = |messages: Vec<Vec<u8>>| -> BTreeSet<u16> {
+        let headers = messages.iter().map(|message| Header::peek(message));
+        headers
+            .map(|header| header.expect("a header").kind)
+            .collect()
+    };
+    let requests = messages::requests();
+    let said = kinds(requests.iter().map(|request| request.encode(1)).collect());
+    assert_eq!(said, known(|bytes| Request::decode(bytes).err()));
+    let from_daemon = known(|bytes| FromDaemon::decode(bytes).err());
+    let everything = said.union(&from_daemon).copied().collect::<BTreeSet<_>>();
+    assert_eq!(kinds(messages::encoded()), everything);
+    for message in messages::encoded() {
+        let good = Request::decode(&message).is_ok() || FromDaemon::decode(&message).is_ok();
+        assert!(good, "{message:?}");
+    }
+}
 
 fn target(corpus: &Path) -> Target<'_> {
     Target {
         name: "test",
+        seeds: Vec::new(),
         corpus: corpus.to_owned(),
         cases: 3000,
         longest: 16,

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 
-use fuzzing::Target;
-use libtcpclient::protocol::ErrorCode;
+use fuzzing::{Target, first_word, messages};
+use libtcpclient::protocol::{ErrorCode, Header};
 use rustix::net::{RecvFlags, SendFlags, recv, send};
 
 use super::*;
@@ -87,9 +87,10 @@ impl World {
         world
     }
 
-    /// A client of user 1000 or 1001 comes in order.
+    /// A client comes in order: of user 1000, of user 1001, or who may do anything.
     fn enter(&mut self, number: usize) -> Player {
-        let client = self.t.connect_as(1000 + number as u32 % 2, None);
+        let user = [1000, 1001, 0][number % PLAYERS];
+        let client = self.t.connect_as(user, None);
         client.say(1, &hello_of_a_client());
         let mut buffer = vec![0; MAX_MESSAGE];
         for _ in 0..100 {
@@ -154,13 +155,13 @@ impl World {
                 let length = (script.number(2) as usize % 512).min(script.0.len());
                 let (message, rest) = script.0.split_at(length);
                 script.0 = rest;
-                // Full, or over by now.
-                send(
-                    &player.client.socket,
-                    message,
-                    SendFlags::DONTWAIT | SendFlags::NOSIGNAL,
-                )
-                .ok();
+                // The loops have to go on.
+                let drains = |header: Header| header.kind == 0x004b;
+                if !Header::peek(message).is_some_and(drains) {
+                    // Full, or over by now.
+                    let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+                    send(&player.client.socket, message, flags).ok();
+                }
             }
             3 | 4 => {
                 let (place, value) = (8 * script.number(2) % WORDS, script.number(8));
@@ -199,8 +200,8 @@ impl World {
             let message = FromDaemon::decode(&buffer[..length]).expect("sense from the daemon");
             self.heard.insert(match message {
                 FromDaemon::Reply(_, Reply::Error(failure)) => failure.code.name().to_owned(),
-                FromDaemon::Reply(_, reply) => word(&reply),
-                FromDaemon::Event(event) => word(&event),
+                FromDaemon::Reply(_, reply) => first_word(&reply),
+                FromDaemon::Event(event) => first_word(&event),
             });
         }
     }
@@ -249,15 +250,6 @@ impl World {
     }
 }
 
-/// The first word of its debug form.
-fn word(value: &impl std::fmt::Debug) -> String {
-    let text = format!("{value:?}");
-    let end = text
-        .find(|c: char| !c.is_alphanumeric())
-        .unwrap_or(text.len());
-    text[..end].to_owned()
-}
-
 fn play(bytes: &[u8]) -> String {
     let mut world = World::new();
     let mut script = Script(bytes);
@@ -270,8 +262,14 @@ fn play(bytes: &[u8]) -> String {
 #[test]
 fn whatever_clients_do_the_loops_go_on_and_others_are_served() {
     let corpus = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/corpus/handler");
+    let requests = messages::requests().into_iter().enumerate();
+    let seeds = requests.map(|(number, request)| {
+        let player = if number % 2 == 0 { 1 } else { 2 };
+        said(&[(player, request)])
+    });
     let target = Target {
         name: "handler",
+        seeds: seeds.collect(),
         corpus,
         cases: 300,
         longest: 4096,
@@ -313,4 +311,24 @@ fn a_script_reaches_an_open_connection() {
         words.contains(ErrorCode::NoSuchConnection.name()),
         "{words}"
     );
+}
+
+/// What only some may ask is reached too, and done by the stack thread; nobody else gets there.
+#[test]
+fn a_script_reaches_what_operators_change() {
+    let mut tried = 0;
+    for request in messages::requests() {
+        if !matches!(request, Request::Impair(_) | Request::ControlSet { .. }) {
+            continue;
+        }
+        tried += 1;
+        let words = play(&said(&[(2, request.clone())]));
+        assert!(words.contains("Done"), "{request:?}: {words}");
+        let words = play(&said(&[(0, request.clone())]));
+        let refused = words.contains(ErrorCode::NotPermitted.name());
+        assert!(refused, "{request:?}: {words}");
+    }
+    assert_eq!(tried, 5);
+    let words = play(&said(&[(2, Request::Impairments { cursor: 0 })]));
+    assert!(words.contains("Rows"), "{words}");
 }
