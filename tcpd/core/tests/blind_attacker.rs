@@ -1,9 +1,15 @@
 //! RFC 5961: somebody off the path, who knows addresses and ports of both ends of a transfer, forges 2^20 segments all over the sequence
 //! space, 10,000 a second, half of them to each end.
 
+#[path = "common"]
+mod common {
+    pub(crate) mod packets;
+}
+
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use common::packets::segment_packet;
 use tcpd_core::random::Generator;
 use tcpd_core::sim::link::Impairment;
 use tcpd_core::sim::pair::{End, Pair};
@@ -11,7 +17,7 @@ use tcpd_core::stack::{
     ConnectOptions, EndpointId, ListenOptions, ReceiveMeta, SendError, StackConfig, State,
 };
 use tcpd_core::time::Instant;
-use tcpd_core::wire::{Flags, IpAddresses, IpFields, SequenceNumber, TcpSegment, protocol};
+use tcpd_core::wire::{Flags, IpAddresses, SequenceNumber, TcpSegment};
 
 /// How many segments he forges.
 const FORGED: u32 = 1 << 20;
@@ -161,11 +167,7 @@ impl Transfer {
             source: from.ip(),
             destination: to.ip(),
         };
-        let mut bytes = Vec::with_capacity(120);
-        segment.emit(&addresses, &mut bytes);
-        let mut packet = Vec::with_capacity(160);
-        IpFields::new(addresses, protocol::TCP).emit(bytes.len(), &mut packet);
-        packet.extend_from_slice(&bytes);
+        let packet = segment_packet(addresses, &segment);
         let now = self.pair.now();
         self.pair
             .stack(victim)

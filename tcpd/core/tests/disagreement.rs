@@ -1,9 +1,15 @@
 //! RFC 9293 §3.10.7, RFC 5961 §7: two ends that disagree about everything fall silent within two seconds: no war of ACKs. See
 //! `sim::splice` for what that means; `cargo xtask soak` tries a million couples.
 
+#[path = "common"]
+mod common {
+    pub(crate) mod threads;
+}
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use common::threads::on_all_processors;
 use tcpd_core::sim::splice;
 
 /// How many couples a test run tries, from seed 0 on; `TCPD_COUPLES` and `TCPD_COUPLES_FROM` say otherwise.
@@ -15,37 +21,20 @@ fn from_environment(name: &str, default: u64) -> u64 {
 
 #[test]
 fn two_ends_that_disagree_are_quiet_after_two_seconds() {
-    let threads = std::thread::available_parallelism().map_or(2, usize::from) as u64;
     let from = from_environment("TCPD_COUPLES_FROM", 0);
     let seeds = from_environment("TCPD_COUPLES", SEEDS);
     let (mut met, mut packets, mut longest) = (BTreeSet::new(), 0, Duration::ZERO);
-    std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..threads)
-            .map(|worker| {
-                scope.spawn(move || {
-                    let seeds = (from + worker..from + seeds).step_by(threads as usize);
-                    let couples = seeds.map(splice::run);
-                    couples.collect::<Result<Vec<_>, _>>()
-                })
-            })
-            .collect();
-        for worker in workers {
-            let couples = match worker.join() {
-                Ok(Ok(couples)) => couples,
-                Ok(Err(restless)) => panic!("{restless}"),
-                Err(panic) => std::panic::resume_unwind(panic),
-            };
-            for couple in couples {
-                met.insert(
-                    couple
-                        .states
-                        .map(|state| state.map_or("CLOSED", |state| state.name())),
-                );
-                packets += couple.packets;
-                longest = longest.max(couple.quiet_after);
-            }
-        }
+    let numbers: Vec<u64> = (from..from + seeds).collect();
+    let couples = on_all_processors(&numbers, |seed| match splice::run(*seed) {
+        Ok(couple) => couple,
+        Err(restless) => panic!("{restless}"),
     });
+    for couple in couples {
+        let states = couple.states;
+        met.insert(states.map(|state| state.map_or("CLOSED", |state| state.name())));
+        packets += couple.packets;
+        longest = longest.max(couple.quiet_after);
+    }
     println!(
         "{} meetings of states, {packets} packets, quiet after {longest:?}",
         met.len()

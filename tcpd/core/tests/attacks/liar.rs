@@ -10,9 +10,9 @@ use tcpd_core::stack::{
 };
 use tcpd_core::tcp::buffer::HeapRing;
 use tcpd_core::time::Instant;
-use tcpd_core::wire::{
-    Flags, IpAddresses, IpFields, IpHeader, SequenceNumber, TcpOptions, TcpSegment, protocol,
-};
+use tcpd_core::wire::{Flags, IpAddresses, IpHeader, SequenceNumber, TcpOptions, TcpSegment};
+
+use crate::common::packets::segment_packet;
 
 const VICTIM: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(198, 18, 0, 2));
 const LIAR: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(198, 18, 0, 1));
@@ -125,11 +125,7 @@ impl Liar {
             source: LIAR,
             destination: VICTIM,
         };
-        let mut body = Vec::new();
-        segment.emit(&addresses, &mut body);
-        let mut packet = Vec::new();
-        IpFields::new(addresses, protocol::TCP).emit(body.len(), &mut packet);
-        packet.extend_from_slice(&body);
+        let packet = segment_packet(addresses, &segment);
         self.stack
             .receive(self.now, &packet, ReceiveMeta::default());
     }

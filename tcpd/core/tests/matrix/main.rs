@@ -12,6 +12,11 @@
 //! Who changes a reaction on purpose: `cargo xtask bless` (or `INSTA_UPDATE=always cargo test -p tcpd-core --test matrix`), then read
 //! the diff. Where the oracle disagrees, either it or the change is wrong: look into the RFC before touching a line of it.
 
+#[path = "../common"]
+mod common {
+    pub(crate) mod packets;
+}
+
 mod events;
 mod expected;
 mod numbers;

@@ -14,9 +14,10 @@ use tcpd_core::tcp::buffer::HeapRing;
 use tcpd_core::tcp::drop_reason::DropReason;
 use tcpd_core::time::Instant;
 use tcpd_core::wire::{
-    Flags, IpAddresses, IpFields, IpHeader, SequenceNumber, TcpOptions, TcpSegment, Timestamps,
-    protocol,
+    Flags, IpAddresses, IpHeader, SequenceNumber, TcpOptions, TcpSegment, Timestamps, protocol,
 };
+
+use crate::common::packets::packet;
 
 /// Bytes of every receive ring: the window, where nothing is unread.
 pub(crate) const RING: u32 = 4096;
@@ -313,10 +314,7 @@ impl World {
 
     /// A packet from the peer.
     pub(crate) fn packet_of(&self, protocol: u8, body: &[u8]) -> Vec<u8> {
-        let mut packet = Vec::new();
-        IpFields::new(self.inbound(), protocol).emit(body.len(), &mut packet);
-        packet.extend_from_slice(body);
-        packet
+        packet(self.inbound(), protocol, body)
     }
 
     pub(crate) fn inbound(&self) -> IpAddresses {

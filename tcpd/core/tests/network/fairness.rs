@@ -8,7 +8,7 @@ use std::time::Duration;
 use tcpd_core::sim::network::goodput::{self, jain, share};
 use tcpd_core::stack::CongestionControl;
 
-use crate::on_all_processors;
+use crate::common::threads::on_all_processors;
 
 /// What each of several streams got in Mbit/s, and Jain's index of it.
 fn compete(path: &goodput::Path, controllers: &[CongestionControl]) -> (Vec<u64>, f64) {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tcpd_core::sim::network::goodput::{Path, Share, TEXT, alone};
 use tcpd_core::stack::CongestionControl;
 
-use crate::on_all_processors;
+use crate::common::threads::on_all_processors;
 
 const LOSSES: [f64; 5] = [0.0, 0.001, 0.01, 0.03, 0.05];
 /// In milliseconds, and what part of a rate's seconds is measured: what a round trip of 300 ms needs is hundreds of them at 1 ms.

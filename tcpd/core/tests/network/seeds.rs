@@ -3,7 +3,7 @@
 
 use tcpd_core::sim::network::seeded;
 
-use crate::on_all_processors;
+use crate::common::threads::on_all_processors;
 
 /// How many seeds an ordinary test run tries.
 const SEEDS: u64 = 4_000;

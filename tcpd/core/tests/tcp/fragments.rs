@@ -1,46 +1,33 @@
 //! Datagrams that come in fragments, at a whole stack: TCP, UDP, echoes, and what their senders hear.
 
-use std::net::IpAddr;
 use std::time::Duration;
 
 use tcpd_core::stack::{IpCidr, ReceiveMeta};
 use tcpd_core::wire::icmpv4::{self, Echo, Icmpv4Message};
 use tcpd_core::wire::icmpv6::{self, Icmpv6Message};
-use tcpd_core::wire::{IpAddresses, IpFields, IpHeader, checksum, fragmentation, protocol};
+use tcpd_core::wire::{IpAddresses, IpHeader, checksum, fragmentation, protocol};
 
+use crate::common::packets;
 use crate::peer::Peer;
-use crate::wire::{LEFT, RIGHT, pattern};
-
-const LEFT_V6: &str = "fd00::1";
-const RIGHT_V6: &str = "fd00::2";
+use crate::wire::{RIGHT_V6, ends, pattern};
 
 fn to_stack(ipv6: bool) -> IpAddresses {
-    if ipv6 {
-        IpAddresses {
-            source: LEFT_V6.parse().unwrap(),
-            destination: RIGHT_V6.parse().unwrap(),
-        }
-    } else {
-        IpAddresses {
-            source: LEFT.into(),
-            destination: RIGHT.into(),
-        }
+    let (source, destination) = ends(ipv6);
+    IpAddresses {
+        source,
+        destination,
     }
 }
 
 /// A peer whose stack has an address of each family.
 fn peer() -> Peer {
     Peer::new(|config| {
-        let addr: IpAddr = RIGHT_V6.parse().unwrap();
-        config.addresses.push(IpCidr { addr, prefix: 64 });
+        config.addresses.push(IpCidr::new(RIGHT_V6.into(), 64));
     })
 }
 
 fn packet(ipv6: bool, number: u8, payload: &[u8]) -> Vec<u8> {
-    let mut packet = Vec::new();
-    IpFields::new(to_stack(ipv6), number).emit(payload.len(), &mut packet);
-    packet.extend_from_slice(payload);
-    packet
+    packets::packet(to_stack(ipv6), number, payload)
 }
 
 fn udp(ipv6: bool, length: usize) -> Vec<u8> {

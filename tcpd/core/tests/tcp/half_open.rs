@@ -7,10 +7,9 @@ use std::time::Duration;
 use tcpd_core::stack::{
     ConnectOptions, EndReason, EndpointId, KeepAlive, ListenerId, ReceiveMeta, State,
 };
-use tcpd_core::wire::{
-    Flags, IpAddresses, IpFields, IpHeader, SequenceNumber, TcpSegment, protocol,
-};
+use tcpd_core::wire::{Flags, IpAddresses, IpHeader, SequenceNumber, TcpSegment};
 
+use crate::common::packets::segment_packet;
 use crate::wire::{LEFT, Wire, config, stack};
 
 const PORT: u16 = 5000;
@@ -125,10 +124,7 @@ impl Crash {
                 source: status.remote.ip(),
                 destination: status.local.ip(),
             };
-            let (mut body, mut packet) = (Vec::new(), Vec::new());
-            segment.emit(&addresses, &mut body);
-            IpFields::new(addresses, protocol::TCP).emit(body.len(), &mut packet);
-            packet.extend_from_slice(&body);
+            let packet = segment_packet(addresses, &segment);
             let now = self.wire.now;
             self.wire
                 .right

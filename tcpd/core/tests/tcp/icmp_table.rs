@@ -13,6 +13,7 @@ use tcpd_core::wire::{
     protocol,
 };
 
+use crate::common::packets::{packet, segment_packet};
 use crate::wire::{TestStack, config, stack};
 
 /// What an error does.
@@ -192,15 +193,13 @@ impl Bench {
             ..TcpSegment::default()
         };
         let addresses = self.addresses.reversed();
-        let mut body = Vec::new();
-        segment.emit(&addresses, &mut body);
-        self.put(addresses, protocol::TCP, &body);
+        let packet = segment_packet(addresses, &segment);
+        self.stack
+            .receive(self.now, &packet, ReceiveMeta::default());
     }
 
     fn put(&mut self, addresses: IpAddresses, number: u8, body: &[u8]) {
-        let mut packet = Vec::new();
-        IpFields::new(addresses, number).emit(body.len(), &mut packet);
-        packet.extend_from_slice(body);
+        let packet = packet(addresses, number, body);
         self.stack
             .receive(self.now, &packet, ReceiveMeta::default());
     }

@@ -10,6 +10,7 @@ use tcpd_core::wire::{
     Flags, IpAddresses, IpFields, SequenceNumber, TcpOptions, Timestamps, protocol,
 };
 
+use crate::common::packets::packet;
 use crate::peer::Peer;
 use crate::wire::{LEFT, RIGHT};
 
@@ -65,10 +66,7 @@ pub(crate) fn unreachable(peer: &Peer, code: u8, mtu: u16, seq: u32) -> Vec<u8> 
         quote: &quote,
     }
     .emit(&mut body);
-    let mut packet = Vec::new();
-    IpFields::new(from_stack.reversed(), protocol::ICMPV4).emit(body.len(), &mut packet);
-    packet.extend_from_slice(&body);
-    packet
+    packet(from_stack.reversed(), protocol::ICMPV4, &body)
 }
 
 /// RFC 9293 §3.9.2.2 MUST-54, SHLD-26, RFC 5927 §4, §5.2: an error acts on the connection that it quotes, if the number is outstanding.

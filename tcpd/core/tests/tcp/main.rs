@@ -2,6 +2,11 @@
 //!
 //! `wire` joins two stacks under one clock; `peer` is one stack and a peer that sends whatever a test writes.
 
+#[path = "../common"]
+mod common {
+    pub(crate) mod packets;
+}
+
 mod peer;
 mod wire;
 

@@ -1,6 +1,5 @@
 //! Paths narrower than the interface, told of by routers or by nobody (RFC 1191, RFC 8201, RFC 4821, RFC 5927 §7).
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -11,11 +10,9 @@ use tcpd_core::stack::{
 use tcpd_core::wire::icmpv4::{self, Icmpv4Message};
 use tcpd_core::wire::{IpAddresses, IpFields, TcpSegment, protocol};
 
+use crate::common::packets::packet;
 use crate::peer::Peer;
-use crate::wire::{LEFT, RIGHT, Wire, config, pattern};
-
-const LEFT_V6: &str = "fd00::1";
-const RIGHT_V6: &str = "fd00::2";
+use crate::wire::{LEFT, RIGHT, Wire, config, ends, pattern};
 
 /// Two stacks with a path between them that drops what is larger than `narrow` bytes, and says nothing.
 struct Hole {
@@ -30,11 +27,7 @@ struct Hole {
 
 impl Hole {
     fn new(ipv6: bool, probing: MtuProbing, sack: bool, narrow: usize) -> Self {
-        let (left, right): (IpAddr, IpAddr) = if ipv6 {
-            (LEFT_V6.parse().unwrap(), RIGHT_V6.parse().unwrap())
-        } else {
-            (LEFT.into(), RIGHT.into())
-        };
+        let (left, right) = ends(ipv6);
         let mut configs = [left, right].map(config);
         for config in &mut configs {
             config.tcp.mtu_probing = probing;
@@ -205,9 +198,7 @@ impl Peer {
         };
         let mut body = Vec::new();
         message.emit(&mut body);
-        let mut packet = Vec::new();
-        IpFields::new(ours.reversed(), protocol::ICMPV4).emit(body.len(), &mut packet);
-        packet.extend_from_slice(&body);
+        let packet = packet(ours.reversed(), protocol::ICMPV4, &body);
         self.stack
             .receive(self.now, &packet, ReceiveMeta::default());
     }

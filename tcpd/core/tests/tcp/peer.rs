@@ -7,10 +7,9 @@ use tcpd_core::stack::{
     ConnectOptions, EndpointId, Event, ListenOptions, ListenerId, ReceiveMeta, StackConfig,
 };
 use tcpd_core::time::Instant;
-use tcpd_core::wire::{
-    Flags, IpAddresses, IpFields, IpHeader, SequenceNumber, TcpOptions, TcpSegment, protocol,
-};
+use tcpd_core::wire::{Flags, IpAddresses, IpHeader, SequenceNumber, TcpOptions, TcpSegment};
 
+use crate::common::packets::segment_packet;
 use crate::wire::{LEFT, RIGHT, TestStack, config, stack};
 
 /// The stack is RIGHT, port 80; the peer is LEFT, port 5000.
@@ -121,12 +120,7 @@ impl Peer {
             source: LEFT.into(),
             destination: RIGHT.into(),
         };
-        let mut body = Vec::new();
-        segment.emit(&addresses, &mut body);
-        let mut packet = Vec::new();
-        IpFields::new(addresses, protocol::TCP).emit(body.len(), &mut packet);
-        packet.extend_from_slice(&body);
-        packet
+        segment_packet(addresses, segment)
     }
 
     /// What the stack sends now, one word a segment: `S. 0(0) ack 1`, with `win` where it is asked for by [`Peer::out_with_window`].

@@ -6,10 +6,9 @@ use std::time::Duration;
 use tcpd_core::random::Generator;
 use tcpd_core::stack::{ConnectOptions, EndReason, ListenOptions, ReceiveMeta, State};
 use tcpd_core::time::Instant;
-use tcpd_core::wire::{
-    Flags, IpAddresses, IpFields, IpHeader, SequenceNumber, TcpOptions, TcpSegment, protocol,
-};
+use tcpd_core::wire::{Flags, IpAddresses, IpHeader, SequenceNumber, TcpOptions, TcpSegment};
 
+use crate::common::packets::segment_packet;
 use crate::wire::{LEFT, RIGHT, TestStack, Wire, config, stack};
 
 const TRUSTED: ReceiveMeta = ReceiveMeta {
@@ -47,11 +46,7 @@ impl Far {
             source: self.address.into(),
             destination: RIGHT.into(),
         };
-        let (mut body, mut packet) = (Vec::new(), Vec::new());
-        segment.emit(&addresses, &mut body);
-        IpFields::new(addresses, protocol::TCP).emit(body.len(), &mut packet);
-        packet.extend_from_slice(&body);
-        packet
+        segment_packet(addresses, &segment)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Two stacks on a wire without delay, under one clock that moves from deadline to deadline.
 
 use std::collections::VecDeque;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use tcpd_core::random::Secret;
@@ -30,6 +30,16 @@ pub(crate) struct Wire {
 
 pub(crate) const LEFT: [u8; 4] = [198, 18, 0, 1];
 pub(crate) const RIGHT: [u8; 4] = [198, 18, 0, 2];
+pub(crate) const LEFT_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 1);
+pub(crate) const RIGHT_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 2);
+
+/// Both ends, left and right.
+pub(crate) fn ends(ipv6: bool) -> (IpAddr, IpAddr) {
+    match ipv6 {
+        true => (LEFT_V6.into(), RIGHT_V6.into()),
+        false => (LEFT.into(), RIGHT.into()),
+    }
+}
 
 pub(crate) fn config(address: IpAddr) -> StackConfig {
     StackConfig {

@@ -6,10 +6,10 @@ use tcpd_core::sim::pair::{End, Pair};
 use tcpd_core::stack::Status;
 use tcpd_core::time::Instant;
 use tcpd_core::wire::{
-    Flags, IpAddresses, IpFields, IpHeader, SequenceNumber, TcpOptions, TcpSegment, Timestamps,
-    protocol,
+    Flags, IpAddresses, IpHeader, SequenceNumber, TcpOptions, TcpSegment, Timestamps, protocol,
 };
 
+use crate::common::packets::segment_packet;
 use crate::machine::Forgery;
 
 /// The port of each end: there is one pair, and every connection of a walk is an incarnation of it.
@@ -91,12 +91,7 @@ fn packet(to: End, ipv6: bool, mut segment: TcpSegment<'_>) -> Vec<u8> {
         source,
         destination,
     };
-    let mut body = Vec::new();
-    segment.emit(&addresses, &mut body);
-    let mut packet = Vec::new();
-    IpFields::new(addresses, protocol::TCP).emit(body.len(), &mut packet);
-    packet.extend_from_slice(&body);
-    packet
+    segment_packet(addresses, &segment)
 }
 
 /// A segment that must change nothing at `to`, whose endpoint is as `status` says; `None` where there is none of that kind.

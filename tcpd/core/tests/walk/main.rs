@@ -16,6 +16,11 @@ use proptest::strategy::Strategy;
 use proptest::test_runner::{Config, RngAlgorithm, TestError, TestRng, TestRunner};
 use proptest_state_machine::{ReferenceStateMachine, StateMachineTest};
 
+#[path = "../common"]
+mod common {
+    pub(crate) mod packets;
+}
+
 mod air;
 mod coverage;
 mod known;

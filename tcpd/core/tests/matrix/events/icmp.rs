@@ -2,9 +2,10 @@
 
 use tcpd_core::wire::icmpv4::Icmpv4Message;
 use tcpd_core::wire::icmpv6::Icmpv6Message;
-use tcpd_core::wire::{Flags, IpFields, SequenceNumber, TcpSegment, protocol};
+use tcpd_core::wire::{Flags, SequenceNumber, TcpSegment, protocol};
 
 use super::{Action, Event};
+use crate::common::packets::segment_packet;
 use crate::numbers::Numbers;
 use crate::world::{Family, Setup, World};
 
@@ -68,12 +69,7 @@ fn quoted(world: &World, seq: SequenceNumber) -> Vec<u8> {
         flags: Flags::ACK,
         ..TcpSegment::default()
     };
-    let mut body = Vec::new();
-    segment.emit(&addresses, &mut body);
-    let mut packet = Vec::new();
-    IpFields::new(addresses, protocol::TCP).emit(body.len(), &mut packet);
-    packet.extend_from_slice(&body);
-    packet
+    segment_packet(addresses, &segment)
 }
 
 const fn event(name: &'static str, icmp: Icmp) -> Event {
