@@ -18,7 +18,8 @@
 //! * A pair is the kernel, tcpd, and the kernel again, one after the other or side by side, each for the same time, which the cell decides: 10 s, or longer
 //!   so that about 150 losses are seen, 120 s at most. Its goodput is what the receiving program read in that time.
 //!
-//! A run in which the relay was late (1 ms or more for one packet in a thousand) is told in the output and made again, twice at most.
+//! A run in which the relay was late (for one packet in a thousand by a twentieth of the round trip, and by more than 1 ms) is told in the output
+//! and made again, twice at most.
 //!
 //! Flags: `--pairs N` (5), `--loss P` and `--rtt MS` (only these; may be repeated), `--direction to|from`, `--seconds N` (for every
 //! cell), `--seed N`, `--set key=value` (of tcpd's configuration; may be repeated), `--at-once MBITS` (200: what all connections watched at once may reach
@@ -40,8 +41,6 @@ use self::lab::Lab;
 use self::table::{Pair, Summary};
 use crate::{number, values};
 
-/// More than this for one packet in a thousand, and a run does not count.
-const TOO_LATE: Duration = Duration::from_micros(1 << 10);
 /// How often a run is made at most.
 const TRIES: u32 = 3;
 /// The near end's port of the first connection.
@@ -190,7 +189,7 @@ fn run(lab: &Lab, wanted: &Wanted, job: Job, ports: &AtomicU16) -> f64 {
         let carried = lab.relay.carried(port);
         let late = carried.lateness.all_but(0.001);
         let megabits = flow.received.megabits();
-        if wanted.verbose || late > TOO_LATE {
+        if wanted.verbose || late > job.cell.too_late() {
             println!(
                 "{} %, {} ms, {}, pair {}, {peer:?}: {megabits:.2} Mbit/s; late {late:?}, at most {:?}\n      {:?}\n      {}",
                 job.cell.loss,
@@ -202,7 +201,7 @@ fn run(lab: &Lab, wanted: &Wanted, job: Job, ports: &AtomicU16) -> f64 {
                 flow.details
             );
         }
-        if late <= TOO_LATE || tries == TRIES {
+        if late <= job.cell.too_late() || tries == TRIES {
             return megabits;
         }
         tries += 1;

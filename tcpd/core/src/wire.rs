@@ -25,7 +25,7 @@ pub use quoted::QuotedPacket;
 pub use segmentation::{PartialChecksum, SuperSegment};
 pub use sequence::SequenceNumber;
 pub use tcp::{Flags, TcpSegment};
-pub use tcp_options::{MAX_WINDOW_SCALE, SackBlocks, TcpOptions, Timestamps};
+pub use tcp_options::{MAX_WINDOW_SCALE, SackBlocks, TcpOptions, Timestamps, UserTimeout};
 
 /// IP protocol numbers (IANA).
 pub mod protocol {

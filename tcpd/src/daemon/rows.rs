@@ -164,6 +164,7 @@ fn options(status: &Status) -> OptionsStatus {
         keepalive_interval_s: keepalive.map(|keepalive| seconds(keepalive.interval)),
         keepalive_count: keepalive.map(|keepalive| keepalive.count.into()),
         user_timeout_ms: status.options.user_timeout.map(milliseconds),
+        peer_user_timeout_ms: status.user_timeout_peer.map(milliseconds),
         idle_timeout_ms: status
             .options
             .idle_timeout

@@ -85,7 +85,7 @@ struct Shared {
 struct State {
     /// By the port of the near end.
     lanes: HashMap<u16, Lane>,
-    /// When which pipe has something to give. More entries than needed do no harm.
+    /// When which pipe has something to give: the last entry of each is the one that its lane knows of.
     due: BinaryHeap<Reverse<(Instant, u16, Way)>>,
     lateness: Lateness,
 }
@@ -93,6 +93,8 @@ struct State {
 struct Lane {
     /// [`Way`] is the index.
     pipes: [Pipe; 2],
+    /// For when each of them stands in [`State::due`].
+    awaited: [Option<Instant>; 2],
     lateness: Lateness,
 }
 
@@ -126,6 +128,7 @@ impl Relay {
         let [there, back] = paths;
         let lane = Lane {
             pipes: [Pipe::new(there, seed), Pipe::new(back, !seed)],
+            awaited: [None; 2],
             lateness: Lateness::default(),
         };
         self.shared.state().lanes.insert(port, lane);
@@ -238,6 +241,19 @@ impl Shared {
     }
 }
 
+impl Lane {
+    /// When something is due this way, if that is sooner than what is awaited already.
+    fn to_await(&mut self, way: Way) -> Option<Instant> {
+        let next = self.pipes[way as usize].next_arrival()?;
+        let awaited = &mut self.awaited[way as usize];
+        if awaited.is_some_and(|awaited| awaited <= next) {
+            return None;
+        }
+        *awaited = Some(next);
+        Some(next)
+    }
+}
+
 impl State {
     /// Takes packets from one side; true when there may be more.
     fn take(&mut self, from: &mut Tun, way: Way, buffer: &mut [u8]) -> bool {
@@ -252,9 +268,8 @@ impl State {
                 continue;
             };
             if let Some(lane) = self.lanes.get_mut(&port) {
-                let pipe = &mut lane.pipes[way as usize];
-                pipe.send(now(), packet.to_vec(), ());
-                let next = pipe.next_arrival();
+                lane.pipes[way as usize].send(now(), packet.to_vec(), ());
+                let next = lane.to_await(way);
                 self.due.extend(next.map(|at| Reverse((at, port, way))));
             }
         }
@@ -272,6 +287,11 @@ impl State {
             let Some(lane) = self.lanes.get_mut(&port) else {
                 continue;
             };
+            if lane.awaited[way as usize] != Some(at) {
+                // An earlier one has come since.
+                continue;
+            }
+            lane.awaited[way as usize] = None;
             let to = &mut ends[1 - way as usize];
             let pipe = &mut lane.pipes[way as usize];
             while let Some(due) = pipe.next_arrival().filter(|due| *due <= now) {
@@ -281,7 +301,7 @@ impl State {
                 self.lateness.count(late);
                 give(to, &packet);
             }
-            let next = pipe.next_arrival();
+            let next = lane.to_await(way);
             self.due.extend(next.map(|at| Reverse((at, port, way))));
         }
         None

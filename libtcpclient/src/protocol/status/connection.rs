@@ -130,6 +130,9 @@ pub struct OptionsStatus {
     /// The user timeout; absent when the daemon's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user_timeout_ms: Option<u64>,
+    /// The user timeout that the peer has told of its own (RFC 5482), which changes nothing here; absent when it told none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peer_user_timeout_ms: Option<u64>,
     /// How long the connection may carry no data; absent when for ever.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idle_timeout_ms: Option<u64>,

@@ -62,6 +62,12 @@ pub(super) fn options(sheet: &mut Sheet, options: &OptionsStatus) {
                 |millis| duration(millis.saturating_mul(1_000)),
             ),
         )
+        .maybe(
+            "the peer's",
+            options
+                .peer_user_timeout_ms
+                .map(|millis| duration(millis.saturating_mul(1_000)) + ", of no effect here"),
+        )
         .line(
             "idle timeout",
             options.idle_timeout_ms.map_or_else(

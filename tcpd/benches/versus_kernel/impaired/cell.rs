@@ -13,9 +13,13 @@ const RATE: u64 = 100;
 
 /// What a queue holds at least.
 const LEAST_QUEUE: u64 = 64 << 10;
+/// Lateness of the relay is known in powers of two of microseconds; so little is none on any of the paths.
+const LEAST_LATENESS: Duration = Duration::from_micros(1 << 10);
 /// Losses that a connection shall see, so that chance evens out.
 const LOSSES_WANTED: f64 = 150.0;
 const SHORTEST: f64 = 10.0;
+/// Where nothing is lost nothing is left to chance.
+const LOSSLESS: f64 = 10.0;
 const LONGEST: f64 = 120.0;
 /// Payload bytes of a full segment with timestamps.
 const SEGMENT: f64 = 1448.0;
@@ -51,6 +55,11 @@ impl Cell {
         }
     }
 
+    /// When the relay is later than this for one packet in a thousand, a run does not count.
+    pub(super) fn too_late(self) -> Duration {
+        LEAST_LATENESS.max(Duration::from_millis(self.round_trip) / 20)
+    }
+
     /// Mbit/s that a connection may reach, roughly: Mathis' formula with what CUBIC adds to it. It decides only how long
     /// connections are watched and how many at once.
     pub(super) fn expected(self) -> f64 {
@@ -61,6 +70,9 @@ impl Cell {
 
     /// How long a connection is watched.
     pub(super) fn time(self) -> Duration {
+        if self.loss == 0.0 {
+            return Duration::from_secs_f64(LOSSLESS);
+        }
         let losses = self.expected() * 1e6 / 8.0 / SEGMENT * self.loss / 100.0;
         Duration::from_secs_f64((LOSSES_WANTED / losses).clamp(SHORTEST, LONGEST))
     }

@@ -306,7 +306,14 @@ pub(crate) fn on_timeout<R: Ring>(conn: &mut Connection<R>, cx: &mut Context<'_>
 pub(crate) fn probe<R: Ring>(conn: &mut Connection<R>, allowed: u64, now: Instant) -> Probing {
     let (nxt, mss) = (conn.send.nxt, u64::from(conn.send.mss));
     let headers = headers(&conn.pair, conn.timestamps.is_some());
-    let Some(size) = conn.path.search().and_then(|search| search.wanted(now)) else {
+    let text = conn.send.written.saturating_sub(nxt);
+    let usable = conn.send.window_edge().saturating_sub(nxt);
+    let window = u64::from(conn.congestion.cwnd());
+    // What may go out in one flight, less what has to follow a probe.
+    let longest = text.min(usable).min(window).saturating_sub(BEHIND * mss);
+    let room = u16::try_from(longest + u64::from(headers)).unwrap_or(u16::MAX);
+    let wanted = |search: &mut Search| search.wanted(room, now);
+    let Some(size) = conn.path.search().and_then(wanted) else {
         return Probing::No;
     };
     let length = u64::from(u32::from(size).saturating_sub(headers));
@@ -314,13 +321,8 @@ pub(crate) fn probe<R: Ring>(conn: &mut Connection<R>, allowed: u64, now: Instan
     // What may be lost without a sign of congestion must not be what tells the peer of one (CWR).
     let quiet =
         board.lost() == 0 && board.sacked() == 0 && conn.recovery.is_open() && !ecn::owes_cwr(conn);
-    let needed = length + BEHIND * mss;
-    let text = conn.send.written.saturating_sub(nxt);
-    let usable = conn.send.window_edge().saturating_sub(nxt);
     let urgent = conn.send.urgent.is_some_and(|urgent| urgent > nxt);
-    let window = u64::from(conn.congestion.cwnd());
-    let room = window >= needed.max(WINDOW * mss);
-    if !quiet || urgent || length <= mss || text.min(usable) < needed || !room {
+    if !quiet || urgent || length <= mss || window < WINDOW * mss {
         return Probing::No;
     }
     if allowed < length {

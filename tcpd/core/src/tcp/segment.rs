@@ -1,6 +1,6 @@
 //! A segment as the eight steps see it: parsed, unwrapped to positions, and cut to the window as they go.
 
-use crate::wire::{Ecn, Flags, SackBlocks, SequenceNumber, TcpSegment, Timestamps};
+use crate::wire::{Ecn, Flags, SackBlocks, SequenceNumber, TcpSegment, Timestamps, UserTimeout};
 
 /// SEG.* of RFC 9293 §3.3.1.
 #[derive(Clone, Copy, Debug)]
@@ -15,6 +15,7 @@ pub(crate) struct Segment<'a> {
     pub(crate) urgent_pointer: u16,
     pub(crate) timestamps: Option<Timestamps>,
     pub(crate) sack: SackBlocks,
+    pub(crate) user_timeout: Option<UserTimeout>,
     pub(crate) payload: &'a [u8],
     /// Payload bytes of each segment that was on the wire: less than `payload.len()` in a super-segment.
     pub(crate) segment_size: u32,
@@ -37,6 +38,7 @@ impl<'a> Segment<'a> {
             urgent_pointer: tcp.urgent_pointer,
             timestamps: tcp.options.timestamps,
             sack: tcp.options.sack,
+            user_timeout: tcp.options.user_timeout,
             payload: tcp.payload,
             segment_size: segment_size.map_or(length, |size| length.min(u32::from(size.max(1)))),
             old: 0,

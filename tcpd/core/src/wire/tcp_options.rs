@@ -1,10 +1,11 @@
-//! TCP options (RFC 9293 §3.2, RFC 7323, RFC 2018).
+//! TCP options (RFC 9293 §3.2, RFC 7323, RFC 2018, RFC 5482).
 //!
 //! The parser is total: it never fails, and every turn of its loop consumes at least one byte. Options before a
 //! malformed one are honoured, the rest is ignored (MUST-7). Unknown options are skipped by their length (MUST-6). Of two
 //! options of one kind the last one counts.
 
 use std::fmt;
+use std::time::Duration;
 
 use super::{SequenceNumber, be16, be32};
 
@@ -15,7 +16,7 @@ pub const MAX_WINDOW_SCALE: u8 = 14;
 /// Bytes that timestamps take in every segment, padding included.
 pub const TIMESTAMPS_LEN: usize = 12;
 
-// The mandatory three (RFC 9293 §3.1 MUST-4), then those of RFC 7323 and RFC 2018.
+// The mandatory three (RFC 9293 §3.1 MUST-4), then those of RFC 7323, RFC 2018 and RFC 5482.
 const END: u8 = 0;
 const NOP: u8 = 1;
 const MSS: u8 = 2;
@@ -23,6 +24,7 @@ const WINDOW_SCALE: u8 = 3;
 const SACK_PERMITTED: u8 = 4;
 const SACK: u8 = 5;
 const TIMESTAMPS: u8 = 8;
+const USER_TIMEOUT: u8 = 28;
 
 /// TSval and TSecr (RFC 7323 §3).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -31,6 +33,24 @@ pub struct Timestamps {
     pub value: u32,
     /// TSecr: the clock value echoed; meaningful with ACK.
     pub echo: u32,
+}
+
+/// For how long the sender of it puts up with data that stays unacknowledged: a granularity bit and 15 bits of seconds or minutes
+/// (RFC 5482 §3).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct UserTimeout(pub u16);
+
+impl UserTimeout {
+    const IN_MINUTES: u16 = 1 << 15;
+
+    /// The time it stands for. Zero is a value that a peer can write; RFC 5482 §3 reserves it.
+    pub fn duration(self) -> Duration {
+        let unit = match self.0 & Self::IN_MINUTES {
+            0 => 1,
+            _ => 60,
+        };
+        Duration::from_secs(u64::from(self.0 & !Self::IN_MINUTES) * unit)
+    }
 }
 
 /// Up to four blocks of received numbers: `start =< n < end` (RFC 2018).
@@ -97,6 +117,8 @@ pub struct TcpOptions {
     pub sack: SackBlocks,
     /// TSval and TSecr.
     pub timestamps: Option<Timestamps>,
+    /// The sender's user timeout. Never acted upon, and never sent: a user timeout is a local matter.
+    pub user_timeout: Option<UserTimeout>,
 }
 
 impl TcpOptions {
@@ -131,6 +153,7 @@ impl TcpOptions {
                     echo: be32(body, 4),
                 })
             }
+            (USER_TIMEOUT, 2) => self.user_timeout = Some(UserTimeout(be16(body, 0))),
             _ => {}
         }
     }
@@ -159,6 +182,9 @@ impl TcpOptions {
         if self.window_scale.is_some() {
             len += 4;
         }
+        if self.user_timeout.is_some() {
+            len += 4;
+        }
         len
     }
 
@@ -169,7 +195,7 @@ impl TcpOptions {
 
     /// Appends the options in Linux's order, each with its length (RFC 9293 §3.1 MUST-68) and aligned to 4 with NOPs, so that no END and
     /// no padding behind one is needed (MUST-69): MSS; SACK-permitted and timestamps; window
-    /// scale; SACK blocks, as many as fit into 40 bytes.
+    /// scale; user timeout; SACK blocks, as many as fit into 40 bytes.
     pub fn emit(&self, out: &mut Vec<u8>) {
         if let Some(mss) = self.mss {
             out.extend_from_slice(&[MSS, 4]);
@@ -189,6 +215,10 @@ impl TcpOptions {
         }
         if let Some(shift) = self.window_scale {
             out.extend_from_slice(&[NOP, WINDOW_SCALE, 3, shift]);
+        }
+        if let Some(UserTimeout(word)) = self.user_timeout {
+            out.extend_from_slice(&[USER_TIMEOUT, 4]);
+            out.extend_from_slice(&word.to_be_bytes());
         }
         let blocks = &self.sack.as_slice()[..self.sack_blocks_that_fit()];
         if !blocks.is_empty() {
@@ -234,6 +264,9 @@ impl fmt::Display for TcpOptions {
         }
         if let Some(shift) = self.window_scale {
             words.push(format!("wscale {shift}"));
+        }
+        if let Some(timeout) = self.user_timeout {
+            words.push(format!("uto {}", timeout.duration().as_secs()));
         }
         if !self.sack.is_empty() {
             let blocks: Vec<_> = self

@@ -27,9 +27,15 @@ struct Hole {
 
 impl Hole {
     fn new(ipv6: bool, probing: MtuProbing, sack: bool, narrow: usize) -> Self {
+        Self::between(1500, ipv6, probing, sack, narrow)
+    }
+
+    /// Between interfaces of `link` bytes.
+    fn between(link: u16, ipv6: bool, probing: MtuProbing, sack: bool, narrow: usize) -> Self {
         let (left, right) = ends(ipv6);
         let mut configs = [left, right].map(config);
         for config in &mut configs {
+            config.mtu = link;
             config.tcp.mtu_probing = probing;
             config.tcp.sack = sack;
         }
@@ -116,6 +122,20 @@ fn a_black_hole_is_passed_and_the_largest_size_that_passes_is_found() {
             assert_eq!(usize::from(status.path_mtu), largest, "{case}");
         }
     }
+}
+
+#[test]
+fn a_probe_larger_than_the_window_holds_nothing_up() {
+    let mut hole = Hole::between(9000, false, MtuProbing::BlackHole, true, 1500);
+    hole.moves(Duration::ZERO);
+    for _ in 0..60 {
+        let began = hole.wire.now;
+        hole.moves(Duration::ZERO);
+        let took = hole.wire.now.duration_since(began);
+        assert!(took < Duration::from_millis(500), "{took:?} for 20 kB");
+        hole.wire.run(Duration::from_secs(1));
+    }
+    assert!((1493..=1500).contains(&hole.mtu()), "{}", hole.mtu());
 }
 
 #[test]

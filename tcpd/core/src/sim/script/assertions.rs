@@ -12,6 +12,7 @@
 //! | `tcpi_rtt`, `tcpi_rttvar`, `tcpi_rto` | SRTT, RTTVAR and RTO |
 //! | `lost`, `undone`, `dsacks` | segments found to be lost, reductions taken back, D-SACKs received |
 //! | `tcpi_backoff`, `tcpi_total_retrans`, `tcpi_probes` | counts |
+//! | `peer_user_timeout` | seconds, by the peer's option; 0 without |
 //! | `urgent` | bytes before the urgent pointer that were not read |
 //! | `iss_step` | how far the ISS of far end 1's connection is beyond the SND.NXT of the one before |
 
@@ -143,13 +144,14 @@ fn find(runner: &mut Runner<'_>, name: &str) -> Check<Found> {
             Found::Number(i64::try_from(status.retransmissions).unwrap_or(i64::MAX))
         }
         "tcpi_probes" => Found::Number(status.probes.into()),
+        "peer_user_timeout" => count(status.user_timeout_peer.map_or(0, |time| time.as_secs())),
         "urgent" => {
             Found::Number(i64::try_from(runner.stack.urgent(status.id)).unwrap_or(i64::MAX))
         }
         _ => {
             return Err(Wrong::new(format!(
                 "expected state, end, end_timer, ecn, ce_in, ece_in, ecn_reductions, snd_una, snd_nxt, rcv_nxt, snd_wnd, max_snd_wnd, rcv_wnd, snd_cwnd, snd_ssthresh, snd_mss, \
-                 in_flight, lost, undone, dsacks, tcpi_rtt, tcpi_rttvar, tcpi_rto, tcpi_backoff, tcpi_total_retrans, tcpi_probes, urgent or iss_step, found `{name}`"
+                 in_flight, lost, undone, dsacks, tcpi_rtt, tcpi_rttvar, tcpi_rto, tcpi_backoff, tcpi_total_retrans, tcpi_probes, peer_user_timeout, urgent or iss_step, found `{name}`"
             )));
         }
     })

@@ -35,6 +35,8 @@ pub(crate) fn check<R: Ring>(
     let ack = conn.send.position_of(seg.ack);
     in_bounds(conn, ack, seg, cx)?;
     conn.probes_unanswered = 0;
+    // RFC 5482 §3.1: with the user timeout a local matter (not CHANGEABLE by the peer) its word is known, and nothing follows.
+    conn.peer_user_timeout = seg.user_timeout.or(conn.peer_user_timeout);
 
     if ack > conn.send.una as i64 {
         newly_acknowledged(conn, ack as u64, seg, cx);

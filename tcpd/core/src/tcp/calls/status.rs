@@ -15,7 +15,7 @@ use crate::tcp::recovery::{Phase, reaction};
 use crate::tcp::timers::Timer;
 use crate::tcp::transmit::limit::SendLimit;
 use crate::time::Instant;
-use crate::wire::SequenceNumber;
+use crate::wire::{SequenceNumber, UserTimeout};
 
 /// A snapshot of one endpoint. What an endpoint's shape does not have is zero or `None`.
 #[derive(Clone, Debug, PartialEq)]
@@ -123,6 +123,8 @@ pub struct Status {
     pub path_mtu: u16,
     /// The peer's MSS option, or its default, bytes.
     pub mss_peer: u16,
+    /// The user timeout that the peer has told of its own (RFC 5482): known, not acted upon.
+    pub user_timeout_peer: Option<Duration>,
     /// The MSS we announced, bytes.
     pub mss_own: u16,
     /// Shift of the windows we receive; `None`: no scaling.
@@ -273,6 +275,7 @@ impl Status {
             mss_send: 0,
             path_mtu: 0,
             mss_peer: 0,
+            user_timeout_peer: None,
             mss_own: 0,
             window_scale_peer: None,
             window_scale_own: None,
@@ -382,6 +385,7 @@ impl Status {
             mss_send: send.mss,
             path_mtu: conn.path.mtu(),
             mss_peer: conn.peer_mss,
+            user_timeout_peer: conn.peer_user_timeout.map(UserTimeout::duration),
             mss_own: conn.our_mss,
             window_scale_peer: conn.agreed.send_shift,
             window_scale_own: conn.agreed.send_shift.map(|_| conn.agreed.receive_shift),

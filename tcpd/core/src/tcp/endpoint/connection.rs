@@ -19,7 +19,7 @@ use crate::tcp::send_space::SendSpace;
 use crate::tcp::timers::Timers;
 use crate::tcp::transmit::limit::SendLimit;
 use crate::time::Instant;
-use crate::wire::SequenceNumber;
+use crate::wire::{SequenceNumber, UserTimeout};
 
 mod endings;
 mod invariants;
@@ -130,6 +130,8 @@ pub(crate) struct Connection<R> {
     pub(crate) options: ConnectionOptions,
     pub(crate) agreed: Agreed,
     pub(crate) peer_mss: u16,
+    /// The latest that the peer has told of its own.
+    pub(crate) peer_user_timeout: Option<UserTimeout>,
     pub(crate) our_mss: u16,
     pub(crate) challenge: ChallengeLimiter,
     /// For ACKs that answer segments outside the window without text.
@@ -234,6 +236,7 @@ impl<R: Ring> Connection<R> {
             options: opening.options,
             agreed: opening.agreed,
             peer_mss: opening.peer_mss,
+            peer_user_timeout: None,
             our_mss,
             challenge: ChallengeLimiter::new(),
             outside_window: AnswerLimiter::new(),

@@ -1,8 +1,9 @@
 //! The search for the largest packet that gets through (RFC 4821 §7): between a size that does and one that does not, as far as is known.
 //!
 //! First the most there could be is tried: the usual case is a path that has become wide again, or was never narrow. Then the middle, again
-//! and again, until less than [`GRAIN`] bytes are left. A probe may be lost for any reason, so a size counts as too large when two of
-//! its probes were lost. What was found holds for [`AGE`]; then the most is tried again.
+//! and again, until less than [`GRAIN`] bytes are left; or, while the window has no room for so much, a size nearer to the one that gets
+//! through. A probe may be lost for any reason, so a size counts as too large when two of its probes were lost. What was found holds for
+//! [`AGE`]; then the most is tried again.
 
 use std::time::Duration;
 
@@ -37,8 +38,9 @@ pub(super) struct Search {
     most: u16,
     /// Whether `high` itself is tried next, and not the middle.
     try_high: bool,
-    /// Probes of the current size that were lost.
+    /// Probes of the size `tried` that were lost.
     lost: u8,
+    tried: u16,
     /// No probe is sent before this.
     next_at: Instant,
     pub(super) probe: Option<Probe>,
@@ -62,17 +64,26 @@ impl Search {
             most,
             try_high: true,
             lost: 0,
+            tried: 0,
             next_at: at,
             probe: None,
         }
     }
 
-    /// The size to be tried now.
-    pub(super) fn wanted(&self, now: Instant) -> Option<u16> {
+    /// The size to be tried now, where packets of `room` bytes can be sent. A window that stays small does not end the search (RFC 4821 §7.4).
+    pub(super) fn wanted(&self, room: u16, now: Instant) -> Option<u16> {
         if self.probe.is_some() || now < self.next_at || self.low >= self.high {
             return None;
         }
-        Some(self.size())
+        let mut size = self.size();
+        while size > room {
+            let above = size - self.low;
+            if above < GRAIN {
+                return None;
+            }
+            size = self.low + above / 2;
+        }
+        Some(size)
     }
 
     fn size(&self) -> u16 {
@@ -95,6 +106,9 @@ impl Search {
     pub(super) fn lost(&mut self, size: u16, now: Instant) -> Step {
         self.probe = None;
         self.next_at = now + RETRY;
+        if size != self.tried {
+            (self.tried, self.lost) = (size, 0);
+        }
         self.lost += 1;
         if self.lost < PROBES {
             return Step::GoesOn;

@@ -88,6 +88,24 @@ fn a_linux_syn_is_emitted_byte_for_byte() {
     );
 }
 
+/// RFC 5482 §3, its example among them: 30 minutes.
+#[test]
+fn a_user_timeout_is_in_seconds_or_minutes() {
+    for (word, seconds) in [
+        (30, 30),
+        (0x801e, 1800),
+        (0, 0),
+        (0x7fff, 32_767),
+        (0xffff, 32_767 * 60),
+    ] {
+        assert_eq!(UserTimeout(word).duration(), Duration::from_secs(seconds));
+    }
+    let options = parse(&[28, 3, 1, 1, 28, 4, 0x80, 30]);
+    assert_eq!(options.user_timeout, Some(UserTimeout(0x801e)));
+    assert_eq!(options.to_string(), "uto 1800");
+    assert_eq!(parse(&[28, 5, 1, 2, 3, 2, 4, 0, 9]).user_timeout, None);
+}
+
 /// RFC 9293 §3.1 MUST-7.
 #[test]
 fn every_kind_length_and_position_is_survived() {
@@ -107,8 +125,8 @@ fn every_kind_length_and_position_is_survived() {
 
 proptest! {
     #[test]
-    fn options_round_trip_and_fit(mss: Option<u16>, window_scale: Option<u8>, sack_permitted: bool, timestamps: Option<(u32, u32)>, sack in prop::collection::vec(any::<(u32, u32)>(), 0..=4)) {
-        let mut options = TcpOptions { mss, window_scale, sack_permitted, timestamps: timestamps.map(|(value, echo)| Timestamps { value, echo }), ..Default::default() };
+    fn options_round_trip_and_fit(mss: Option<u16>, window_scale: Option<u8>, sack_permitted: bool, timestamps: Option<(u32, u32)>, user_timeout: Option<u16>, sack in prop::collection::vec(any::<(u32, u32)>(), 0..=4)) {
+        let mut options = TcpOptions { mss, window_scale, sack_permitted, timestamps: timestamps.map(|(value, echo)| Timestamps { value, echo }), user_timeout: user_timeout.map(UserTimeout), ..Default::default() };
         for (start, end) in &sack {
             options.sack.push(SequenceNumber(*start), SequenceNumber(*end));
         }
