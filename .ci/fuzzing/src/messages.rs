@@ -40,7 +40,6 @@ fn options() -> StreamOptions {
         idle_timeout_ms: 300_000,
         dscp: 46,
         congestion: Some(CongestionControl::NewReno),
-        ..StreamOptions::default()
     }
 }
 
