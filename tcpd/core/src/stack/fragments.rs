@@ -51,7 +51,7 @@ pub enum FragmentRefusal {
     /// The same bytes at the same place have come before; the datagram goes on.
     #[error("a fragment that has come before")]
     Duplicate,
-    /// More pieces than a datagram may have, or reassembly is off.
+    /// More pieces than a datagram may have, more bytes than its source may have, or reassembly is off.
     #[error("beyond the limits of reassembly")]
     Limit,
     /// Of one datagram some fragments can be marked by congested routers and others cannot, and one was (RFC 3168 §5.3).
