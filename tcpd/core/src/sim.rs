@@ -12,6 +12,7 @@
 mod dice;
 pub mod ladder;
 pub mod link;
+mod marks;
 pub mod network;
 pub mod pair;
 mod right_edge;

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use super::ladder::Ladder;
 use super::link::{Fate, Impairment, Link};
+use super::marks::Marks;
 use super::pair::End;
 use super::right_edge::RightEdges;
 use crate::random::{Generator, Secret};
@@ -64,6 +65,13 @@ pub struct Passed {
     pub too_large: u64,
 }
 
+/// What is looked at of a pair of hosts.
+#[derive(Debug, Default)]
+struct Watch {
+    edges: RightEdges,
+    marks: Marks,
+}
+
 /// Hosts and the bottleneck between them.
 pub struct Network {
     hosts: Vec<Host>,
@@ -79,7 +87,7 @@ pub struct Network {
     ladder: Ladder,
     record: bool,
     /// By pair of hosts; `None` when packets are not looked at.
-    watch: Option<Vec<RightEdges>>,
+    watch: Option<Vec<Watch>>,
     complaint: Option<String>,
     rounds: u32,
     scratch: Vec<u8>,
@@ -156,11 +164,11 @@ impl Network {
         self.record = true;
     }
 
-    /// Has every packet looked at from now on: well-formed, with a good checksum, and no window that shrinks. Good for networks in
-    /// which any two hosts have one connection at most.
+    /// Has every packet looked at from now on: well-formed, with a good checksum, no window that shrinks, and of ECN what RFC 3168 allows.
+    /// Good for networks in which any two hosts have one connection at most.
     pub fn watch(&mut self) {
         let pairs = self.hosts.len() * self.hosts.len();
-        self.watch = Some((0..pairs).map(|_| RightEdges::default()).collect());
+        self.watch = Some((0..pairs).map(|_| Watch::default()).collect());
     }
 
     /// What was recorded.
@@ -360,8 +368,11 @@ impl Network {
                 true => End::Left,
                 false => End::Right,
             };
-            let edges = &mut watch[low * self.hosts.len() + high];
-            if let Err(complaint) = edges.check(end, packet) {
+            let watch = &mut watch[low * self.hosts.len() + high];
+            let marked = matches!(fate, Fate::Arrives { marked: true, .. });
+            let edges = watch.edges.check(end, packet);
+            let looked = edges.and_then(|()| watch.marks.check(end, packet, marked));
+            if let Err(complaint) = looked {
                 self.complaint
                     .get_or_insert(format!("hosts {low} (left) and {high}: {complaint}"));
             }

@@ -11,7 +11,7 @@ pub struct TcpConfig {
     pub msl: Duration,
     /// The first retransmission timeout (RFC 6298 §2.1).
     pub rto_initial: Duration,
-    /// The least retransmission timeout (RFC 6298 §2.4 says 1 s).
+    /// The least retransmission timeout (RFC 6298 §2.4 says 1 s); and what it lies beyond SRTT at least, up to 200 ms of it.
     pub rto_min: Duration,
     /// The largest retransmission timeout (RFC 6298 §2.5: at least 60 s).
     pub rto_max: Duration,

@@ -30,7 +30,7 @@ pub(crate) const AGE: Duration = Duration::from_secs(600);
 /// To this size packets shrink when a black hole is suspected: 1024 bytes of text, as RFC 4821 §7.7 has it and Linux takes it; IPv6 has nothing
 /// smaller than 1280.
 const BASE_V4: u16 = 1064;
-/// Further timeouts in a row shrink them to this: every host takes it (RFC 791 §3.1).
+/// At twice as many timeouts those that are no larger than that shrink to this: every host takes it (RFC 791 §3.1).
 const LAST_V4: u16 = ipv4::MINIMUM_REASSEMBLY as u16;
 const BASE_V6: u16 = ipv6::MINIMUM_MTU as u16;
 /// Segments of text behind a probe, so that its loss is noticed without a timeout; and what CWND has to have room for at least, beside those
@@ -280,21 +280,17 @@ pub(crate) fn on_timeout<R: Ring>(conn: &mut Connection<R>, cx: &mut Context<'_>
     if !suspicious || cx.tcp.mtu_probing == MtuProbing::Off {
         return;
     }
-    let path = &mut conn.path;
-    let size = path.mtu.min(path.most);
-    let once_more = path.doubts.as_ref().is_some_and(|doubts| doubts.black_hole);
+    let twice = conn.retries > cx.tcp.r1;
+    // What has vanished. Smaller ones do not vanish for their size.
+    let headers = headers(&conn.pair, conn.timestamps.is_some());
+    let size = (conn.send.nxt - una).min(u64::from(conn.send.mss)) + u64::from(headers);
     let smaller = match base(&conn.pair) {
-        base if size > base => base,
-        _ if once_more && conn.pair.local.is_ipv4() && size > LAST_V4 => LAST_V4,
+        base if size > u64::from(base) => base,
+        _ if twice && conn.pair.local.is_ipv4() && size > u64::from(LAST_V4) => LAST_V4,
         _ => return,
     };
-    // Smaller ones do not vanish for their size.
-    let headers = headers(&conn.pair, conn.timestamps.is_some());
-    let outstanding = (conn.send.nxt - una).min(u64::from(conn.send.mss));
-    if outstanding + u64::from(headers) <= u64::from(smaller) {
-        return;
-    }
     cx.counters.path_mtu_black_holes += 1;
+    let path = &mut conn.path;
     let most = path.most;
     path.doubts().black_hole = true;
     path.doubts().search = Some(Search::new(smaller, most, most, cx.now + RETRY));

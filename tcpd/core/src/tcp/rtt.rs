@@ -13,6 +13,10 @@ mod tests;
 /// The clock granularity G of RFC 6298 §2; segments are timed in nanoseconds, timers run in milliseconds.
 const GRANULARITY: Duration = Duration::from_millis(1);
 
+/// By how much a timeout lies beyond SRTT at least, as far as it may: for so long a peer delays an acknowledgment (WCDelAckT of RFC 8985
+/// §7.2), and where round trips are long and steady nothing of that is in RTTVAR.
+const DELAYED_ACK: Duration = Duration::from_millis(200);
+
 /// For how long a least round trip counts: a path may have become longer since.
 const LEAST_LASTS: Duration = Duration::from_secs(300);
 
@@ -73,7 +77,10 @@ impl RttEstimator {
         };
         self.smoothed = Some((srtt, rttvar));
         self.latest = rtt;
-        self.base = (srtt + GRANULARITY.max(rttvar * 4)).clamp(self.bounds.min, self.bounds.max);
+        let margin = GRANULARITY
+            .max(rttvar * 4)
+            .max(DELAYED_ACK.min(self.bounds.min));
+        self.base = (srtt + margin).clamp(self.bounds.min, self.bounds.max);
         self.backoff = 0;
     }
 

@@ -26,7 +26,7 @@ pub(crate) use user::start as start_user_timeout;
 /// not here.
 pub(crate) fn dispatch<R: Ring>(conn: &mut Connection<R>, timer: Timer, cx: &mut Context<'_>) {
     match timer {
-        Timer::TailLoss => tail_loss::expire(conn),
+        Timer::TailLoss => tail_loss::expire(conn, cx),
         Timer::Reordering => reordering::expire(conn, cx),
         Timer::Retransmission => retransmission::expire(conn, cx),
         Timer::ZeroWindow => zero_window::expire(conn, cx),

@@ -1,5 +1,6 @@
 //! A peer that says what the test makes it say. Numbers are stream positions: 0 is the byte after each side's SYN.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -22,6 +23,8 @@ const SHIFT: u8 = 10;
 /// A segment that the victim sent.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Sent {
+    /// The peer's port: which connection it is of.
+    pub(crate) port: u16,
     pub(crate) flags: Flags,
     /// Position of the first byte; that of the SYN is 2³² − 1.
     pub(crate) position: u32,
@@ -36,7 +39,9 @@ pub(crate) struct Liar {
     pub(crate) listener: ListenerId,
     isn: SequenceNumber,
     iss: SequenceNumber,
-    port: u16,
+    pub(crate) port: u16,
+    /// Connections opened before the present one, by the peer's port.
+    others: HashMap<u16, (EndpointId, SequenceNumber)>,
     /// The window every segment offers, bytes; SHIFT bits of it are lost.
     pub(crate) window: u32,
     /// How many segments the victim has sent.
@@ -70,6 +75,7 @@ impl Liar {
             isn: SequenceNumber(0xffff_0000),
             iss: SequenceNumber(0),
             port: 5_000,
+            others: HashMap::new(),
             window: 16 << 20,
             heard: 0,
         };
@@ -77,8 +83,16 @@ impl Liar {
         liar
     }
 
+    /// Later segments are of the connection from this port, which is another one.
+    pub(crate) fn turn_to(&mut self, port: u16) {
+        self.others.insert(self.port, (self.id, self.iss));
+        (self.id, self.iss) = self.others[&port];
+        self.port = port;
+    }
+
     /// One more connection, from the next port: later segments are of that one.
     pub(crate) fn open(&mut self, mss: u16) -> Option<EndpointId> {
+        self.others.insert(self.port, (self.id, self.iss));
         self.port += 1;
         let options = TcpOptions {
             mss: Some(mss),
@@ -168,9 +182,13 @@ impl Liar {
         if segment.flags.contains(Flags::SYN) && segment.destination_port == self.port {
             self.iss = segment.seq;
         }
+        let port = segment.destination_port;
+        let other = self.others.get(&port).filter(|_| port != self.port);
+        let iss = other.map_or(self.iss, |(_, iss)| *iss);
         Sent {
+            port,
             flags: segment.flags,
-            position: segment.seq.offset_from(self.iss).wrapping_sub(1),
+            position: segment.seq.offset_from(iss).wrapping_sub(1),
             length: segment.payload.len() as u32,
         }
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::liar::Liar;
+use crate::liar::{Liar, Sent};
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -166,4 +166,101 @@ fn blocks_of_what_was_never_sent_or_of_nothing_change_nothing() {
         assert_eq!(after.in_flight, before.in_flight, "{block:?}");
         assert_eq!(after.cwnd, before.cwnd, "{block:?}");
     }
+}
+
+/// RFC 2018 §8: what was SACKed may be taken back. All of it is sent again at the timeout, and the connection goes on; a neighbour notices
+/// nothing.
+#[test]
+fn a_peer_that_takes_back_what_it_sacked_harms_only_itself() {
+    let mut liar = Liar::new(1_460, |config| {
+        config.tcp.send_ring = 1 << 20;
+        config.tcp.send_ring_max = 1 << 20;
+    });
+    let thief = liar.port;
+    let neighbour = liar.open(1_460).expect("a neighbour");
+    let honest = liar.port;
+    liar.id = neighbour;
+    liar.turn_to(thief);
+    liar.fill(OUTSTANDING);
+    let mss = liar.status().mss_send;
+    let (mut neighbours, mut least_progress) = (0, u32::MAX);
+    for round in 0..50 {
+        let (una, nxt) = liar.outstanding();
+        liar.sack(una, &[(una + mss, nxt)]);
+        // Only the first segment is acknowledged: the others it never had.
+        let first = liar.wait(MS * 20);
+        let of_thief = |sent: &[Sent]| sent.iter().filter(|sent| sent.port == thief).count() as u32;
+        liar.ack(una + mss);
+        let sent = of_thief(&first) + of_thief(&liar.wait(MS * 2));
+        assert!(
+            sent <= 2 * (nxt - una) / mss,
+            "round {round}: {sent} segments at once"
+        );
+        let reneged = liar.stack.counters().sack_reneged;
+        let mut again = Vec::new();
+        for _ in 0..200 {
+            again.extend(liar.wait(MS * 500));
+            if liar.stack.counters().sack_reneged > reneged {
+                break;
+            }
+        }
+        assert!(
+            liar.stack.counters().sack_reneged > reneged,
+            "round {round}: nobody notices: {:?}",
+            liar.status()
+        );
+        assert!(
+            again
+                .iter()
+                .any(|sent| sent.port == thief && sent.position == una + mss),
+            "round {round}: what was taken back is not sent again"
+        );
+        assert!(liar.status().stretches <= u64::from((nxt - una) / mss) + ROOM);
+        liar.turn_to(honest);
+        neighbours += converse(&mut liar);
+        liar.turn_to(thief);
+        // Then it is honest for a while, so that there is something to take back.
+        let (una, _) = liar.outstanding();
+        let end = una + 20 * mss;
+        for _ in 0..200 {
+            liar.wait(MS * 20);
+            let (una, nxt) = liar.outstanding();
+            if una >= end {
+                break;
+            }
+            liar.ack(nxt.min(una + 4 * mss));
+            liar.write_all();
+        }
+        least_progress = least_progress.min(liar.outstanding().0 - una);
+    }
+    assert!(
+        least_progress >= 20 * mss,
+        "the connection went on by {least_progress} bytes only"
+    );
+    liar.turn_to(honest);
+    let status = liar.status();
+    assert_eq!(
+        (status.timeouts, status.retransmissions),
+        (0, 0),
+        "{status:?}"
+    );
+    assert_eq!(neighbours, 50 * 10);
+}
+
+/// The honest peer takes ten segments, one after the other; how many there were.
+fn converse(liar: &mut Liar) -> u32 {
+    let mss = liar.status().mss_send;
+    let mut taken = 0;
+    for _ in 0..10 {
+        let (_, nxt) = liar.outstanding();
+        let sent = liar.write(mss as usize);
+        taken += sent
+            .iter()
+            .filter(|sent| sent.port == liar.port && sent.position == nxt)
+            .count() as u32;
+        liar.now += MS * 10;
+        liar.ack(nxt + mss);
+        liar.listen();
+    }
+    taken
 }

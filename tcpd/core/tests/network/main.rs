@@ -7,4 +7,5 @@ mod common {
 
 mod fairness;
 mod goodput;
+mod recovery;
 mod seeds;

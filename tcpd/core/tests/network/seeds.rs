@@ -22,6 +22,14 @@ fn every_stream_of_every_network_comes_out_whole() {
     let (streams, bytes) = (sum(|o| o.streams), sum(|o| o.bytes));
     let (packets, lost) = (sum(|o| o.packets), sum(|o| o.lost));
     println!("{streams} streams, {bytes} bytes, {packets} packets, {lost} of them lost");
+    let (marked, reductions) = (sum(|o| o.marked), sum(|o| o.reductions));
+    let (holes, switched) = (sum(|o| o.black_holes), sum(|o| o.switched));
+    let (restarts, calm) = (sum(|o| o.restarts), sum(|o| o.calm.into()));
+    let beyond = outcomes.iter().map(|o| o.beyond).max();
+    println!(
+        "{marked} marks and {reductions} reductions for them, {holes} black holes found, {switched} controllers exchanged, \
+         {restarts} restarts after a pause, {calm} networks without a loss; {beyond:?} packets beyond six a segment at most"
+    );
     assert!(
         streams > count && bytes > count * 10_000 && lost > count,
         "too little happened: {streams} streams, {bytes} bytes, {packets} packets, {lost} lost"

@@ -5,6 +5,8 @@
 //! 2. All of them get there in bounded time, with a bounded number of packets, and rings that hold what they may.
 //! 3. The right edge of no window moves left, and every packet is well-formed.
 //! 4. What came in was accepted or dropped with a reason, and at the end nothing is left: no connection, no timer.
+//! 5. Of ECN is said what RFC 3168 allows, and a controller is exchanged without anything else changing.
+//! 6. Where nothing was lost nothing is sent again, and every mark is answered for once.
 
 mod parameters;
 
@@ -12,6 +14,7 @@ use super::traffic::Traffic;
 use super::{Network, START};
 use crate::sim::pair::End;
 use crate::sim::simulation::{Broken, LADDER_LINES, drops};
+use crate::stack::Counters;
 use crate::time::Instant;
 use std::time::Duration;
 
@@ -30,6 +33,20 @@ pub struct Outcome {
     pub lost: u64,
     /// Virtual time until the last stream was over.
     pub duration: Duration,
+    /// Whether nothing was lost, so that all of point 6 was looked at.
+    pub calm: bool,
+    /// Segments with text that came with a mark (CE).
+    pub marked: u64,
+    /// Reductions of a window for ECE.
+    pub reductions: u64,
+    /// Paths found to swallow large packets without a word.
+    pub black_holes: u64,
+    /// Controllers exchanged.
+    pub switched: u64,
+    /// Writers who went on after a pause longer than the timeout.
+    pub restarts: u64,
+    /// Packets beyond six for each full segment of the text.
+    pub beyond: i64,
 }
 
 /// Virtual time after which streams count as stuck.
@@ -90,9 +107,11 @@ fn play(parameters: &Parameters, record: bool) -> Result<Outcome, (String, Strin
 }
 
 fn whole(parameters: &Parameters, traffic: &mut Traffic) -> Result<Outcome, String> {
+    let mut switched = 0;
     for (at, change) in &parameters.changes {
         go_to(parameters, traffic, START + *at)?;
-        change.apply(&mut traffic.network);
+        let came = change.apply(traffic)?;
+        switched += u64::from(came && matches!(change, Change::Controller(..)));
     }
     go_to(parameters, traffic, START + LONGEST)?;
     traffic.check_finished()?;
@@ -101,13 +120,62 @@ fn whole(parameters: &Parameters, traffic: &mut Traffic) -> Result<Outcome, Stri
     let passed = End::BOTH.map(|end| traffic.network.passed(end));
     traffic.wind_down()?;
     let sum = |count: fn(&super::Passed) -> u64| passed.iter().map(count).sum::<u64>();
+    let network = &traffic.network;
+    let counted = |count: fn(&Counters) -> u64| -> u64 {
+        let hosts = 0..network.hosts();
+        hosts.map(|host| count(network.look(host).counters())).sum()
+    };
+    let bytes: u64 = traffic.streams().iter().map(|stream| stream.read).sum();
+    let lost = sum(|passed| passed.lost + passed.overflowed + passed.too_large);
+    let calm = parameters.calm && lost == 0;
+    if calm {
+        nothing_for_nothing(parameters, &counted)?;
+    }
+    let packets = sum(|passed| passed.packets);
     Ok(Outcome {
         streams: traffic.streams().len() as u64,
-        bytes: traffic.streams().iter().map(|stream| stream.read).sum(),
-        packets: sum(|passed| passed.packets),
-        lost: sum(|passed| passed.lost + passed.overflowed + passed.too_large),
+        bytes,
+        packets,
+        lost,
         duration,
+        calm,
+        marked: counted(|counters| counters.ce_in),
+        reductions: counted(|counters| counters.ecn_reductions),
+        black_holes: counted(|counters| counters.path_mtu_black_holes),
+        switched,
+        restarts: traffic.streams().iter().map(|stream| stream.restarts).sum(),
+        beyond: packets as i64 - (6 * (bytes / parameters.least_mss())) as i64,
     })
+}
+
+/// Nothing was lost, reordered, doubled or damaged.
+fn nothing_for_nothing(
+    parameters: &Parameters,
+    counted: &impl Fn(fn(&Counters) -> u64) -> u64,
+) -> Result<(), String> {
+    let timeouts = counted(|counters| counters.timeouts);
+    let probes = counted(|counters| counters.tail_loss_probes + counters.zero_window_probes);
+    let again = counted(|counters| counters.retransmissions);
+    let queueing = parameters.queueing();
+    // A queue that fills up in an instant makes round trips longer than anything measured before: then a timer may go off.
+    if timeouts > 0 && queueing < Duration::from_millis(50) {
+        return Err(format!("{timeouts} timeouts, and nothing was lost"));
+    }
+    // A probe is sent for want of an answer; what one of a closed window carried goes out again.
+    if timeouts == 0 && again > probes {
+        return Err(format!("{again} segments sent again, and nothing was lost"));
+    }
+    let (marked, echoed) = (
+        counted(|counters| counters.ce_in),
+        counted(|counters| counters.ece_in),
+    );
+    let reduced = counted(|counters| counters.ecn_reductions);
+    if reduced > marked || (marked > 0) != (reduced > 0) || (marked > 0) != (echoed > 0) {
+        return Err(format!(
+            "{marked} segments came with a mark, {echoed} ACKs said so, and windows were reduced {reduced} times"
+        ));
+    }
+    Ok(())
 }
 
 /// Lets time pass until `until`, or all is over, with a look at the memory once in a while.

@@ -4,7 +4,7 @@ use super::traffic::{Stream, Traffic};
 use super::{HostConfig, Network, Router, START};
 use crate::sim::link::Impairment;
 use crate::sim::pair::End;
-use crate::stack::StackConfig;
+use crate::stack::{CongestionControl, StackConfig};
 use crate::time::Instant;
 
 mod windows;
@@ -141,4 +141,33 @@ fn a_router_lets_nothing_larger_through_and_says_so_if_it_tells() {
         assert!(passed.too_large > 0, "{passed:?}");
         assert_eq!(traffic.check_finished().is_ok(), tells);
     }
+}
+
+#[test]
+fn a_writer_who_pauses_has_a_piece_at_a_time() {
+    let stream = Stream {
+        writes: Some((1_000, MS * 100)),
+        ..bytes(0, 2, 5_000)
+    };
+    let mut traffic = Traffic::new(dumbbell(8), vec![stream]).expect("listeners");
+    traffic.run(START + MS * 60_000).expect("all is well");
+    traffic.check_finished().expect("it is over");
+    let over = traffic.streams()[0].finished.expect("finished");
+    let took = over.duration_since(START);
+    assert!(took > MS * 425 && took < MS * 520, "{took:?}");
+}
+
+#[test]
+fn a_controller_is_exchanged_on_a_stream_that_runs() {
+    let streams = vec![bytes(0, 2, 500_000)];
+    let mut traffic = Traffic::new(dumbbell(9), streams).expect("listeners");
+    assert_eq!(traffic.switch(0, CongestionControl::NewReno), Ok(false));
+    traffic.run(START + MS * 200).expect("no trouble");
+    assert_eq!(traffic.sender(0).expect("there").congestion, "cubic");
+    assert_eq!(traffic.switch(0, CongestionControl::NewReno), Ok(true));
+    assert_eq!(traffic.sender(0).expect("there").congestion, "newreno");
+    traffic.run(START + MS * 60_000).expect("no trouble");
+    traffic.check_finished().expect("it is over");
+    traffic.wind_down().expect("nothing is left");
+    assert_eq!(traffic.switch(0, CongestionControl::Cubic), Ok(false));
 }

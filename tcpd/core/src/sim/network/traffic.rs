@@ -1,7 +1,7 @@
 //! Streams of known bytes between the hosts of a [`Network`], each compared byte by byte where it comes out.
 //!
-//! A stream has a connection of its own and goes one way: `from` opens it, writes whenever there is room, and closes; `to` reads
-//! whenever there is something, or slowly, and closes after the last byte. What is true of every stream:
+//! A stream has a connection of its own and goes one way: `from` opens it, writes whenever there is room, or piece by piece with pauses, and
+//! closes; `to` reads whenever there is something, or slowly, and closes after the last byte. What is true of every stream:
 //!
 //! 1. what is read is what was written, in order; all of it when both sides got to their end;
 //! 2. neither connection ends otherwise than in order;
@@ -14,12 +14,13 @@ use std::time::Duration;
 
 use super::{Network, START};
 use crate::random::Generator;
-use crate::sim::pair::End;
 use crate::stack::{
-    ConnectOptions, ConnectionOptions, EndpointId, Event, ListenOptions, ListenerId, ReceiveError,
-    SendError, Status,
+    CongestionControl, ConnectOptions, ConnectionOptions, EndpointId, Event, ListenOptions,
+    ListenerId, ReceiveError, SendError, Status,
 };
 use crate::time::Instant;
+
+mod checks;
 
 /// What goes from one host to another.
 #[derive(Debug, Clone)]
@@ -34,6 +35,8 @@ pub struct Stream {
     pub starts: Duration,
     /// The reader takes at most so many bytes each time, and then pauses for so long; `None`: everything at once, always.
     pub reads: Option<(u32, Duration)>,
+    /// The writer has at most so many bytes each time, and pauses for so long before the next; `None`: all of them, always.
+    pub writes: Option<(u32, Duration)>,
     /// What the writer's connection starts with.
     pub options: ConnectionOptions,
 }
@@ -48,6 +51,7 @@ impl Stream {
             bytes: u64::MAX,
             starts: Duration::ZERO,
             reads: None,
+            writes: None,
             options: ConnectionOptions::default(),
         }
     }
@@ -71,6 +75,11 @@ pub struct Progress {
     closed: [bool; 2],
     /// When a slow reader looks again.
     next_read: Instant,
+    /// When a writer who pauses has more, and how far into the stream it has bytes now.
+    next_write: Instant,
+    has: u64,
+    /// How often it had more after the sender had been idle for longer than its timeout.
+    pub restarts: u64,
 }
 
 impl Progress {
@@ -134,6 +143,9 @@ impl Traffic {
                 receiver: None,
                 closed: [false; 2],
                 next_read: START,
+                next_write: START,
+                has: 0,
+                restarts: 0,
             });
         }
         Ok(Traffic {
@@ -194,6 +206,9 @@ impl Traffic {
                     && self.streams[number].stream.reads.is_some()
                 {
                     self.read(number)?;
+                }
+                if self.streams[number].has_more(now) {
+                    self.write_after_pause(number)?;
                 }
             }
             self.network.flush()?;
@@ -281,9 +296,18 @@ impl Traffic {
                 return Ok(());
             }
         }
+        if let Some((piece, pause)) = stream.stream.writes {
+            if stream.has <= stream.written && stream.next_write <= now {
+                stream.has = stream.written.saturating_add(piece.into());
+                stream.next_write = now + pause;
+            }
+        } else {
+            stream.has = u64::MAX;
+        }
+        let has = stream.has.min(stream.stream.bytes);
         let stack = self.network.stack(host);
-        while stream.written < stream.stream.bytes {
-            let left = stream.stream.bytes - stream.written;
+        while stream.written < has {
+            let left = has - stream.written;
             let length = usize::try_from(left).unwrap_or(PIECE).min(PIECE);
             match stack.send(now, id, pattern(number, stream.written, length)) {
                 Ok(count) => stream.written += count as u64,
@@ -292,8 +316,76 @@ impl Traffic {
                 Err(error) => return self.ended(number, "the writer", &error.to_string()),
             }
         }
+        if stream.written < stream.stream.bytes {
+            return Ok(());
+        }
         stream.closed[0] = true;
         stack.close(now, id).map_err(|e| format!("close: {e}"))
+    }
+
+    /// Its user has more. RFC 5681 §4.1: after an idle time longer than the timeout no more than an initial window goes out at once.
+    fn write_after_pause(&mut self, number: usize) -> Result<(), String> {
+        let now = self.network.now();
+        let before = self.sender(number).filter(|status| {
+            status.counted
+                && status.snd_una == status.snd_nxt
+                && status.bytes_out > 0
+                && now.duration_since(status.last_sent) > status.rto
+        });
+        self.write(number)?;
+        self.network.flush()?;
+        let Some(before) = before else { return Ok(()) };
+        let Some(after) = self.sender(number) else {
+            return Ok(());
+        };
+        self.streams[number].restarts += 1;
+        let mss = before.mss_send;
+        let initial = (10 * mss).min((2 * mss).max(14_600));
+        // A FIN takes a number as well.
+        if after.in_flight > initial + 1 {
+            return Err(format!(
+                "stream {number}: {} bytes at once after an idle time of {:?}, with a timeout of {:?}",
+                after.in_flight,
+                now.duration_since(before.last_sent),
+                before.rto
+            ));
+        }
+        Ok(())
+    }
+
+    /// Another controller for the sender of a stream from now on, if it is connected; whether it was.
+    ///
+    /// # Errors
+    /// That it is not the one asked for, or that anything else changed with it.
+    pub fn switch(&mut self, number: usize, kind: CongestionControl) -> Result<bool, String> {
+        let now = self.network.now();
+        let stream = &self.streams[number];
+        let (Some(id), host) = (stream.sender, stream.stream.from) else {
+            return Ok(false);
+        };
+        let before = self.sender(number);
+        if self
+            .network
+            .stack(host)
+            .set_congestion(now, id, kind)
+            .is_err()
+        {
+            return Ok(false);
+        }
+        let (Some(before), Some(after)) = (before, self.sender(number)) else {
+            return Err(format!("stream {number} is gone with its controller"));
+        };
+        let windows = |status: &Status| (status.cwnd, status.ssthresh, status.in_flight);
+        if after.congestion != kind.name() || windows(&before) != windows(&after) {
+            return Err(format!(
+                "stream {number}: {} became {}: {:?} before and {:?} after",
+                before.congestion,
+                after.congestion,
+                windows(&before),
+                windows(&after)
+            ));
+        }
+        Ok(true)
     }
 
     fn read(&mut self, number: usize) -> Result<(), String> {
@@ -350,94 +442,6 @@ impl Traffic {
             stream.stream.from, stream.written, stream.stream.to, stream.read
         )
     }
-
-    /// All streams got to their end, whole.
-    ///
-    /// # Errors
-    /// The first that did not.
-    pub fn check_finished(&self) -> Result<(), String> {
-        for (number, stream) in self.streams.iter().enumerate() {
-            if stream.finished.is_none() || stream.read != stream.stream.bytes {
-                return Err(format!(
-                    "stream {number} is not over: {}",
-                    self.progress(number)
-                ));
-            }
-        }
-        Ok(())
-    }
-
-    /// No storm: `least_mss` in bytes is the smallest segment that anybody sends; what is read, and what may be in flight unread, thrice,
-    /// with an ACK each, and `more` for openings, probes and what the path repeats.
-    ///
-    /// # Errors
-    /// How many there were.
-    pub fn check_packets(&self, least_mss: u64, more: u64) -> Result<(), String> {
-        let bytes: u64 = self.streams.iter().map(|stream| stream.written).sum();
-        let most = 6 * (bytes / least_mss) + more;
-        let packets: u64 = End::BOTH
-            .map(|end| self.network.passed(end).packets)
-            .iter()
-            .sum();
-        if packets > most {
-            return Err(format!(
-                "a storm: {packets} packets for {bytes} bytes, more than {most}"
-            ));
-        }
-        Ok(())
-    }
-
-    /// Private rings hold no more than `rings` bytes for each connection of a host.
-    ///
-    /// # Errors
-    /// Which host has more.
-    pub fn check_memory(&self, rings: u64) -> Result<(), String> {
-        for host in 0..self.network.hosts() {
-            let touching =
-                |stream: &&Progress| [stream.stream.from, stream.stream.to].contains(&host);
-            let most = rings * self.streams.iter().filter(touching).count() as u64;
-            let used = self.network.look(host).usage(0).private_bytes;
-            if used > most {
-                return Err(format!(
-                    "host {host} has {used} bytes in rings, more than {most}"
-                ));
-            }
-        }
-        Ok(())
-    }
-
-    /// Everything that is left runs out by itself (lost last ACKs, orphans, TIME-WAIT), and nothing remains.
-    ///
-    /// # Errors
-    /// What remains, or a packet that is not accounted for.
-    pub fn wind_down(&mut self) -> Result<(), String> {
-        let now = self.network.now();
-        for stream in &mut self.streams {
-            if let Some(listener) = stream.listener.take() {
-                self.network
-                    .stack(stream.stream.to)
-                    .close_listener(now, listener);
-            }
-        }
-        self.network.flush()?;
-        let limit = now + Duration::from_secs(3_600);
-        while self.network.step(limit)? {}
-        for host in 0..self.network.hosts() {
-            let stack = self.network.look(host);
-            if let Some(left) = stack.endpoints().next() {
-                return Err(format!("host {host} still has {left:?} at the end of time"));
-            }
-            let counters = stack.counters();
-            let (came, accepted) = (counters.segments_in, counters.segments_accepted);
-            let dropped = counters.dropped_in_all();
-            if came != accepted + dropped {
-                return Err(format!(
-                    "host {host}: {came} packets came in, but {accepted} were accepted and {dropped} dropped"
-                ));
-            }
-        }
-        Ok(())
-    }
 }
 
 impl Progress {
@@ -447,6 +451,15 @@ impl Progress {
             return Some(START + self.stream.starts);
         }
         let slow = self.stream.reads.is_some() && self.receiver.is_some() && !self.closed[1];
-        slow.then_some(self.next_read)
+        let reads = slow.then_some(self.next_read);
+        let pauses = self.stream.writes.is_some() && self.written > 0 && !self.closed[0];
+        let writes = (pauses && self.has <= self.written).then_some(self.next_write);
+        reads.into_iter().chain(writes).min()
+    }
+
+    /// Whether a writer who paused has more now.
+    fn has_more(&self, now: Instant) -> bool {
+        let paused = self.stream.writes.is_some() && self.written > 0 && !self.closed[0];
+        paused && self.has <= self.written && self.next_write <= now
     }
 }

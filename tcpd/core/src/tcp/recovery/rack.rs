@@ -85,6 +85,12 @@ impl Rack {
         self.newest = None;
     }
 
+    /// What was taken for lost behind later segments was only late. Step 3 cannot see that where all of it had been sent again by then; and
+    /// without it no D-SACK would ever widen the window.
+    pub(crate) fn note_reordering(&mut self) {
+        self.reordering_seen = true;
+    }
+
     /// The newest that was delivered, and its round trip.
     pub(crate) fn newest(&self) -> Option<((Instant, u64), Duration)> {
         self.newest.map(|newest| (newest, self.rtt))

@@ -102,14 +102,15 @@ fn deliver<R: Ring>(
     let (now, min_rtt) = (cx.now, conn.rtt.least());
     let recovery = &mut conn.recovery;
     let recover = recovery.recover.unwrap_or(0);
-    // RFC 8985 §6.2 step 2: whether the timestamp that comes back is of before the last sending.
+    // RFC 8985 §6.2 step 2: whether the timestamp that comes back is of before the last sending. It is that of what SND.UNA moved over: beyond
+    // a hole nothing sets what is echoed (RFC 7323 §4.3), so it says nothing about what is SACKed there.
     let stamps = conn.timestamps.zip(seg.timestamps);
     let is_older = |sent_at: Instant| {
         stamps.is_some_and(|(state, seg)| (seg.echo.wrapping_sub(state.value(sent_at)) as i32) < 0)
     };
     let mut gathering = Gathering::default();
     let (rack, rate) = (&mut recovery.rack, &mut recovery.rate);
-    let mut take = |piece: &Stretch, as_sent: bool| {
+    let mut take = |piece: &Stretch, as_sent: bool, in_order: bool| {
         rate.on_delivered(
             &mut gathering,
             now,
@@ -127,11 +128,14 @@ fn deliver<R: Ring>(
             delivered.newest = Some(rtt);
             delivered.original |= piece.end <= recover;
         }
-        let older = !as_sent || (piece.was_retransmitted() && is_older(piece.sent_at));
+        let known = in_order && piece.was_retransmitted();
+        let older = !as_sent || (known && is_older(piece.sent_at));
         rack.delivered(piece, now, min_rtt, older);
     };
     if ack > una {
-        recovery.board.acknowledge(ack, |piece| take(piece, true));
+        recovery
+            .board
+            .acknowledge(ack, |piece| take(piece, true, true));
     }
     if conn.agreed.sack {
         let positions = |edge| conn.send.position_of(edge);
@@ -143,7 +147,9 @@ fn deliver<R: Ring>(
                 let segment = u64::from(mss);
                 recovery
                     .board
-                    .sack(start as u64, end as u64, segment, &mut take);
+                    .sack(start as u64, end as u64, segment, |piece, as_sent| {
+                        take(piece, as_sent, false);
+                    });
             }
         }
     }
@@ -335,6 +341,9 @@ fn was_spurious<R: Ring>(conn: &Connection<R>, seg: &Segment<'_>, delivered: &De
 
 /// Everything is as it was before the reduction, and what was not sent again need not be.
 fn undo<R: Ring>(conn: &mut Connection<R>, cx: &mut Context<'_>) {
+    if conn.recovery.phase == Phase::Recovery {
+        conn.recovery.rack.note_reordering();
+    }
     conn.congestion.undo(cx.now);
     conn.recovery.board.revive_lost();
     conn.recovery.rack.forget_newest();

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use super::{RtoBounds, RttEstimator};
+use super::{DELAYED_ACK, RtoBounds, RttEstimator};
 
 const BOUNDS: RtoBounds = RtoBounds {
     initial: Duration::from_secs(1),
@@ -40,8 +40,24 @@ fn later_samples_are_smoothed_by_an_eighth_and_a_quarter() {
 #[test]
 fn a_short_path_is_held_to_the_minimum() {
     let mut rtt = RttEstimator::new(BOUNDS);
-    rtt.sample(Duration::from_micros(50));
+    rtt.sample(Duration::ZERO);
     assert_eq!(rtt.rto(), BOUNDS.min);
+}
+
+#[test]
+fn however_steady_a_long_path_is_there_is_time_for_a_delayed_acknowledgment() {
+    let long = Duration::from_millis(600);
+    let steady = |bounds| {
+        let mut rtt = RttEstimator::new(bounds);
+        (0..100).for_each(|_| rtt.sample(long));
+        rtt.rto() - long
+    };
+    assert_eq!(steady(BOUNDS), Duration::from_millis(200));
+    // Unless that is not wanted.
+    let min = Duration::from_millis(20);
+    assert_eq!(steady(RtoBounds { min, ..BOUNDS }), min);
+    let min = Duration::from_millis(500);
+    assert_eq!(steady(RtoBounds { min, ..BOUNDS }), DELAYED_ACK);
 }
 
 #[test]
