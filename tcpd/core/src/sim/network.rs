@@ -369,7 +369,13 @@ impl Network {
                 false => End::Right,
             };
             let watch = &mut watch[low * self.hosts.len() + high];
-            let marked = matches!(fate, Fate::Arrives { marked: true, .. });
+            // Damage may look like a mark: nothing protects that field in IPv6.
+            let marked = match fate {
+                Fate::Arrives {
+                    marked, damaged, ..
+                } => marked || damaged,
+                Fate::Lost | Fate::QueueFull => false,
+            };
             let edges = watch.edges.check(end, packet);
             let looked = edges.and_then(|()| watch.marks.check(end, packet, marked));
             if let Err(complaint) = looked {

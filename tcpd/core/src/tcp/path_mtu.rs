@@ -275,12 +275,17 @@ pub(crate) fn on_timeout<R: Ring>(conn: &mut Connection<R>, cx: &mut Context<'_>
             search.inconclusive(cx.now);
         }
     }
+    suspect(conn, conn.retries, cx);
+}
+
+/// What was sent has found no answer `tries` times in a row: text that timed out, or that probes a window too small for a segment.
+pub(crate) fn suspect<R: Ring>(conn: &mut Connection<R>, tries: u8, cx: &mut Context<'_>) {
     // RFC 9293 §3.8.3 MUST-20: at R1 the path is suspected; and at twice as many once more.
-    let suspicious = conn.retries >= cx.tcp.r1 && conn.retries.is_multiple_of(cx.tcp.r1.max(1));
+    let suspicious = tries >= cx.tcp.r1 && tries.is_multiple_of(cx.tcp.r1.max(1));
     if !suspicious || cx.tcp.mtu_probing == MtuProbing::Off {
         return;
     }
-    let twice = conn.retries > cx.tcp.r1;
+    let (una, twice) = (conn.send.una, tries > cx.tcp.r1);
     // What has vanished. Smaller ones do not vanish for their size.
     let headers = headers(&conn.pair, conn.timestamps.is_some());
     let size = (conn.send.nxt - una).min(u64::from(conn.send.mss)) + u64::from(headers);

@@ -3,6 +3,7 @@
 use crate::tcp::buffer::Ring;
 use crate::tcp::endpoint::connection::Connection;
 use crate::tcp::endpoint::{Cause, Context, EndReason};
+use crate::tcp::path_mtu;
 use crate::tcp::timers::Timer;
 
 /// Asks for a probe, unless R2 probes in a row have found no answer.
@@ -18,5 +19,7 @@ pub(crate) fn expire<R: Ring>(conn: &mut Connection<R>, cx: &mut Context<'_>) {
     }
     conn.probes = conn.probes.saturating_add(1);
     conn.probes_unanswered = conn.probes_unanswered.saturating_add(1);
+    // The first one is yet to be sent.
+    path_mtu::suspect(conn, conn.probes_unanswered - 1, cx);
     conn.intents.probe = true;
 }
