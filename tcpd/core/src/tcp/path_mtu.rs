@@ -278,12 +278,12 @@ pub(crate) fn on_timeout<R: Ring>(conn: &mut Connection<R>, cx: &mut Context<'_>
     suspect(conn, conn.retries, cx);
 }
 
-/// What was sent has found no answer `tries` times in a row: text that timed out, or that probes a window too small for a segment.
-pub(crate) fn suspect<R: Ring>(conn: &mut Connection<R>, tries: u8, cx: &mut Context<'_>) {
+/// What was sent has found no answer `tries` times in a row: text that timed out, or that probes a window too small for a segment. True when packets are smaller now.
+pub(crate) fn suspect<R: Ring>(conn: &mut Connection<R>, tries: u8, cx: &mut Context<'_>) -> bool {
     // RFC 9293 §3.8.3 MUST-20: at R1 the path is suspected; and at twice as many once more.
     let suspicious = tries >= cx.tcp.r1 && tries.is_multiple_of(cx.tcp.r1.max(1));
     if !suspicious || cx.tcp.mtu_probing == MtuProbing::Off {
-        return;
+        return false;
     }
     let (una, twice) = (conn.send.una, tries > cx.tcp.r1);
     // What has vanished. Smaller ones do not vanish for their size.
@@ -292,7 +292,7 @@ pub(crate) fn suspect<R: Ring>(conn: &mut Connection<R>, tries: u8, cx: &mut Con
     let smaller = match base(&conn.pair) {
         base if size > u64::from(base) => base,
         _ if twice && conn.pair.local.is_ipv4() && size > u64::from(LAST_V4) => LAST_V4,
-        _ => return,
+        _ => return false,
     };
     cx.counters.path_mtu_black_holes += 1;
     let path = &mut conn.path;
@@ -301,6 +301,7 @@ pub(crate) fn suspect<R: Ring>(conn: &mut Connection<R>, tries: u8, cx: &mut Con
     path.doubts().search = Some(Search::new(smaller, most, most, cx.now + RETRY));
     set_mtu(conn, smaller);
     conn.recovery.board.lose_longer(u64::from(conn.send.mss));
+    true
 }
 
 /// A probe, if one is due and may be sent: `allowed` by CWND now, of text that was never sent.

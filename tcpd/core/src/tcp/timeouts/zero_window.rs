@@ -19,7 +19,7 @@ pub(crate) fn expire<R: Ring>(conn: &mut Connection<R>, cx: &mut Context<'_>) {
     }
     conn.probes = conn.probes.saturating_add(1);
     conn.probes_unanswered = conn.probes_unanswered.saturating_add(1);
-    // The first one is yet to be sent.
-    path_mtu::suspect(conn, conn.probes_unanswered - 1, cx);
-    conn.intents.probe = true;
+    // One of this is yet to be sent. Where segments have become smaller the window has room for one.
+    let fits = path_mtu::suspect(conn, conn.probes_unanswered - 1, cx);
+    conn.intents.probe = !fits;
 }
