@@ -197,8 +197,11 @@ fn converse(offload: bool) {
 }
 
 const SYN: u8 = 0x02;
+const RST: u8 = 0x04;
 const PSH: u8 = 0x08;
 const ACK: u8 = 0x10;
+const ECE: u8 = 0x40;
+const CWR: u8 = 0x80;
 
 /// Just enough TCP to be believed by the kernel over a lossless link.
 struct HandMade {
@@ -208,6 +211,8 @@ struct HandMade {
     seq: u32,
     ack: u32,
     received: Vec<u8>,
+    /// Of the last segment: ECE and CWR.
+    congestion: (bool, bool),
 }
 
 impl HandMade {
@@ -219,6 +224,7 @@ impl HandMade {
             seq: 1000,
             ack: 0,
             received: Vec::new(),
+            congestion: (false, false),
         }
     }
 
@@ -276,6 +282,8 @@ impl HandMade {
         };
         let mut tcp = etherparse::TcpHeader::new(self.port, self.remote.port(), self.seq, u16::MAX);
         (tcp.syn, tcp.psh, tcp.ack) = (flags & SYN != 0, flags & PSH != 0, flags & ACK != 0);
+        tcp.rst = flags & RST != 0;
+        (tcp.ece, tcp.cwr) = (flags & ECE != 0, flags & CWR != 0);
         tcp.acknowledgment_number = self.ack;
         let addresses = IpAddresses {
             source: self.local,
@@ -298,6 +306,7 @@ impl HandMade {
             unreachable!()
         };
         assert!(!tcp.rst(), "the kernel reset the connection");
+        self.congestion = (tcp.ece(), tcp.cwr());
         if tcp.syn() {
             self.ack = tcp.sequence_number().wrapping_add(1);
         } else if tcp.sequence_number() == self.ack {
@@ -306,6 +315,96 @@ impl HandMade {
         }
         meta
     }
+}
+
+/// RFC 3168 §6.1.2: once is enough. A receiver that sees CWR twice could miss a mark between the two.
+#[test]
+fn a_super_segment_with_cwr_leaves_with_cwr_on_its_first_packet_alone() {
+    in_namespace(|| {
+        for offload in [true, false] {
+            forwards_a_super_segment_with_cwr(offload);
+        }
+    });
+}
+
+/// The kernel forwards it to an interface that takes single packets only.
+fn forwards_a_super_segment_with_cwr(offload: bool) {
+    for key in ["ipv4/ip_forward", "ipv6/conf/all/forwarding"] {
+        std::fs::write(format!("/proc/sys/net/{key}"), "1").unwrap();
+    }
+    let mut tun = Tun::open(&options(offload)).unwrap();
+    let mut beyond = Tun::open(&TunOptions {
+        name: "beyond0".to_owned(),
+        host: [("203.0.113.1", 24), ("2001:db8:9::1", 64)]
+            .map(|(address, prefix)| Range {
+                address: address.parse().unwrap(),
+                prefix,
+            })
+            .to_vec(),
+        offload: false,
+        ..TunOptions::default()
+    })
+    .unwrap();
+    for (stack, far) in STACK.into_iter().zip(["203.0.113.2", "2001:db8:9::2"]) {
+        let mut sender = HandMade::new(stack, address(far, 9));
+        sender.send(&mut tun, ACK | PSH | CWR, &vec![7; 20_000]);
+        let (mut left, mut flags) = (20_000, Vec::new());
+        while left > 0 {
+            let (packet, _) = receive_matching(&mut beyond, "segment", |packet| {
+                is_tcp_to(packet, sender.remote.port())
+            });
+            let sliced = SlicedPacket::from_ip(&packet).unwrap();
+            let Some(TransportSlice::Tcp(tcp)) = sliced.transport else {
+                unreachable!()
+            };
+            assert!(transport_checksum_is_right(&packet));
+            flags.push((tcp.cwr(), tcp.psh()));
+            left -= tcp.payload().len();
+        }
+        let last = flags.len() - 1;
+        assert!(last > 10, "{flags:?}");
+        let wanted: Vec<_> = (0..=last).map(|at| (at == 0, at == last)).collect();
+        assert_eq!(flags, wanted, "{far}, offload {offload}");
+    }
+}
+
+/// A super-segment in which the kernel says that its window was reduced comes whole (TUN_F_TSO_ECN).
+#[test]
+fn the_kernel_says_cwr_in_super_segments() {
+    in_namespace(|| {
+        let control = "/proc/sys/net/ipv4/tcp_congestion_control";
+        std::fs::write(control, "reno").unwrap();
+        let mut tun = Tun::open(&options(true)).unwrap();
+        for (host, stack) in HOST.iter().zip(STACK) {
+            let listener = TcpListener::bind(address(host, 0)).unwrap();
+            let mut peer = HandMade::new(stack, listener.local_addr().unwrap());
+            peer.send(&mut tun, SYN | ECE | CWR, &[]);
+            peer.receive(&mut tun);
+            assert_eq!(peer.congestion, (true, false), "the kernel agrees");
+            peer.send(&mut tun, ACK, &[]);
+            let (mut stream, _) = listener.accept().unwrap();
+            // It ends when the connection is reset.
+            let writing =
+                std::thread::spawn(move || while stream.write_all(&[7; 1 << 16]).is_ok() {});
+            let mut whole = None;
+            for round in 1.. {
+                assert!(round < 10_000, "{stack}: no CWR in a super-segment");
+                let meta = peer.receive(&mut tun);
+                let (_, cwr) = peer.congestion;
+                if cwr && meta.segment_size.is_some() {
+                    whole = meta.segment_size;
+                    break;
+                }
+                // The window grows for a while, then a mark is echoed once.
+                let echo = if round % 64 == 0 { ECE } else { 0 };
+                peer.send(&mut tun, ACK | echo, &[]);
+            }
+            let default_mss = if peer.local.is_ipv6() { 1220 } else { 536 };
+            assert_eq!(whole, Some(default_mss));
+            peer.send(&mut tun, RST, &[]);
+            writing.join().unwrap();
+        }
+    });
 }
 
 fn transport_checksum_is_right(packet: &[u8]) -> bool {

@@ -240,7 +240,9 @@ fn agree(fd: &OwnedFd, options: &TunOptions) -> Result<bool, DeviceError> {
         .map_err(|error| step(options, "set the offload header's size", error))?;
     set_int(fd, libc::TUNSETVNETLE, 1)
         .map_err(|error| step(options, "set the offload header's byte order", error))?;
-    let offloads = libc::TUN_F_CSUM | libc::TUN_F_TSO4 | libc::TUN_F_TSO6;
+    // Of a super-segment with CWR the stack knows that it was the first segment's (RFC 3168 §6.1.2): it may come whole too.
+    let segments = libc::TUN_F_TSO4 | libc::TUN_F_TSO6 | libc::TUN_F_TSO_ECN;
+    let offloads = libc::TUN_F_CSUM | segments;
     if options.offload && set_offload(fd, offloads).is_ok() {
         return Ok(true);
     }

@@ -1,49 +1,60 @@
 //! A daemon in a network of its own, and a kernel in another, with a wire between the two that a test holds in its hands.
-//! Needs `mod daemon`, `mod deadline` and `mod host` beside it.
+//! Needs `mod daemon`, `mod deadline`, `mod host` and `mod packet` beside it.
 //!
 //! ```text
 //!   this namespace                the test                  the daemon's namespace
 //!   kernel 10.77.0.1 ── TUN ──▶  two queues of packets ──▶  TUN ── kernel, forwarding ── TUN ── tcpd 198.18.0.2
+//!          fd00:77::1                                                                                fd00:7463:7064::2
 //! ```
+//!
+//! The kernels cut and checksum what they put on the wire: each packet there is one of a link with an MTU of 1500 bytes.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
-use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use tcpd::device::{Device, OutPacket, RECEIVE_BUFFER_LEN, Range, RawSlice, Tun, TunOptions};
+use tcpd::system::clock;
+use tcpd_core::time::Instant;
 
 use super::daemon::Daemon;
 use super::deadline::wait_for;
 use super::host::Host;
+use super::packet::{Seen, is_for_many};
 
-/// The kernel's address in the test's namespace.
-const FAR: &str = "10.77.0.1";
+/// The kernel's addresses in the test's namespace.
+pub(crate) const FAR_V4: &str = "10.77.0.1";
+/// The same for IPv6.
+pub(crate) const FAR_V6: &str = "fd00:77::1";
 /// Its router, in the daemon's namespace.
-const ROUTER: &str = "10.77.0.254";
-
-/// Where the flags stand in a packet of a plain IPv4 header (RFC 9293 §3.1).
-const FLAGS: usize = 20 + 13;
+const ROUTER_V4: &str = "10.77.0.254";
+const ROUTER_V6: &str = "fd00:77::fe";
 
 /// The kernel's address, far from tcpd, with this port.
 pub(crate) fn far(port: u16) -> SocketAddr {
-    SocketAddr::new(FAR.parse().expect("an address"), port)
+    SocketAddr::new(FAR_V4.parse().expect("an address"), port)
 }
 
 /// Which way a packet goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Way {
     ToKernel,
     ToTcpd,
 }
 
+/// What the wire does to each packet by itself: it may change it; false: it is lost.
+pub(crate) type Treatment = Box<dyn FnMut(Way, &mut Vec<u8>) -> bool + Send>;
+
 /// One direction of the wire.
 #[derive(Default)]
 struct Lane {
     held: bool,
-    packets: VecDeque<Vec<u8>>,
+    /// Each with the time when it arrives.
+    packets: VecDeque<(Instant, Vec<u8>)>,
 }
 
 struct Wire {
@@ -66,11 +77,25 @@ pub(crate) struct Far {
 impl Far {
     /// Starts a daemon with these `--set` flags in a namespace of its own, and lays the wire.
     pub(crate) fn start(set: &[&str]) -> Far {
+        Far::start_over(set, Duration::ZERO, Box::new(|_, _| true))
+    }
+
+    /// The same over a wire that takes so long each way, and that treats each packet so.
+    pub(crate) fn start_over(set: &[&str], delay: Duration, treat: Treatment) -> Far {
         let host = Host::new();
         host.set("ipv4/ip_forward", "1");
+        host.set("ipv6/conf/all/forwarding", "1");
         let daemon = host.inside(|| Daemon::start_with("", set));
-        let near = tun("far0", &[(FAR, 24), ("198.18.0.250", 24)]);
-        let router = host.inside(|| tun("wire0", &[(ROUTER, 24)]));
+        let near = tun(
+            "far0",
+            &[
+                (FAR_V4, 24),
+                ("198.18.0.250", 24),
+                (FAR_V6, 64),
+                ("fd00:7463:7064::fa", 64),
+            ],
+        );
+        let router = host.inside(|| tun("wire0", &[(ROUTER_V4, 24), (ROUTER_V6, 64)]));
         let wire = Arc::new(Wire {
             lanes: Mutex::default(),
             bell: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).expect("a bell"),
@@ -81,7 +106,10 @@ impl Far {
             daemon,
             host,
             wire,
-            thread: Some(std::thread::spawn(move || carried.carry(near, router))),
+            thread: Some(std::thread::spawn(move || {
+                let line = Line { delay, treat };
+                carried.carry(line, near, router);
+            })),
         }
     }
 
@@ -101,7 +129,21 @@ impl Far {
         let mut lanes = self.wire.lanes();
         lanes[way as usize]
             .packets
-            .retain(|packet| packet[FLAGS] != flags);
+            .retain(|(_, packet)| !has_flags(packet, flags));
+    }
+
+    /// Puts a packet on the wire that neither end has sent, behind those that wait.
+    pub(crate) fn inject(&self, way: Way, packet: Vec<u8>) {
+        let packets = &mut self.wire.lanes()[way as usize].packets;
+        packets.push_back((clock::now(), packet));
+        self.wire.ring();
+    }
+
+    /// A copy of what waits to go this way.
+    pub(crate) fn waiting(&self, way: Way) -> Vec<Vec<u8>> {
+        let lanes = self.wire.lanes();
+        let packets = lanes[way as usize].packets.iter();
+        packets.map(|(_, packet)| packet.clone()).collect()
     }
 
     /// Waits until a segment with exactly these flags (RFC 9293 §3.1) waits to go this way.
@@ -115,7 +157,9 @@ impl Far {
     pub(crate) fn held(&self, way: Way, flags: u8) -> usize {
         let lanes = self.wire.lanes();
         let packets = lanes[way as usize].packets.iter();
-        packets.filter(|packet| packet[FLAGS] == flags).count()
+        packets
+            .filter(|(_, packet)| has_flags(packet, flags))
+            .count()
     }
 }
 
@@ -141,36 +185,54 @@ impl Wire {
         rustix::io::write(&self.bell, &1u64.to_ne_bytes()).expect("ring");
     }
 
-    fn carry(&self, mut near: Tun, mut router: Tun) {
+    fn carry(&self, mut line: Line, mut near: Tun, mut router: Tun) {
         let mut buffer = vec![0; RECEIVE_BUFFER_LEN];
+        let mut next = None;
         while !self.over.load(std::sync::atomic::Ordering::Acquire) {
-            wait(&[descriptor(&near), descriptor(&router), self.bell.as_fd()]);
+            wait(
+                &[descriptor(&near), descriptor(&router), self.bell.as_fd()],
+                next,
+            );
             // Whether it rang or not.
             let _ = rustix::io::read(&self.bell, &mut [0; 8]);
             let mut lanes = self.lanes();
-            take(&mut near, &mut buffer, &mut lanes[Way::ToTcpd as usize]);
-            take(&mut router, &mut buffer, &mut lanes[Way::ToKernel as usize]);
-            give(&mut router, &mut lanes[Way::ToTcpd as usize]);
-            give(&mut near, &mut lanes[Way::ToKernel as usize]);
+            let [to_kernel, to_tcpd] = &mut *lanes;
+            line.take(&mut near, &mut buffer, Way::ToTcpd, to_tcpd);
+            line.take(&mut router, &mut buffer, Way::ToKernel, to_kernel);
+            let due = [give(&mut router, to_tcpd), give(&mut near, to_kernel)];
+            next = due.into_iter().flatten().min();
         }
     }
 }
 
-/// Only TCP over IPv4: the kernels talk of other things too on a new link.
-fn take(tun: &mut Tun, buffer: &mut [u8], lane: &mut Lane) {
-    while let Ok(received) = tun.receive(buffer) {
-        let packet = &buffer[..received.len];
-        if packet[0] == 0x45 && packet[9] == 6 && packet.len() >= 40 {
-            lane.packets.push_back(packet.to_vec());
+/// What the wire does by itself.
+struct Line {
+    delay: Duration,
+    treat: Treatment,
+}
+
+impl Line {
+    /// All but what is for many hosts: the kernels talk of other things too on a new link.
+    fn take(&mut self, tun: &mut Tun, buffer: &mut [u8], way: Way, lane: &mut Lane) {
+        while let Ok(received) = tun.receive(buffer) {
+            let mut packet = buffer[..received.len].to_vec();
+            if !is_for_many(&packet) && (self.treat)(way, &mut packet) {
+                lane.packets.push_back((clock::now() + self.delay, packet));
+            }
         }
     }
 }
 
-fn give(tun: &mut Tun, lane: &mut Lane) {
+/// Gives what has arrived; when the next packet does.
+fn give(tun: &mut Tun, lane: &mut Lane) -> Option<Instant> {
     if lane.held {
-        return;
+        return None;
     }
-    for packet in lane.packets.drain(..) {
+    while let Some((at, _)) = lane.packets.front() {
+        if *at > clock::now() {
+            return Some(*at);
+        }
+        let (_, packet) = lane.packets.pop_front()?;
         let packet = OutPacket {
             header: &packet,
             payload: [RawSlice::EMPTY, RawSlice::EMPTY],
@@ -180,6 +242,11 @@ fn give(tun: &mut Tun, lane: &mut Lane) {
         };
         tun.transmit(&packet).expect("a packet is taken");
     }
+    None
+}
+
+fn has_flags(packet: &[u8], flags: u8) -> bool {
+    Seen::of(packet).is_some_and(|seen| seen.flags.0 == flags)
 }
 
 fn tun(name: &str, addresses: &[(&str, u8)]) -> Tun {
@@ -201,12 +268,16 @@ fn descriptor(tun: &Tun) -> BorrowedFd<'_> {
     unsafe { BorrowedFd::borrow_raw(tun.as_raw_fd()) }
 }
 
-fn wait(descriptors: &[BorrowedFd<'_>]) {
+fn wait(descriptors: &[BorrowedFd<'_>], until: Option<Instant>) {
+    let left = until.map(|until| {
+        let left = until.duration_since(clock::now());
+        Timespec::try_from(left).expect("it fits")
+    });
     let mut polled: Vec<_> = descriptors
         .iter()
         .map(|fd| PollFd::new(fd, PollFlags::IN))
         .collect();
-    match poll(&mut polled, None) {
+    match poll(&mut polled, left.as_ref()) {
         Ok(_) | Err(rustix::io::Errno::INTR) => {}
         Err(error) => panic!("poll: {error}"),
     }

@@ -1,7 +1,8 @@
 //! Other hosts of a test: network namespaces beside the test's own, joined by cables.
 
+use std::io::Write;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::thread;
 
 use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space};
@@ -48,6 +49,22 @@ impl Host {
             .inside(|| Command::new("ip").args(words.split_whitespace()).output())
             .expect("run ip");
         assert!(output.status.success(), "ip {words}: {output:?}");
+    }
+
+    /// Loads these rules of nftables, in it.
+    pub(crate) fn nft(&self, rules: &str) {
+        let mut command = Command::new("nft");
+        command.args(["-f", "-"]).stdin(Stdio::piped());
+        let mut nft = self
+            .inside(|| command.spawn())
+            .expect("nft is needed for this test (Debian: apt-get install nftables)");
+        let mut input = nft.stdin.take().expect("piped");
+        input
+            .write_all(rules.as_bytes())
+            .expect("give it the rules");
+        drop(input);
+        let status = nft.wait().expect("it ends");
+        assert!(status.success(), "nft refuses\n{rules}");
     }
 
     /// Sets one key of /proc/sys/net.

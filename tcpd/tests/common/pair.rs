@@ -1,15 +1,20 @@
-//! Connections between a program of tcpd's and the kernel's TCP. Needs `mod daemon` beside it.
+//! Connections between a program of tcpd's and the kernel's TCP. Needs `mod daemon` and `mod pattern` beside it.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
+use std::thread;
 use std::time::Duration;
 
 use libtcpclient::{Builder, Session};
 
 use super::daemon::{HOST_V4, STACK_V4};
+use super::pattern::{Pattern, expect_pattern, write_pattern};
 
 /// What a test waits for a read or a write before it fails.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What is written or read at once.
+const CHUNK: usize = 64 << 10;
 
 /// tcpd's address with this port.
 pub(crate) fn ours(port: u16) -> SocketAddr {
@@ -90,6 +95,40 @@ pub(crate) fn accept(session: &Session) -> (libtcpclient::TcpStream, std::net::T
     ours.set_read_timeout(Some(PATIENCE)).expect("a timeout");
     ours.set_write_timeout(Some(PATIENCE)).expect("a timeout");
     (ours, theirs)
+}
+
+/// The same where tcpd listens at `host`, from an address of the kernel's.
+pub(crate) fn accept_at(
+    session: &Session,
+    host: &str,
+    from: &str,
+) -> (libtcpclient::TcpStream, std::net::TcpStream) {
+    let listener = Builder::new().session(session).listen((host, 0));
+    let listener = listener.expect("tcpd listens");
+    let at = listener.local_addr().expect("its address");
+    let from = SocketAddr::new(from.parse().expect("an address"), 0);
+    let theirs = kernel_connects(from, at);
+    connected(&theirs).expect("the kernel connects");
+    let (ours, _) = listener.accept().expect("tcpd accepts");
+    ours.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    ours.set_write_timeout(Some(PATIENCE)).expect("a timeout");
+    (ours, theirs)
+}
+
+/// So many bytes from one end to the other, each compared.
+pub(crate) fn passes_many(mut from: impl Write + Send, mut to: impl Read, bytes: usize) {
+    thread::scope(|scope| {
+        scope.spawn(|| write_pattern(&mut from, &mut Pattern::new(1), bytes, CHUNK));
+        expect_pattern(&mut to, &mut Pattern::new(1), bytes, CHUNK);
+    });
+}
+
+/// As many bytes both ways at once, each compared.
+pub(crate) fn exchange(ours: &libtcpclient::TcpStream, theirs: &std::net::TcpStream, bytes: usize) {
+    thread::scope(|scope| {
+        scope.spawn(|| passes_many(ours, theirs, bytes));
+        passes_many(theirs, ours, bytes);
+    });
 }
 
 /// Its reads and writes fail rather than hang.

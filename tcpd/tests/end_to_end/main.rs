@@ -10,6 +10,7 @@ mod common {
     pub(crate) mod far;
     pub(crate) mod host;
     pub(crate) mod namespace;
+    pub(crate) mod packet;
     pub(crate) mod pair;
     pub(crate) mod pattern;
     pub(crate) mod program;
@@ -20,6 +21,7 @@ mod common {
     pub(crate) mod restart;
     pub(crate) mod tcp_info;
     pub(crate) mod tcpctl;
+    pub(crate) mod three_hosts;
     pub(crate) mod user;
 }
 
@@ -27,7 +29,9 @@ mod campaign;
 mod capture;
 mod congestion;
 mod crowded;
+mod ecn;
 mod endings;
+mod fragments;
 mod half_open;
 mod handing_off;
 mod hostile;
@@ -36,6 +40,7 @@ mod impairing;
 mod killed;
 mod kills;
 mod lifecycle;
+mod path_mtu;
 mod polling;
 mod programs;
 mod quotas;

@@ -1,14 +1,7 @@
-//! tcpd as other hosts reach it: README.md's recipes, with a router between.
-//!
-//! ```text
-//!  client ─────────── router ─────────── host of tcpd ── tcpd0
-//!  192.0.2.2   192.0.2.1 198.51.100.1   198.51.100.2    198.18.0.2
-//!  2001:db8:1::2            2001:db8:2::2        fd00:7463:7064::2
-//! ```
+//! tcpd as other hosts reach it: README.md's recipes, with a router between (`common/three_hosts.rs`).
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::process::Command;
 use std::thread;
 
 use libtcpclient::Builder;
@@ -18,40 +11,11 @@ use crate::common::host::Host;
 use crate::common::namespace::in_namespace;
 use crate::common::pair::PATIENCE;
 use crate::common::pattern::Pattern;
+use crate::common::three_hosts::{hosts, route};
 
 const ECHO: &str = "[[service]]\nname = \"echo\"\nport = 7\nhandler = \"echo\"\n";
 /// Far more than any buffer on the way.
 const MANY: usize = 4 << 20;
-
-/// The three hosts, each routing; the client knows the router, the router knows neither tcpd's range nor how to reach it.
-fn hosts() -> (Host, Host, Host) {
-    let (client, router, home) = (Host::new(), Host::new(), Host::here());
-    router.cable(
-        ("left", &["192.0.2.1/24", "2001:db8:1::1/64"]),
-        &client,
-        ("wire", &["192.0.2.2/24", "2001:db8:1::2/64"]),
-    );
-    router.cable(
-        ("right", &["198.51.100.1/24", "2001:db8:2::1/64"]),
-        &home,
-        ("wire", &["198.51.100.2/24", "2001:db8:2::2/64"]),
-    );
-    for host in [&router, &home] {
-        host.set("ipv4/ip_forward", "1");
-        host.set("ipv6/conf/all/forwarding", "1");
-    }
-    client.ip("route add default via 192.0.2.1");
-    client.ip("-6 route add default via 2001:db8:1::1");
-    home.ip("route add default via 198.51.100.1");
-    home.ip("-6 route add default via 2001:db8:2::1");
-    (client, router, home)
-}
-
-/// Recipe 1: a route to tcpd's range on the router.
-fn route(router: &Host) {
-    router.ip("route add 198.18.0.0/24 via 198.51.100.2");
-    router.ip("-6 route add fd00:7463:7064::/64 via 2001:db8:2::2");
-}
 
 fn connect(client: &Host, address: &str, port: u16) -> TcpStream {
     let stream = client
@@ -134,12 +98,7 @@ fn behind_the_address_of_the_host() {
         let (_, rules) = readme.split_once("```nft\n").expect("the recipe");
         let (rules, _) = rules.split_once("```").expect("its end");
         let rules = rules.replace("eth0", "wire").replace("443", "7");
-        let file = daemon.directory().join("nat.nft");
-        std::fs::write(&file, rules).expect("write the rules");
-        let output = home
-            .inside(|| Command::new("nft").arg("-f").arg(&file).output())
-            .expect("nft is needed for this test (Debian: apt-get install nftables)");
-        assert!(output.status.success(), "{output:?}");
+        home.nft(&rules);
         for address in ["198.51.100.2", "2001:db8:2::2"] {
             echoes_many(&connect(&client, address, 7));
         }
