@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use fuzzing::{Target, first_word, messages};
-use libtcpclient::protocol::{Event, FromDaemon, Header, Hello, MAX_MESSAGE, Reply, Request};
+use libtcpclient::protocol::{
+    DecodeError, Event, FromDaemon, Header, Hello, MAX_MESSAGE, Reply, Request,
+};
 
 fn try_request(bytes: &[u8]) -> String {
     match Request::decode(bytes) {
@@ -15,7 +17,7 @@ fn try_request(bytes: &[u8]) -> String {
             }
             first_word(&request)
         }
-        Err(error) => format!("{error} {}", kind(bytes)),
+        Err(error) => refused(&error, bytes),
     }
 }
 
@@ -34,7 +36,15 @@ fn try_from_daemon(bytes: &[u8]) -> String {
             assert_eq!(Event::decode(bytes), Ok(event.clone()));
             first_word(&event)
         }
-        Err(error) => format!("{error} {}", kind(bytes)),
+        Err(error) => refused(&error, bytes),
+    }
+}
+
+/// Why it was refused. Which unknown kind it is says nothing new.
+fn refused(error: &DecodeError, bytes: &[u8]) -> String {
+    match error {
+        DecodeError::UnknownKind(_) => first_word(error),
+        error => format!("{error} {}", kind(bytes)),
     }
 }
 
