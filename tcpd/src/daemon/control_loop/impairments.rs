@@ -23,7 +23,7 @@ impl<W: Spawner> ControlLoop<W> {
             Err((code, why)) => return self.reply(id, number, Reply::error(code, why)),
         };
         tracing::info!(session = id, ?change, "an operator changes impairments");
-        self.ask(id, number, Purpose::Impair(change))
+        self.ask(id, number, Purpose::Impair(Box::new(change)))
     }
 }
 

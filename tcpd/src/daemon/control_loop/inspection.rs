@@ -96,7 +96,7 @@ impl<W: Spawner> ControlLoop<W> {
                 self.order(Order::InspectImpairments { ticket });
             }
             Purpose::Impair(ref change) => {
-                let change = change.clone();
+                let change = (**change).clone();
                 let ticket = self.inspections.single(ticket);
                 self.order(Order::Impair { ticket, change });
             }

@@ -49,7 +49,7 @@ pub(super) enum Purpose {
     Impairments {
         cursor: u64,
     },
-    Impair(ImpairmentChange),
+    Impair(Box<ImpairmentChange>),
     End {
         endpoint: EndpointId,
         reset: bool,
