@@ -243,7 +243,7 @@ impl Shared {
 
 impl Lane {
     /// When something is due this way, if that is sooner than what is awaited already.
-    fn to_await(&mut self, way: Way) -> Option<Instant> {
+    fn next_event(&mut self, way: Way) -> Option<Instant> {
         let next = self.pipes[way as usize].next_arrival()?;
         let awaited = &mut self.awaited[way as usize];
         if awaited.is_some_and(|awaited| awaited <= next) {
@@ -269,7 +269,7 @@ impl State {
             };
             if let Some(lane) = self.lanes.get_mut(&port) {
                 lane.pipes[way as usize].send(now(), packet.to_vec(), ());
-                let next = lane.to_await(way);
+                let next = lane.next_event(way);
                 self.due.extend(next.map(|at| Reverse((at, port, way))));
             }
         }
@@ -301,7 +301,7 @@ impl State {
                 self.lateness.count(late);
                 give(to, &packet);
             }
-            let next = lane.to_await(way);
+            let next = lane.next_event(way);
             self.due.extend(next.map(|at| Reverse((at, port, way))));
         }
         None
