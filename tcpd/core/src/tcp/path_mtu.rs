@@ -259,8 +259,13 @@ pub(crate) fn forget_probe<R: Ring>(conn: &mut Connection<R>, now: Instant) {
     }
 }
 
-/// The retransmission timer went off, `conn.retries` times in a row by now.
-pub(crate) fn on_timeout<R: Ring>(conn: &mut Connection<R>, cx: &mut Context<'_>) {
+/// What was sent has found no answer `tries` times in a row by now: text that timed out, or that probes a window too small for a segment.
+/// True when packets are smaller now.
+pub(crate) fn on_timeout<R: Ring>(
+    conn: &mut Connection<R>,
+    tries: u8,
+    cx: &mut Context<'_>,
+) -> bool {
     let una = conn.send.una;
     let path = &mut conn.path;
     if let Some(doubts) = &mut path.doubts {
@@ -269,23 +274,18 @@ pub(crate) fn on_timeout<R: Ring>(conn: &mut Connection<R>, cx: &mut Context<'_>
             if position >= una && claimed < path.mtu {
                 path.news = claimed;
                 lower(conn, claimed, cx);
-                return;
+                return true;
             }
         } else if let Some(search) = &mut doubts.search {
             search.inconclusive(cx.now);
         }
     }
-    suspect(conn, conn.retries, cx);
-}
-
-/// What was sent has found no answer `tries` times in a row: text that timed out, or that probes a window too small for a segment. True when packets are smaller now.
-pub(crate) fn suspect<R: Ring>(conn: &mut Connection<R>, tries: u8, cx: &mut Context<'_>) -> bool {
     // RFC 9293 §3.8.3 MUST-20: at R1 the path is suspected; and at twice as many once more.
     let suspicious = tries >= cx.tcp.r1 && tries.is_multiple_of(cx.tcp.r1.max(1));
     if !suspicious || cx.tcp.mtu_probing == MtuProbing::Off {
         return false;
     }
-    let (una, twice) = (conn.send.una, tries > cx.tcp.r1);
+    let twice = tries > cx.tcp.r1;
     // What has vanished. Smaller ones do not vanish for their size.
     let headers = headers(&conn.pair, conn.timestamps.is_some());
     let size = (conn.send.nxt - una).min(u64::from(conn.send.mss)) + u64::from(headers);

@@ -43,7 +43,7 @@ pub(crate) fn expire<R: Ring>(conn: &mut Connection<R>, cx: &mut Context<'_>) {
         conn.changed(Changes::TROUBLE);
     }
     reaction::on_timeout(conn, first, cx);
-    path_mtu::on_timeout(conn, cx);
+    path_mtu::on_timeout(conn, conn.retries, cx);
     conn.rtt.back_off();
     conn.intents.retransmit_first = true;
     conn.timers

@@ -20,6 +20,6 @@ pub(crate) fn expire<R: Ring>(conn: &mut Connection<R>, cx: &mut Context<'_>) {
     conn.probes = conn.probes.saturating_add(1);
     conn.probes_unanswered = conn.probes_unanswered.saturating_add(1);
     // One of this is yet to be sent. Where segments have become smaller the window has room for one.
-    let fits = path_mtu::suspect(conn, conn.probes_unanswered - 1, cx);
+    let fits = path_mtu::on_timeout(conn, conn.probes_unanswered - 1, cx);
     conn.intents.probe = !fits;
 }

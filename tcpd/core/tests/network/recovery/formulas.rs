@@ -210,7 +210,7 @@ fn after_half_of_a_window_was_lost_one_or_two_go_out_for_each_that_arrives() {
         let rule: Rule = Box::new(move |packet: &Packet| {
             let gone = !packet.again && packet.length > 0 && (600..840).contains(&packet.number);
             match packet.forth {
-                true if gone && packet.number % 2 == 0 => None,
+                true if gone && packet.number.is_multiple_of(2) => None,
                 true => Some(line.passes(packet.at)),
                 false => Some(round_trip / 2),
             }
@@ -229,7 +229,7 @@ fn after_half_of_a_window_was_lost_one_or_two_go_out_for_each_that_arrives() {
         let most = during.clone().map(|ack| ack.released).max();
         assert!(most <= Some(2), "{controller:?}: {most:?} at once");
         // The recovery is over within a few round trips.
-        let (first, last) = (during.clone().next(), during.last());
+        let (first, last) = (during.clone().next(), during.clone().next_back());
         let took = last.expect("ends").at - first.expect("begins").at;
         assert!(took < round_trip * 7 / 2, "{controller:?}: {took:?}");
     }

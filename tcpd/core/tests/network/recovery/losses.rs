@@ -122,7 +122,7 @@ fn a_retransmission_that_is_lost_is_repaired_without_a_timeout() {
                 // Each is missed when what was sent after it has come, a round trip later, and a quarter of one for what may only be late.
                 let (first, at) = (
                     of_last().next().expect("sent").at,
-                    of_last().last().expect("sent").at,
+                    of_last().next_back().expect("sent").at,
                 );
                 let queue = status.srtt.expect("measured") + MS * 10;
                 assert!(

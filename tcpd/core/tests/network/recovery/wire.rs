@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use tcpd_core::random::{Generator, Secret};
 use tcpd_core::stack::{
-    ConnectOptions, EndpointId, IpCidr, ListenOptions, ReceiveError, ReceiveMeta, SendError, Stack,
-    StackConfig, Status,
+    ConnectOptions, EndpointId, IpCidr, ListenOptions, ListenerId, ReceiveError, ReceiveMeta,
+    SendError, Stack, StackConfig, Status,
 };
 use tcpd_core::tcp::buffer::HeapRing;
 use tcpd_core::time::Instant;
@@ -104,6 +104,9 @@ pub(crate) struct Acknowledgment {
     pub(crate) released: u64,
 }
 
+/// What is under way: when it arrives, its age, whether it comes from the sender, its bytes.
+type Travelling = (Instant, u64, bool, Vec<u8>);
+
 /// Both ends and what is between them.
 pub(crate) struct Wire {
     now: Instant,
@@ -111,9 +114,9 @@ pub(crate) struct Wire {
     reader: Stack<HeapRing>,
     from: EndpointId,
     to: Option<EndpointId>,
-    listener: tcpd_core::stack::ListenerId,
+    listener: ListenerId,
     rule: Rule,
-    travelling: BinaryHeap<Reverse<(Instant, u64, bool, Vec<u8>)>>,
+    travelling: BinaryHeap<Reverse<Travelling>>,
     count: u64,
     texts: u64,
     highest: u64,
