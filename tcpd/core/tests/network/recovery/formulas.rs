@@ -208,9 +208,9 @@ fn after_half_of_a_window_was_lost_one_or_two_go_out_for_each_that_arrives() {
         let round_trip = MS * 100;
         let mut line = Line::new(round_trip / 2, MS / 10);
         let rule: Rule = Box::new(move |packet: &Packet| {
-            let gone = !packet.again && packet.length > 0 && (600..840).contains(&packet.number);
+            let gone = !packet.again && packet.length > 0 && (600..740).contains(&packet.number);
             match packet.forth {
-                true if gone && packet.number.is_multiple_of(2) => None,
+                true if gone => None,
                 true => Some(line.passes(packet.at)),
                 false => Some(round_trip / 2),
             }
@@ -221,7 +221,7 @@ fn after_half_of_a_window_was_lost_one_or_two_go_out_for_each_that_arrives() {
         let status = wire.status();
         assert_eq!(
             (status.timeouts, status.lost, status.fast_retransmits),
-            (0, 120, 1),
+            (0, 140, 1),
             "{status:?}"
         );
         assert_eq!(wire.came_twice, 0, "{status:?}");
@@ -233,4 +233,37 @@ fn after_half_of_a_window_was_lost_one_or_two_go_out_for_each_that_arrives() {
         let took = last.expect("ends").at - first.expect("begins").at;
         assert!(took < round_trip * 7 / 2, "{controller:?}: {took:?}");
     }
+}
+
+/// RFC 7661 §4.4: a window that was not used for a while is let out over a round trip, not as one burst.
+#[test]
+fn a_window_that_nobody_used_lately_is_let_out_little_by_little() {
+    let round_trip = MS * 100;
+    let mut wire = Wire::new(|_| {}, losing(round_trip, Vec::new()));
+    wire.transfer(4_000_000, MS * 10_000);
+    let window = u64::from(wire.status().cwnd) / MSS;
+    for _ in 0..60 {
+        wire.write(MSS);
+        wire.run(MS * 50);
+    }
+    let (before, begin) = (wire.sent.len(), wire.elapsed());
+    assert!(
+        u64::from(wire.status().cwnd) / MSS >= window / 2,
+        "{:?}",
+        wire.status()
+    );
+    wire.write(8_000_000);
+    wire.run(round_trip);
+    let sent = &wire.sent[before..];
+    let within = |share: u32| {
+        sent.iter()
+            .filter(|packet| packet.at - begin <= round_trip / share)
+            .count() as u64
+    };
+    let (early, all) = (within(10), within(1));
+    assert!(all >= window / 2, "{all} of {window}");
+    assert!(
+        early <= window / 5,
+        "{early} of {window} at once, {all} in a round trip"
+    );
 }
