@@ -96,13 +96,13 @@ impl Log {
         for answer in answers.iter().filter(is_no_syn) {
             // §6.1.3: a mark is echoed by every acknowledgment from the one that covers it on, until CWR has come behind it.
             let covered = |text: &&Passed| text.seen.end().before_or_equal(answer.seen.ack);
-            let newest = texts.iter().filter(covered).filter_map(|text| {
+            let mut newest = texts.iter().filter(covered).filter_map(|text| {
                 let answered = text.seen.flags.contains(Flags::CWR);
                 (text.marked || answered).then_some(text.marked)
             });
             assert_eq!(
                 answer.seen.flags.contains(Flags::ECE),
-                newest.last().unwrap_or(false),
+                newest.next_back().unwrap_or(false),
                 "{receiver} acknowledges {:?}",
                 answer.seen
             );
