@@ -6,7 +6,7 @@ use tcpd_core::sim::network::seeded;
 use crate::common::threads::on_all_processors;
 
 /// How many seeds an ordinary test run tries.
-const SEEDS: u64 = 4_000;
+const SEEDS: u64 = 10_000;
 
 #[test]
 fn every_stream_of_every_network_comes_out_whole() {
@@ -33,5 +33,20 @@ fn every_stream_of_every_network_comes_out_whole() {
     assert!(
         streams > count && bytes > count * 10_000 && lost > count,
         "too little happened: {streams} streams, {bytes} bytes, {packets} packets, {lost} lost"
+    );
+    // What is drawn has to come about, or nothing of it is tested.
+    let seldom = [
+        ("marks", marked, 10),
+        ("reductions for marks", reductions, 20),
+        ("black holes", holes, 60),
+        ("exchanged controllers", switched, 10),
+        ("restarts after a pause", restarts, 20),
+        ("networks without a loss", calm, 20),
+    ]
+    .into_iter()
+    .find(|(_, times, in_so_many)| times * in_so_many < count);
+    assert!(
+        seldom.is_none(),
+        "too seldom in {count} networks: {seldom:?}"
     );
 }
