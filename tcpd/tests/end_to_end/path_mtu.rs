@@ -31,6 +31,13 @@ const HEADERS_V6: u16 = 40 + 32;
 const FORGER_V4: &str = "10.77.0.9";
 const FORGER_V6: &str = "fd00:77::9";
 
+/// However long the machine stops somebody or a test holds a segment, nothing times out.
+const PATIENT: [&str; 3] = [
+    "tcp.rto_initial=10s",
+    "tcp.rto_min=10s",
+    "tcp.tail_loss_probe=false",
+];
+
 type Ends = (libtcpclient::TcpStream, TcpStream);
 
 /// tcpd opens a connection to the client.
@@ -66,7 +73,7 @@ fn shown(daemon: &Daemon, ours: &libtcpclient::TcpStream) -> u16 {
 fn many_bytes_pass_a_narrow_link_whose_routers_say_so() {
     in_namespace(|| {
         let (client, router, home) = hosts();
-        let daemon = Daemon::start("");
+        let daemon = Daemon::start_with("", &PATIENT);
         route(&router);
         acquaint(&client);
         narrow(&router, &home, NARROW);
@@ -151,13 +158,8 @@ fn forged_messages_about_the_size_of_packets_change_nothing() {
     in_namespace(|| {
         let longest = Arc::new(Mutex::new(0));
         let seen = Arc::clone(&longest);
-        // While segments are held nothing shall time out.
         let wire = Far::start_over(
-            &[
-                "tcp.rto_initial=10s",
-                "tcp.rto_min=10s",
-                "tcp.tail_loss_probe=false",
-            ],
+            &PATIENT,
             Duration::ZERO,
             Box::new(move |way, packet| {
                 let mut longest = seen.lock().expect("no panic");
