@@ -46,6 +46,15 @@ pub enum Received {
     End,
 }
 
+/// Whether an error of a send or a receive says that the other end is closed. It is a reset where that end has left something unread, or
+/// has closed its listener over a client that waited; the kernel says so once, to whichever call comes first.
+pub fn says_gone(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset
+    )
+}
+
 /// One end of a `SOCK_SEQPACKET` Unix socket: a datagram is a message.
 #[derive(Debug)]
 pub struct Seqpacket(OwnedFd);
@@ -78,7 +87,7 @@ impl Seqpacket {
     /// Sends a message whole, or not at all. Waits for room unless the descriptor is non-blocking.
     ///
     /// # Errors
-    /// `InvalidInput` for an empty message, `WouldBlock`, `BrokenPipe` (no SIGPIPE), …
+    /// `InvalidInput` for an empty message, `WouldBlock`, `BrokenPipe` (no SIGPIPE) or `ConnectionReset` when the other end is closed, …
     pub fn send(&self, message: &[u8]) -> io::Result<()> {
         self.send_flags(message, &[], SendFlags::NOSIGNAL)
     }

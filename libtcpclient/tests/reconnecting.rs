@@ -15,8 +15,8 @@ use std::time::Duration;
 
 use fake::FakeDaemon;
 use libtcpclient::protocol::{ErrorCode, Event, Failure, Reply, Request};
-use libtcpclient::socket::SeqpacketListener;
-use libtcpclient::{AcceptError, Builder, Session, SessionError, TcpListener};
+use libtcpclient::socket::{Seqpacket, SeqpacketListener};
+use libtcpclient::{AcceptError, Builder, Control, Session, SessionError, TcpListener};
 use rustix::event::{PollFd, PollFlags, Timespec};
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -115,6 +115,24 @@ fn readable(listener: &TcpListener, ms: i64) -> bool {
         tv_nsec: ms % 1000 * 1_000_000,
     };
     rustix::event::poll(&mut fds, Some(&limit)).expect("poll") > 0
+}
+
+/// The kernel tells whoever waited to be accepted by a reset, and only once: whoever sends first does not read of it.
+#[test]
+fn a_daemon_that_goes_before_it_accepts_is_gone() {
+    let mut place = Place::new();
+    place.open();
+    let connect = || Seqpacket::connect(&place.path).expect("connect");
+    let (session, control) = (connect(), connect());
+    place.close();
+    let session = Session::over(session, None).expect_err("it is gone");
+    let control = Control::over(control).expect_err("it is gone");
+    for error in [session, control] {
+        assert!(
+            matches!(error, SessionError::DaemonGone { reason: None }),
+            "{error:?}"
+        );
+    }
 }
 
 #[test]

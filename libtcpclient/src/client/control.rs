@@ -22,7 +22,7 @@ use crate::protocol::{
     DEFAULT_SOCKET, ErrorCode, Event, Failure, Filter, FromDaemon, Hello, Impair, MAX_MESSAGE,
     Page, Reply, Request, SOCKET_VARIABLE, VERSION, Welcome,
 };
-use crate::socket::{Received, Seqpacket};
+use crate::socket::{Received, Seqpacket, says_gone};
 
 /// How long the daemon may take for an answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -296,7 +296,7 @@ impl Control {
         match self.socket.send(&request.encode(self.request)) {
             Ok(()) => {}
             // What the daemon said before it closed can still be read.
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+            Err(error) if says_gone(&error) => {}
             Err(error) => return Err(error.into()),
         }
         let mut buffer = vec![0; MAX_MESSAGE];
@@ -306,7 +306,7 @@ impl Control {
                 Ok(Received::End) => return Err(self.gone()),
                 Err(error) => match error.kind() {
                     io::ErrorKind::WouldBlock => return Err(SessionError::Silent),
-                    io::ErrorKind::ConnectionReset => return Err(self.gone()),
+                    _ if says_gone(&error) => return Err(self.gone()),
                     _ => return Err(error.into()),
                 },
             };

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use libtcpclient::protocol::{DecodeError, MAX_MESSAGE};
-use libtcpclient::socket::Seqpacket;
+use libtcpclient::socket::{Seqpacket, says_gone};
 use rustix::io::Errno;
 use rustix::net::{RecvAncillaryBuffer, RecvFlags, ReturnFlags, Shutdown, recvmsg, shutdown};
 use tcpd_core::time::Instant;
@@ -370,13 +370,9 @@ impl Session {
                     self.unread.of_user.take_off(message.cost());
                     self.outgoing.pop_front();
                 }
-                Err(error) => match error.kind() {
-                    ErrorKind::WouldBlock => return Ok(()),
-                    ErrorKind::BrokenPipe | ErrorKind::ConnectionReset => {
-                        return Err(EndedBy::Client);
-                    }
-                    _ => return Err(EndedBy::SocketError),
-                },
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if says_gone(&error) => return Err(EndedBy::Client),
+                Err(_) => return Err(EndedBy::SocketError),
             }
         }
         self.outgoing.shrink_to(KEPT_PLACES);

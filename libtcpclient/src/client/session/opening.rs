@@ -8,7 +8,7 @@ use crate::client::control::program_name;
 use crate::client::error::SessionError;
 use crate::protocol::{Event, FromDaemon, Hello, MAX_MESSAGE, Reply, Request, VERSION, Welcome};
 use crate::shm::{Arena, Layout};
-use crate::socket::{Bell, MAX_FDS, Received, Seqpacket};
+use crate::socket::{Bell, MAX_FDS, Received, Seqpacket, says_gone};
 
 /// Says Hello and waits for the answer, with its descriptors.
 pub(super) fn hello(
@@ -32,7 +32,7 @@ pub(super) fn hello(
             Ok(received) => received,
             Err(error) => match error.kind() {
                 io::ErrorKind::WouldBlock => return Err(SessionError::Silent),
-                io::ErrorKind::ConnectionReset => return Err(gone(reason)),
+                _ if says_gone(&error) => return Err(gone(reason)),
                 io::ErrorKind::InvalidData => {
                     return Err(SessionError::BadDaemon(
                         "a message that is empty or too long",
@@ -43,7 +43,7 @@ pub(super) fn hello(
         };
         let Received::Message(len) = received else {
             return match sent {
-                Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+                Err(error) if !says_gone(&error) => Err(error.into()),
                 _ => Err(gone(reason)),
             };
         };

@@ -12,7 +12,7 @@ use crate::client::error::SessionError;
 use crate::client::stream::Watch;
 use crate::protocol::{Event, FromDaemon, MAX_MESSAGE, Reply, Request};
 use crate::shm::ClientSlot;
-use crate::socket::{Heard, Received};
+use crate::socket::{Heard, Received, says_gone};
 
 impl Shared {
     /// The session's thread: until end of file or a message that makes no sense.
@@ -60,9 +60,9 @@ impl Shared {
             Ok(()) => Ok(number),
             Err(error) => {
                 lock(&self.table).pending.remove(&number);
-                match error.kind() {
-                    io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => Err(self.error()),
-                    _ => Err(error.into()),
+                match says_gone(&error) {
+                    true => Err(self.error()),
+                    false => Err(error.into()),
                 }
             }
         }
