@@ -198,6 +198,8 @@ impl StackLoop {
         let now = clock::now();
         let mut busy = self.take_orders(now);
         busy |= self.receive(now)?;
+        // What has entered the impairment layer did so after the turn began.
+        let now = self.impair.as_ref().map_or(now, |_| clock::now());
         busy |= self.let_arrive(now);
         busy |= self.bridge.poll_sessions(&mut self.stack, now);
         busy |= self.bridge.pump_sockets(&mut self.stack, now);
@@ -226,8 +228,11 @@ impl StackLoop {
                 Ok(received) => {
                     bytes += received.len;
                     let packet = &self.buffer[..received.len];
-                    let impair = self.impair.as_mut();
-                    if !impair.is_some_and(|layer| layer.take_in(now, packet, &received.meta)) {
+                    // Its delay begins now: it may have come after the turn began.
+                    let enters = |layer: &mut Box<Impair>| {
+                        layer.take_in(clock::now(), packet, &received.meta)
+                    };
+                    if !self.impair.as_mut().is_some_and(enters) {
                         self.stack.receive(now, packet, received.meta);
                     }
                 }
@@ -255,7 +260,7 @@ impl StackLoop {
 
     fn transmit(&mut self, now: Instant) -> io::Result<bool> {
         if self.waits_in_layer(now, Direction::Out) {
-            return Ok(self.let_leave(now));
+            return Ok(self.let_leave());
         }
         let mut busy = true;
         for sent in 0..TRANSMIT_BATCH {
@@ -264,12 +269,12 @@ impl StackLoop {
                 break;
             };
             let packet = out_packet(&transmit, &mut self.scratch);
-            let impair = self.impair.as_mut();
-            if !impair.is_some_and(|layer| layer.take_out(now, &packet)) {
+            let enters = |layer: &mut Box<Impair>| layer.take_out(clock::now(), &packet);
+            if !self.impair.as_mut().is_some_and(enters) {
                 self.counts.count(self.device.transmit(&packet));
             }
         }
-        Ok(self.let_leave(now) || busy)
+        Ok(self.let_leave() || busy)
     }
 
     /// Sleeps until something happens, unless something just did.

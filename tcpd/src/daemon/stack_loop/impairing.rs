@@ -10,6 +10,7 @@ use super::{RECEIVE_BATCH, RECEIVE_BYTES, StackLoop};
 use crate::daemon::orders::{Impaired, ImpairmentChange, Inspected, Report};
 use crate::device::OutPacket;
 use crate::device::impair::{Direction, Directions, Impair, RuleSpec, Target};
+use crate::system::clock;
 
 /// The layer's packets are single ones, and given to the device in one turn as many as are taken from it.
 const LEAVE_BATCH: usize = RECEIVE_BATCH;
@@ -50,10 +51,11 @@ impl StackLoop {
     }
 
     /// Gives the device what has arrived, a bounded batch; true when there was something.
-    pub(super) fn let_leave(&mut self, now: Instant) -> bool {
+    pub(super) fn let_leave(&mut self) -> bool {
         let Some(layer) = &mut self.impair else {
             return false;
         };
+        let now = clock::now();
         let mut any = false;
         for _ in 0..LEAVE_BATCH {
             let Some(packet) = layer.next(now, Direction::Out) else {
@@ -153,6 +155,6 @@ impl StackLoop {
             layer.clear(None, Directions::Both);
         }
         while self.let_arrive(now) {}
-        while self.let_leave(now) {}
+        while self.let_leave() {}
     }
 }
