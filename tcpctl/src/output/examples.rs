@@ -212,7 +212,7 @@ pub(crate) fn busy() -> ConnectionStatus {
             keepalive_interval_s: Some(75),
             keepalive_count: Some(9),
             user_timeout_ms: None,
-            peer_user_timeout_ms: None,
+            peer_user_timeout_ms: Some(1_800_000),
             idle_timeout_ms: None,
             dscp: 0,
         },

@@ -89,6 +89,7 @@ fn a_connection_in_the_middle_of_a_transfer() {
       Nagle               on
       keepalive           after 2 h of silence, then every 1 min 15 s, 9 times
       user timeout        the daemon's
+      the peer's          30 min, of no effect here
       idle timeout        off
 
     Rings

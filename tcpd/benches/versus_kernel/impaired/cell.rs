@@ -18,8 +18,6 @@ const LEAST_LATENESS: Duration = Duration::from_micros(1 << 10);
 /// Losses that a connection shall see, so that chance evens out.
 const LOSSES_WANTED: f64 = 150.0;
 const SHORTEST: f64 = 10.0;
-/// Where nothing is lost nothing is left to chance.
-const LOSSLESS: f64 = 10.0;
 const LONGEST: f64 = 120.0;
 /// Payload bytes of a full segment with timestamps.
 const SEGMENT: f64 = 1448.0;
@@ -71,7 +69,8 @@ impl Cell {
     /// How long a connection is watched.
     pub(super) fn time(self) -> Duration {
         if self.loss == 0.0 {
-            return Duration::from_secs_f64(LOSSLESS);
+            // Nothing is left to chance.
+            return Duration::from_secs_f64(SHORTEST);
         }
         let losses = self.expected() * 1e6 / 8.0 / SEGMENT * self.loss / 100.0;
         Duration::from_secs_f64((LOSSES_WANTED / losses).clamp(SHORTEST, LONGEST))

@@ -306,6 +306,9 @@ pub(crate) fn on_timeout<R: Ring>(
 
 /// A probe, if one is due and may be sent: `allowed` by CWND now, of text that was never sent.
 pub(crate) fn probe<R: Ring>(conn: &mut Connection<R>, allowed: u64, now: Instant) -> Probing {
+    let Some(search) = conn.path.search().copied() else {
+        return Probing::No;
+    };
     let (nxt, mss) = (conn.send.nxt, u64::from(conn.send.mss));
     let headers = headers(&conn.pair, conn.timestamps.is_some());
     let text = conn.send.written.saturating_sub(nxt);
@@ -314,8 +317,7 @@ pub(crate) fn probe<R: Ring>(conn: &mut Connection<R>, allowed: u64, now: Instan
     // What may go out in one flight, less what has to follow a probe.
     let longest = text.min(usable).min(window).saturating_sub(BEHIND * mss);
     let room = u16::try_from(longest + u64::from(headers)).unwrap_or(u16::MAX);
-    let wanted = |search: &mut Search| search.wanted(room, now);
-    let Some(size) = conn.path.search().and_then(wanted) else {
+    let Some(size) = search.wanted(room, now) else {
         return Probing::No;
     };
     let length = u64::from(u32::from(size).saturating_sub(headers));

@@ -13,9 +13,9 @@ mod tests;
 /// The clock granularity G of RFC 6298 §2; segments are timed in nanoseconds, timers run in milliseconds.
 const GRANULARITY: Duration = Duration::from_millis(1);
 
-/// By how much a timeout lies beyond SRTT at least, as far as it may: for so long a peer delays an acknowledgment (WCDelAckT of RFC 8985
-/// §7.2), and where round trips are long and steady nothing of that is in RTTVAR.
-const DELAYED_ACK: Duration = Duration::from_millis(200);
+/// WCDelAckT of RFC 8985 §7.2: for how long a peer may delay the acknowledgment of a single segment. By so much, as far as it may, a timeout
+/// lies beyond SRTT at least: where round trips are long and steady nothing of it is in RTTVAR.
+pub(crate) const DELAYED_ACK: Duration = Duration::from_millis(200);
 
 /// For how long a least round trip counts: a path may have become longer since.
 const LEAST_LASTS: Duration = Duration::from_secs(300);

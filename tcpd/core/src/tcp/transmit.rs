@@ -197,8 +197,6 @@ fn tail_probe<R: Ring>(conn: &mut Connection<R>, cx: &mut Context<'_>) -> Outgoi
     conn.recovery.count().tail_probes += 1;
     cx.counters.tail_loss_probes += 1;
     conn.timers.stop(Timer::TailLoss);
-    conn.timers
-        .set(Timer::Retransmission, cx.now + conn.rtt.rto());
     out
 }
 

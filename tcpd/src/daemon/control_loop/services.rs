@@ -196,6 +196,7 @@ impl Wanted {
     pub(super) fn unlisten(&self, (address, port): Place) -> Order {
         Order::Service(self.service, ServiceOrder::Unlisten { address, port })
     }
+
     /// What holds at each of its listeners.
     pub(super) fn terms(&self) -> Order {
         let terms = ServiceOrder::Terms {

@@ -6,11 +6,10 @@ use libtcpclient::shm::RawSlice;
 use tcpd_core::stack::{ReceiveMeta, State};
 use tcpd_core::time::Instant;
 
-use super::{RECEIVE_BATCH, RECEIVE_BYTES, StackLoop};
+use super::{RECEIVE_BATCH, RECEIVE_BYTES, StackLoop, clock};
 use crate::daemon::orders::{Impaired, ImpairmentChange, Inspected, Report};
 use crate::device::OutPacket;
 use crate::device::impair::{Direction, Directions, Impair, RuleSpec, Target};
-use crate::system::clock;
 
 /// The layer's packets are single ones, and given to the device in one turn as many as are taken from it.
 const LEAVE_BATCH: usize = RECEIVE_BATCH;

@@ -324,7 +324,7 @@ impl Status {
     /// Everything of a TCB.
     pub(crate) fn of<R: Ring>(id: EndpointId, conn: &Connection<R>) -> Self {
         let (send, receive) = (&conn.send, &conn.receive);
-        let ecn = conn.ecn.as_deref();
+        let (ecn, losses) = (conn.ecn.as_deref(), conn.recovery.tally());
         let small = |bytes: u64| u32::try_from(bytes).unwrap_or(u32::MAX);
         Self {
             passive: Some(conn.passive),
@@ -364,11 +364,11 @@ impl Status {
                 .map(|pacing| pacing.rate),
             reordering_seen: conn.recovery.rack.reordering_seen(),
             reordering_window: conn.rtt.least().map(|_| reaction::reordering_window(conn)),
-            lost: conn.recovery.tally().lost,
-            spurious: conn.recovery.tally().spurious,
-            undone: conn.recovery.tally().undone,
-            duplicate_sacks_in: conn.recovery.tally().dsacks,
-            tail_loss_probes: conn.recovery.tally().tail_probes,
+            lost: losses.lost,
+            spurious: losses.spurious,
+            undone: losses.undone,
+            duplicate_sacks_in: losses.dsacks,
+            tail_loss_probes: losses.tail_probes,
             cwnd: conn.congestion.cwnd(),
             ssthresh: conn.congestion.ssthresh(),
             in_flight: small(conn.recovery.in_flight()),

@@ -3,11 +3,11 @@
 
 use std::time::Duration;
 
+use crate::tcp::rtt::DELAYED_ACK;
+
 #[cfg(test)]
 mod tests;
 
-/// WCDelAckT: for how long a peer may delay the acknowledgment of a single segment.
-const DELAYED_ACK: Duration = Duration::from_millis(200);
 /// Beyond two round trips: what a peer's delayed acknowledgment and our timers may be late at least.
 const LEAST_MARGIN: Duration = Duration::from_millis(2);
 
