@@ -93,11 +93,10 @@ fn a_flood_of_one_source_costs_nobody_else_a_datagram() {
 
 /// `reassembly` filled by one source with datagrams of one piece, until the next one would evict the first; how many.
 fn filled(reassembly: &mut Reassembly) -> u32 {
-    let cost = |reassembly: &Reassembly| reassembly.cost();
     receive(reassembly, &piece(0, 64, true).of(0)).expect("room");
-    let each = cost(reassembly);
+    let each = reassembly.cost();
     let mut count = 1;
-    while cost(reassembly) + each <= LIMIT / 4 {
+    while reassembly.cost() + each <= LIMIT / 4 {
         receive(reassembly, &piece(0, 64, true).of(count)).expect("room");
         count += 1;
     }
@@ -147,6 +146,8 @@ fn a_datagram_that_outgrows_its_share_gets_no_more() {
     let mut reassembly = Reassembly::new(SMALL);
     let other = piece(0, 2, true).of(7);
     assert_eq!(receive(&mut reassembly, &other), Ok(None));
+    let strangers = piece(0, 2, true).from("198.18.7.1");
+    assert_eq!(receive(&mut reassembly, &strangers), Ok(None));
     let mut at = 0;
     let refusal = loop {
         match receive(&mut reassembly, &piece(at, 128, true)) {
@@ -156,7 +157,13 @@ fn a_datagram_that_outgrows_its_share_gets_no_more() {
         assert!(at * 8 <= SMALL / 4, "nothing stops it");
     };
     assert_eq!(refusal, Err(FragmentRefusal::Limit));
-    assert!(at > 0, "some of it was taken in");
+    assert!(at * 8 > SMALL / 8, "only {at} times eight bytes of it fit");
+    // What its source had begun before made way for it, and nobody else's.
+    assert_eq!(reassembly.tally().evicted, 1);
+    let rest = piece(2, 1, false);
+    let whole = receive(&mut reassembly, &rest.clone().from("198.18.7.1")).unwrap();
+    assert_whole(&whole.expect("a stranger's"), 24);
+    assert_eq!(receive(&mut reassembly, &rest.of(7)), Ok(None));
 }
 
 #[test]
