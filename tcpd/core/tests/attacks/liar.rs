@@ -40,8 +40,8 @@ pub(crate) struct Liar {
     isn: SequenceNumber,
     iss: SequenceNumber,
     pub(crate) port: u16,
-    /// Connections opened before the present one, by the peer's port.
-    others: HashMap<u16, (EndpointId, SequenceNumber)>,
+    /// Every connection that was accepted, by the peer's port, with its ISS.
+    connections: HashMap<u16, (EndpointId, SequenceNumber)>,
     /// The window every segment offers, bytes; SHIFT bits of it are lost.
     pub(crate) window: u32,
     /// How many segments the victim has sent.
@@ -75,24 +75,22 @@ impl Liar {
             isn: SequenceNumber(0xffff_0000),
             iss: SequenceNumber(0),
             port: 5_000,
-            others: HashMap::new(),
+            connections: HashMap::new(),
             window: 16 << 20,
             heard: 0,
         };
-        liar.id = liar.open(mss).expect("a connection");
+        liar.open(mss).expect("a connection");
         liar
     }
 
     /// Later segments are of the connection from this port, which is another one.
     pub(crate) fn turn_to(&mut self, port: u16) {
-        self.others.insert(self.port, (self.id, self.iss));
-        (self.id, self.iss) = self.others[&port];
+        (self.id, self.iss) = self.connections[&port];
         self.port = port;
     }
 
     /// One more connection, from the next port: later segments are of that one.
     pub(crate) fn open(&mut self, mss: u16) -> Option<EndpointId> {
-        self.others.insert(self.port, (self.id, self.iss));
         self.port += 1;
         let options = TcpOptions {
             mss: Some(mss),
@@ -106,7 +104,9 @@ impl Liar {
             .find(|sent| sent.flags.contains(Flags::SYN))?;
         self.ack(0);
         self.listen();
-        self.stack.accept(self.now, self.listener)
+        self.id = self.stack.accept(self.now, self.listener)?;
+        self.connections.insert(self.port, (self.id, self.iss));
+        Some(self.id)
     }
 
     /// Sends one segment.
@@ -183,8 +183,8 @@ impl Liar {
             self.iss = segment.seq;
         }
         let port = segment.destination_port;
-        let other = self.others.get(&port).filter(|_| port != self.port);
-        let iss = other.map_or(self.iss, |(_, iss)| *iss);
+        let known = self.connections.get(&port);
+        let iss = known.map_or(self.iss, |(_, iss)| *iss);
         Sent {
             port,
             flags: segment.flags,
