@@ -2,7 +2,6 @@
 //! floors that no `cargo xtask bless` moves.
 
 use std::fmt::Write as _;
-use std::path::Path as FilePath;
 use std::time::Duration;
 
 use tcpd_core::sim::network::goodput::{Path, Share, TEXT, alone};
@@ -13,7 +12,7 @@ use crate::common::threads::on_all_processors;
 const LOSSES: [f64; 5] = [0.0, 0.001, 0.01, 0.03, 0.05];
 /// In milliseconds, and what part of a rate's seconds is measured: what a round trip of 300 ms needs is hundreds of them at 1 ms.
 const ROUND_TRIPS: [(u64, f64); 4] = [(1, 0.4), (20, 0.4), (100, 0.5), (300, 1.0)];
-/// Mbit/s, and virtual seconds for which a stream of that rate is measured.
+/// Mbit/s, and the most virtual seconds for which a stream of that rate is measured: `ROUND_TRIPS` takes a part of them.
 const RATES: [(u64, u64); 3] = [(10, 60), (100, 20), (1_000, 10)];
 const SEED: u64 = 5;
 
@@ -125,11 +124,7 @@ fn the_goodput_of_every_path_is_that_of_the_table() {
     let table = table(&cells, &shares);
     println!("{table}");
     floors(&cells, &shares);
-    let path = FilePath::new(env!("CARGO_MANIFEST_DIR")).join("tests/network/goodput.txt");
-    if std::env::var("INSTA_UPDATE").is_ok_and(|value| value == "always") {
-        std::fs::write(&path, &table).expect("the table can be written");
-    }
-    let known = std::fs::read_to_string(&path).expect("the table is there");
+    let known = crate::known("goodput.txt", &table);
     let (known, found) = (numbers(&known), numbers(&table));
     assert_eq!(known.len(), cells.len(), "goodput.txt is not whole");
     let far: Vec<String> = cells
