@@ -21,9 +21,14 @@ use tcpd_core::stack::{
 };
 use tcpd_core::tcp::buffer::HeapRing;
 use tcpd_core::time::Instant;
-use tcpd_core::wire::{
-    Flags, IpAddresses, IpFields, IpHeader, SequenceNumber, TcpSegment, protocol,
-};
+use tcpd_core::wire::{Flags, IpAddresses, IpHeader, SequenceNumber, TcpSegment};
+
+#[path = "common"]
+mod common {
+    pub(crate) mod packets;
+}
+
+use common::packets::segment_packet;
 
 /// Bytes allocated and not yet freed.
 static LIVE: AtomicUsize = AtomicUsize::new(0);
@@ -61,7 +66,6 @@ struct Server {
     stack: Stack<HeapRing>,
     listener: ListenerId,
     now: Instant,
-    packet: Vec<u8>,
 }
 
 /// The addresses of peer `number` towards the server, and its port: families in turn, 16,384 ports each.
@@ -97,7 +101,6 @@ impl Server {
             stack,
             listener,
             now,
-            packet: Vec::new(),
         }
     }
 
@@ -112,13 +115,9 @@ impl Server {
             window: 65_535,
             ..TcpSegment::default()
         };
-        let mut body = Vec::new();
-        segment.emit(&addresses, &mut body);
-        self.packet.clear();
-        IpFields::new(addresses, protocol::TCP).emit(body.len(), &mut self.packet);
-        self.packet.extend_from_slice(&body);
+        let packet = segment_packet(addresses, &segment);
         self.stack
-            .receive(self.now, &self.packet, ReceiveMeta::default());
+            .receive(self.now, &packet, ReceiveMeta::default());
     }
 
     /// Flags and number of the one segment that the server sends now.

@@ -17,7 +17,7 @@ use tcpd_core::wire::{
     Flags, IpAddresses, IpHeader, SequenceNumber, TcpOptions, TcpSegment, Timestamps, protocol,
 };
 
-use crate::common::packets::packet;
+use crate::common::packets::{packet, segment_packet};
 
 /// Bytes of every receive ring: the window, where nothing is unread.
 pub(crate) const RING: u32 = 4096;
@@ -307,9 +307,7 @@ impl World {
     }
 
     pub(crate) fn packet(&self, segment: &TcpSegment<'_>) -> Vec<u8> {
-        let mut body = Vec::new();
-        segment.emit(&self.inbound(), &mut body);
-        self.packet_of(protocol::TCP, &body)
+        segment_packet(self.inbound(), segment)
     }
 
     /// A packet from the peer.
