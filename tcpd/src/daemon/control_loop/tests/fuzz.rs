@@ -6,7 +6,7 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 
 use fuzzing::{Target, first_word, messages};
-use libtcpclient::protocol::{ErrorCode, Header};
+use libtcpclient::protocol::ErrorCode;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
 
 use super::*;
@@ -16,6 +16,8 @@ use crate::device::channel::Channel;
 
 /// Clients that the script plays.
 const PLAYERS: usize = 3;
+/// The one who may do anything.
+const OPERATOR: usize = 2;
 /// Bytes of shared memory in which words stand: the doorbells and the slots' headers.
 const WORDS: u64 = 4096 + 4 * 256;
 /// Connections that a client may open to this port go to one who listens there.
@@ -155,9 +157,10 @@ impl World {
                 let length = (script.number(2) as usize % 512).min(script.0.len());
                 let (message, rest) = script.0.split_at(length);
                 script.0 = rest;
-                // The loops have to go on.
-                let drains = |header: Header| header.kind == 0x004b;
-                if !Header::peek(message).is_some_and(drains) {
+                // The loops have to go on; who may not end them is told so.
+                let drains = number == OPERATOR
+                    && matches!(Request::decode(message), Ok((_, Request::Drain { .. })));
+                if !drains {
                     // Full, or over by now.
                     let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
                     send(&player.client.socket, message, flags).ok();
@@ -262,11 +265,9 @@ fn play(bytes: &[u8]) -> String {
 #[test]
 fn whatever_clients_do_the_loops_go_on_and_others_are_served() {
     let corpus = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/corpus/handler");
-    let requests = messages::requests().into_iter().enumerate();
-    let seeds = requests.map(|(number, request)| {
-        let player = if number % 2 == 0 { 1 } else { 2 };
-        said(&[(player, request)])
-    });
+    // One who may not do everything says it, and then one who may.
+    let requests = messages::requests().into_iter();
+    let seeds = requests.map(|request| said(&[(1, request.clone()), (2, request)]));
     let target = Target {
         name: "handler",
         seeds: seeds.collect(),
@@ -331,4 +332,6 @@ fn a_script_reaches_what_operators_change() {
     assert_eq!(tried, 5);
     let words = play(&said(&[(2, Request::Impairments { cursor: 0 })]));
     assert!(words.contains("Rows"), "{words}");
+    let words = play(&said(&[(1, Request::Drain { grace_ms: None })]));
+    assert!(words.contains(ErrorCode::NotPermitted.name()), "{words}");
 }
