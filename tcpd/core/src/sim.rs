@@ -19,6 +19,7 @@ mod right_edge;
 pub mod script;
 pub mod simulation;
 pub mod splice;
+mod well_formed;
 
 /// Runs `f`; a panic in it, as of an invariant that does not hold, becomes its text, so that the run can be told.
 fn catching<T>(f: impl FnOnce() -> T) -> Result<T, String> {

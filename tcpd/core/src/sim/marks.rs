@@ -7,7 +7,7 @@
 //! 4. ECE comes from who was sent a mark (§6.1.3).
 
 use crate::sim::pair::End;
-use crate::wire::{Ecn, Flags, IpHeader, SequenceNumber, TcpSegment, protocol};
+use crate::wire::{Ecn, Flags, SequenceNumber, TcpSegment};
 
 /// Both ends of one connection.
 #[derive(Debug, Default)]
@@ -29,21 +29,21 @@ struct Words {
 }
 
 impl Marks {
-    /// Looks at a packet that `end` sends, which will be `marked` or not on its way.
-    pub(super) fn check(&mut self, end: End, packet: &[u8], marked: bool) -> Result<(), String> {
-        let Ok(header) = IpHeader::parse(packet) else {
-            return Ok(());
-        };
-        if header.protocol != protocol::TCP {
-            return match header.ecn() {
+    /// Looks at a packet that `end` sends, with a `segment` if it is TCP, which will be `marked` or not on its way.
+    pub(super) fn check(
+        &mut self,
+        end: End,
+        ecn: Ecn,
+        segment: Option<&TcpSegment<'_>>,
+        marked: bool,
+    ) -> Result<(), String> {
+        let Some(segment) = segment else {
+            return match ecn {
                 Ecn::NotEct => Ok(()),
                 ecn => Err(format!("{end:?} says {ecn:?} on what is not TCP")),
             };
-        }
-        let Ok(segment) = TcpSegment::parse(&packet[header.payload.clone()]) else {
-            return Ok(());
         };
-        self.segment(end, header.ecn(), &segment)
+        self.segment(end, ecn, segment)
             .map_err(|message| format!("{end:?} {message}: {segment}"))?;
         self.ends[end as usize].marked |= marked;
         Ok(())
@@ -56,8 +56,12 @@ impl Marks {
             (End::Right, [left, right]) => (right, left),
         };
         if has(Flags::SYN) {
-            own.asked |= !has(Flags::ACK) && has(Flags::ECE) && has(Flags::CWR);
-            own.agreed |= has(Flags::ACK) && has(Flags::ECE) && !has(Flags::CWR);
+            match (has(Flags::ACK), has(Flags::ECE), has(Flags::CWR)) {
+                (_, false, false) => {}
+                (false, true, true) => own.asked = true,
+                (true, true, false) if other.asked => own.agreed = true,
+                _ => return Err("says of ECN on a SYN what it may not".into()),
+            }
             return match ecn {
                 Ecn::NotEct => Ok(()),
                 ecn => Err(format!("says {ecn:?} on a SYN")),
@@ -73,7 +77,8 @@ impl Marks {
         match ecn {
             Ecn::NotEct => {}
             Ecn::Ect0 if new => {}
-            ecn => return Err(format!("says {ecn:?} on what is no new text")),
+            Ecn::Ect0 => return Err("says ECT(0) on what is no new text".into()),
+            ecn => return Err(format!("says {ecn:?}, and not ECT(0)")),
         }
         if cwr && !new {
             return Err("says CWR on what is no new text".into());

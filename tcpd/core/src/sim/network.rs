@@ -18,6 +18,7 @@ use super::link::{Fate, Impairment, Link};
 use super::marks::Marks;
 use super::pair::End;
 use super::right_edge::RightEdges;
+use super::well_formed::segment_of;
 use crate::random::{Generator, Secret};
 use crate::stack::{Event, IpCidr, ReceiveMeta, Stack, StackConfig};
 use crate::tcp::buffer::HeapRing;
@@ -70,6 +71,18 @@ pub struct Passed {
 struct Watch {
     edges: RightEdges,
     marks: Marks,
+}
+
+impl Watch {
+    /// Looks at a packet that `end` sends, which will be `marked` or not on its way.
+    fn check(&mut self, end: End, packet: &[u8], marked: bool) -> Result<(), String> {
+        let (header, segment) = segment_of(end, packet)?;
+        if let Some(segment) = &segment {
+            self.edges.check(end, segment)?;
+        }
+        self.marks
+            .check(end, header.ecn(), segment.as_ref(), marked)
+    }
 }
 
 /// Hosts and the bottleneck between them.
@@ -373,12 +386,10 @@ impl Network {
             let marked = match fate {
                 Fate::Arrives {
                     marked, damaged, ..
-                } => marked || damaged,
+                } => marked || damaged && self.ipv6,
                 Fate::Lost | Fate::QueueFull => false,
             };
-            let edges = watch.edges.check(end, packet);
-            let looked = edges.and_then(|()| watch.marks.check(end, packet, marked));
-            if let Err(complaint) = looked {
+            if let Err(complaint) = watch.check(end, packet, marked) {
                 self.complaint
                     .get_or_insert(format!("hosts {low} (left) and {high}: {complaint}"));
             }

@@ -1,7 +1,7 @@
 //! Follows the right edge of the window that each end offers, as an observer on the wire sees it.
 
 use crate::sim::pair::End;
-use crate::wire::{Flags, IpHeader, SequenceNumber, TcpSegment, protocol};
+use crate::wire::{Flags, SequenceNumber, TcpSegment};
 
 /// Both ends of one connection.
 #[derive(Debug, Default)]
@@ -18,23 +18,8 @@ struct Edge {
 }
 
 impl RightEdges {
-    /// Looks at a packet that `end` sends.
-    pub(super) fn check(&mut self, end: End, packet: &[u8]) -> Result<(), String> {
-        let header = IpHeader::parse(packet)
-            .map_err(|refusal| format!("{end:?} sent a malformed packet: {}", refusal.reason))?;
-        if header.protocol != protocol::TCP {
-            return Ok(());
-        }
-        let bytes = &packet[header.payload.clone()];
-        if !TcpSegment::verify(&header.addresses, bytes) {
-            return Err(format!("{end:?} sent a wrong TCP checksum"));
-        }
-        let segment = TcpSegment::parse(bytes)
-            .map_err(|error| format!("{end:?} sent a malformed segment: {error}"))?;
-        self.segment(end, &segment)
-    }
-
-    fn segment(&mut self, end: End, segment: &TcpSegment<'_>) -> Result<(), String> {
+    /// Looks at a segment that `end` sends.
+    pub(super) fn check(&mut self, end: End, segment: &TcpSegment<'_>) -> Result<(), String> {
         let peer_scales = self.ends[end.other() as usize].offered;
         let this = &mut self.ends[end as usize];
         let syn = segment.flags.contains(Flags::SYN);

@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use super::pair::{End, Pair};
 use super::right_edge::RightEdges;
+use super::well_formed::segment_of;
 use crate::stack::{ConnectOptions, ConnectionOptions, ListenOptions, Stack};
 use crate::tcp::buffer::HeapRing;
 use crate::tcp::drop_reason::DropReason;
@@ -125,7 +126,10 @@ fn converse(parameters: &Parameters, record: bool) -> Result<Conversation, (Stri
         pair.offload();
     }
     let mut edges = RightEdges::default();
-    pair.watch(Box::new(move |_, end, packet| edges.check(end, packet)));
+    pair.watch(Box::new(move |_, end, packet| {
+        let (_, segment) = segment_of(end, packet)?;
+        segment.map_or(Ok(()), |segment| edges.check(end, &segment))
+    }));
     let result = super::catching(|| {
         Talk::begin(parameters, &mut pair).and_then(|mut talk| talk.finish(&mut pair))
     });

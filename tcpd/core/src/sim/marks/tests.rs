@@ -1,15 +1,16 @@
 use super::Marks;
 use crate::sim::pair::End;
-use crate::wire::{
-    Ecn, Flags, IpAddresses, IpFields, SequenceNumber, TcpOptions, TcpSegment, protocol,
-};
+use crate::wire::{Ecn, Flags, SequenceNumber, TcpOptions, TcpSegment};
 
-fn packet(flags: &str, seq: u32, length: usize, ecn: Ecn) -> Vec<u8> {
-    let addresses = IpAddresses {
-        source: [198, 18, 0, 1].into(),
-        destination: [198, 18, 0, 2].into(),
-    };
-    let text = vec![0; length];
+/// Flags, sequence number, bytes of text, and what the IP header says.
+type Packet = (&'static str, u32, usize, Ecn);
+
+fn check(
+    marks: &mut Marks,
+    end: End,
+    (flags, seq, length, ecn): Packet,
+    marked: bool,
+) -> Result<(), String> {
     let segment = TcpSegment {
         source_port: 1,
         destination_port: 2,
@@ -19,16 +20,9 @@ fn packet(flags: &str, seq: u32, length: usize, ecn: Ecn) -> Vec<u8> {
         window: 1_000,
         urgent_pointer: 0,
         options: TcpOptions::default(),
-        payload: &text,
+        payload: &[0; 100][..length],
     };
-    let mut body = Vec::new();
-    segment.emit(&addresses, &mut body);
-    let mut fields = IpFields::new(addresses, protocol::TCP);
-    fields.traffic_class = ecn as u8;
-    let mut packet = Vec::new();
-    fields.emit(body.len(), &mut packet);
-    packet.extend_from_slice(&body);
-    packet
+    marks.check(end, ecn, Some(&segment), marked)
 }
 
 /// After a handshake that agrees, or does not; and 100 bytes from the left.
@@ -37,12 +31,12 @@ fn opened(agreed: bool) -> Marks {
     let (syn, syn_ack) = if agreed { ("SEW", "S.E") } else { ("S", "S.") };
     let text = if agreed { Ecn::Ect0 } else { Ecn::NotEct };
     for (end, packet) in [
-        (End::Left, packet(syn, 0, 0, Ecn::NotEct)),
-        (End::Right, packet(syn_ack, 0, 0, Ecn::NotEct)),
-        (End::Left, packet(".", 1, 0, Ecn::NotEct)),
-        (End::Left, packet(".", 1, 100, text)),
+        (End::Left, (syn, 0, 0, Ecn::NotEct)),
+        (End::Right, (syn_ack, 0, 0, Ecn::NotEct)),
+        (End::Left, (".", 1, 0, Ecn::NotEct)),
+        (End::Left, (".", 1, 100, text)),
     ] {
-        assert_eq!(marks.check(end, &packet, false), Ok(()));
+        assert_eq!(check(&mut marks, end, packet, false), Ok(()));
     }
     marks
 }
@@ -51,58 +45,46 @@ fn opened(agreed: bool) -> Marks {
 fn what_the_rfc_allows_is_let_pass() {
     let mut marks = opened(true);
     for (end, packet, marked) in [
-        (End::Left, packet(".", 101, 100, Ecn::Ect0), true),
-        (End::Right, packet(".E", 1, 0, Ecn::NotEct), false),
-        (End::Left, packet(".W", 201, 100, Ecn::Ect0), false),
-        (End::Left, packet(".", 101, 100, Ecn::NotEct), false),
-        (End::Left, packet("R", 301, 0, Ecn::NotEct), false),
+        (End::Left, (".", 101, 100, Ecn::Ect0), true),
+        (End::Right, (".E", 1, 0, Ecn::NotEct), false),
+        (End::Left, (".W", 201, 100, Ecn::Ect0), false),
+        (End::Left, (".", 101, 100, Ecn::NotEct), false),
+        (End::Left, ("R", 301, 0, Ecn::NotEct), false),
     ] {
-        assert_eq!(marks.check(end, &packet, marked), Ok(()));
+        assert_eq!(check(&mut marks, end, packet, marked), Ok(()));
     }
 }
 
 #[test]
 fn what_it_forbids_is_told() {
-    let sent = |agreed: bool, end: End, packet: Vec<u8>| opened(agreed).check(end, &packet, false);
-    for (what, told) in [
-        ("a SYN", sent(true, End::Left, packet("S", 0, 0, Ecn::Ect0))),
-        (
-            "a bare ACK",
-            sent(true, End::Left, packet(".", 101, 0, Ecn::Ect0)),
-        ),
-        (
-            "text again",
-            sent(true, End::Left, packet(".", 1, 100, Ecn::Ect0)),
-        ),
-        (
-            "a mark of its own",
-            sent(true, End::Left, packet(".", 101, 9, Ecn::Ce)),
-        ),
-        (
-            "ECT(1)",
-            sent(true, End::Left, packet(".", 101, 9, Ecn::Ect1)),
-        ),
-        (
-            "CWR again",
-            sent(true, End::Left, packet(".W", 1, 100, Ecn::NotEct)),
-        ),
-        (
-            "ECE without a mark",
-            sent(true, End::Right, packet(".E", 1, 0, Ecn::NotEct)),
-        ),
-        (
-            "ECT unasked",
-            sent(false, End::Left, packet(".", 101, 9, Ecn::Ect0)),
-        ),
-        (
-            "ECE unasked",
-            sent(false, End::Right, packet(".E", 1, 0, Ecn::NotEct)),
-        ),
-        (
-            "CWR unasked",
-            sent(false, End::Left, packet(".W", 101, 9, Ecn::NotEct)),
-        ),
+    let (left, right) = (End::Left, End::Right);
+    let (none, ect) = (Ecn::NotEct, Ecn::Ect0);
+    let on_syn = "says of ECN on a SYN what it may not";
+    let (on_old, other) = ("ECT(0) on what is no new text", "and not ECT(0)");
+    let unasked = "was not agreed on";
+    for (agreed, end, packet, message) in [
+        (true, left, ("S", 0, 0, ect), "says Ect0 on a SYN"),
+        (true, left, ("SE", 0, 0, none), on_syn),
+        (true, left, ("SW", 0, 0, none), on_syn),
+        (true, right, ("S.W", 0, 0, none), on_syn),
+        (true, right, ("S.EW", 0, 0, none), on_syn),
+        (false, right, ("S.E", 0, 0, none), on_syn),
+        (true, left, (".", 101, 0, ect), on_old),
+        (true, left, (".", 1, 100, ect), on_old),
+        (true, left, (".", 101, 9, Ecn::Ce), other),
+        (true, left, (".", 101, 9, Ecn::Ect1), other),
+        (true, left, (".W", 1, 100, none), "says CWR"),
+        (true, right, (".E", 1, 0, none), "echoes a mark"),
+        (false, left, (".", 101, 9, ect), unasked),
+        (false, right, (".E", 1, 0, none), unasked),
+        (false, left, (".W", 101, 9, none), unasked),
     ] {
-        assert!(told.is_err(), "{what}");
+        let told = check(&mut opened(agreed), end, packet, false);
+        assert!(
+            told.as_ref().is_err_and(|told| told.contains(message)),
+            "{packet:?}: {told:?}, not {message}"
+        );
     }
+    let told = Marks::default().check(left, ect, None, false);
+    assert!(told.is_err_and(|told| told.contains("on what is not TCP")));
 }
