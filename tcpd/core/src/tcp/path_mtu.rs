@@ -29,10 +29,10 @@ use search::{Probe, RETRY, Search, Step};
 pub(crate) const AGE: Duration = Duration::from_secs(600);
 /// To this size packets shrink when a black hole is suspected: 1024 bytes of text, as RFC 4821 §7.7 has it and Linux takes it; IPv6 has nothing
 /// smaller than 1280.
-const BASE_V4: u16 = 1064;
+pub(crate) const BASE_V4: u16 = 1064;
 /// At twice as many timeouts those that are no larger than that shrink to this: every host takes it (RFC 791 §3.1).
-const LAST_V4: u16 = ipv4::MINIMUM_REASSEMBLY as u16;
-const BASE_V6: u16 = ipv6::MINIMUM_MTU as u16;
+pub(crate) const LAST_V4: u16 = ipv4::MINIMUM_REASSEMBLY as u16;
+pub(crate) const BASE_V6: u16 = ipv6::MINIMUM_MTU as u16;
 /// Segments of text behind a probe, so that its loss is noticed without a timeout; and what CWND has to have room for at least, beside those
 /// and the probe (RFC 4821 §7.4).
 const BEHIND: u64 = 3;

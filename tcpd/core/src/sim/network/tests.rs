@@ -161,13 +161,17 @@ fn a_writer_who_pauses_has_a_piece_at_a_time() {
 fn a_controller_is_exchanged_on_a_stream_that_runs() {
     let streams = vec![bytes(0, 2, 500_000)];
     let mut traffic = Traffic::new(dumbbell(9), streams).expect("listeners");
-    assert_eq!(traffic.switch(0, CongestionControl::NewReno), Ok(false));
+    let switch = |traffic: &mut Traffic, kind| {
+        traffic.switch(0, kind).expect("nothing else changes");
+        traffic.streams()[0].switched
+    };
+    assert_eq!(switch(&mut traffic, CongestionControl::NewReno), 0);
     traffic.run(START + MS * 200).expect("no trouble");
     assert_eq!(traffic.sender(0).expect("there").congestion, "cubic");
-    assert_eq!(traffic.switch(0, CongestionControl::NewReno), Ok(true));
+    assert_eq!(switch(&mut traffic, CongestionControl::NewReno), 1);
     assert_eq!(traffic.sender(0).expect("there").congestion, "newreno");
     traffic.run(START + MS * 60_000).expect("no trouble");
     traffic.check_finished().expect("it is over");
     traffic.wind_down().expect("nothing is left");
-    assert_eq!(traffic.switch(0, CongestionControl::Cubic), Ok(false));
+    assert_eq!(switch(&mut traffic, CongestionControl::Cubic), 1);
 }

@@ -18,6 +18,7 @@ use crate::stack::{
     CongestionControl, ConnectOptions, ConnectionOptions, EndpointId, Event, ListenOptions,
     ListenerId, ReceiveError, SendError, Status,
 };
+use crate::tcp::congestion::initial_window;
 use crate::time::Instant;
 
 mod checks;
@@ -80,6 +81,8 @@ pub struct Progress {
     has: u64,
     /// How often it had more after the sender had been idle for longer than its timeout.
     pub restarts: u64,
+    /// How often its controller was exchanged.
+    pub switched: u64,
 }
 
 impl Progress {
@@ -112,8 +115,9 @@ static PATTERN: LazyLock<Vec<u8>> = LazyLock::new(|| {
     bytes
 });
 
-/// `length` bytes of stream `number` from `position` on.
-fn pattern(number: usize, position: u64, length: usize) -> &'static [u8] {
+/// `length` bytes of stream `number` from `position` on, 64 KiB at most.
+#[must_use]
+pub fn pattern(number: usize, position: u64, length: usize) -> &'static [u8] {
     let start = ((position + 7_919 * number as u64) % PERIOD as u64) as usize;
     &PATTERN[start..start + length]
 }
@@ -134,7 +138,6 @@ impl Traffic {
             let now = network.now();
             let listener = network.stack(stream.to).listen(now, options);
             progress.push(Progress {
-                stream,
                 written: 0,
                 read: 0,
                 finished: None,
@@ -144,8 +147,10 @@ impl Traffic {
                 closed: [false; 2],
                 next_read: START,
                 next_write: START,
-                has: 0,
+                has: stream.writes.map_or(u64::MAX, |_| 0),
                 restarts: 0,
+                switched: 0,
+                stream,
             });
         }
         Ok(Traffic {
@@ -207,7 +212,8 @@ impl Traffic {
                 {
                     self.read(number)?;
                 }
-                if self.streams[number].has_more(now) {
+                let piece = self.streams[number].next_piece();
+                if piece.is_some_and(|at| at <= now) {
                     self.write_after_pause(number)?;
                 }
             }
@@ -296,13 +302,12 @@ impl Traffic {
                 return Ok(());
             }
         }
-        if let Some((piece, pause)) = stream.stream.writes {
-            if stream.has <= stream.written && stream.next_write <= now {
-                stream.has = stream.written.saturating_add(piece.into());
-                stream.next_write = now + pause;
-            }
-        } else {
-            stream.has = u64::MAX;
+        if let Some((piece, pause)) = stream.stream.writes
+            && stream.has <= stream.written
+            && stream.next_write <= now
+        {
+            stream.has = stream.written.saturating_add(piece.into());
+            stream.next_write = now + pause;
         }
         let has = stream.has.min(stream.stream.bytes);
         let stack = self.network.stack(host);
@@ -339,10 +344,8 @@ impl Traffic {
             return Ok(());
         };
         self.streams[number].restarts += 1;
-        let mss = before.mss_send;
-        let initial = (10 * mss).min((2 * mss).max(14_600));
         // A FIN takes a number as well.
-        if after.in_flight > initial + 1 {
+        if after.in_flight > initial_window(before.mss_send) + 1 {
             return Err(format!(
                 "stream {number}: {} bytes at once after an idle time of {:?}, with a timeout of {:?}",
                 after.in_flight,
@@ -353,15 +356,15 @@ impl Traffic {
         Ok(())
     }
 
-    /// Another controller for the sender of a stream from now on, if it is connected; whether it was.
+    /// Another controller for the sender of a stream from now on, if it is connected.
     ///
     /// # Errors
     /// That it is not the one asked for, or that anything else changed with it.
-    pub fn switch(&mut self, number: usize, kind: CongestionControl) -> Result<bool, String> {
+    pub fn switch(&mut self, number: usize, kind: CongestionControl) -> Result<(), String> {
         let now = self.network.now();
         let stream = &self.streams[number];
         let (Some(id), host) = (stream.sender, stream.stream.from) else {
-            return Ok(false);
+            return Ok(());
         };
         let before = self.sender(number);
         if self
@@ -370,22 +373,25 @@ impl Traffic {
             .set_congestion(now, id, kind)
             .is_err()
         {
-            return Ok(false);
+            return Ok(());
         }
         let (Some(before), Some(after)) = (before, self.sender(number)) else {
             return Err(format!("stream {number} is gone with its controller"));
         };
-        let windows = |status: &Status| (status.cwnd, status.ssthresh, status.in_flight);
-        if after.congestion != kind.name() || windows(&before) != windows(&after) {
+        // What is the controller's own, and nothing else.
+        let mut expected = Status {
+            congestion: kind.name(),
+            pacing_rate: after.pacing_rate,
+            ..before.clone()
+        };
+        expected.options.congestion = Some(kind);
+        if after != expected {
             return Err(format!(
-                "stream {number}: {} became {}: {:?} before and {:?} after",
-                before.congestion,
-                after.congestion,
-                windows(&before),
-                windows(&after)
+                "stream {number} with another controller: {before:?} became {after:?}"
             ));
         }
-        Ok(true)
+        self.streams[number].switched += u64::from(before.congestion != after.congestion);
+        Ok(())
     }
 
     fn read(&mut self, number: usize) -> Result<(), String> {
@@ -452,14 +458,12 @@ impl Progress {
         }
         let slow = self.stream.reads.is_some() && self.receiver.is_some() && !self.closed[1];
         let reads = slow.then_some(self.next_read);
-        let pauses = self.stream.writes.is_some() && self.written > 0 && !self.closed[0];
-        let writes = (pauses && self.has <= self.written).then_some(self.next_write);
-        reads.into_iter().chain(writes).min()
+        reads.into_iter().chain(self.next_piece()).min()
     }
 
-    /// Whether a writer who paused has more now.
-    fn has_more(&self, now: Instant) -> bool {
-        let paused = self.stream.writes.is_some() && self.written > 0 && !self.closed[0];
-        paused && self.has <= self.written && self.next_write <= now
+    /// When a writer who pauses has more.
+    fn next_piece(&self) -> Option<Instant> {
+        let pauses = self.stream.writes.is_some() && self.written > 0 && !self.closed[0];
+        (pauses && self.has <= self.written).then_some(self.next_write)
     }
 }

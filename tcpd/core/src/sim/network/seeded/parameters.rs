@@ -12,6 +12,7 @@ use crate::sim::simulation::KEEP_ALIVE;
 use crate::stack::{
     CongestionControl, ConnectionOptions, EcnPolicy, MtuProbing, Nagle, StackConfig,
 };
+use crate::tcp::path_mtu;
 
 /// Everything about a network that chance decides beforehand.
 #[derive(Debug, Clone)]
@@ -46,8 +47,8 @@ pub enum Change {
 }
 
 impl Change {
-    /// Makes it happen. Whether it came in time: a stream may be over, or not yet there.
-    pub(super) fn apply(&self, traffic: &mut Traffic) -> Result<bool, String> {
+    /// Makes it happen.
+    pub(super) fn apply(&self, traffic: &mut Traffic) -> Result<(), String> {
         let network = &mut traffic.network;
         match self {
             Change::Link(side, link) => network.set_link(*side, link.clone()),
@@ -55,7 +56,7 @@ impl Change {
             Change::Router(side, router) => network.set_router(*side, *router),
             Change::Controller(stream, kind) => return traffic.switch(*stream, *kind),
         }
-        Ok(true)
+        Ok(())
     }
 }
 
@@ -97,17 +98,23 @@ impl Parameters {
         }
     }
 
-    /// The smallest full segment that anybody may come to send, bytes.
-    pub(super) fn least_mss(&self) -> u64 {
+    /// The smallest full segment that anybody sends, bytes; smaller when larger ones seemed to vanish somewhere (`black_hole`).
+    pub(super) fn least_mss(&self, black_hole: bool) -> u64 {
         let hosts = self.hosts.iter().map(|host| host.stack.mtu);
         let routers = self.changes.iter().filter_map(|(_, change)| match change {
             Change::Router(_, router) => Some(router.mtu),
             Change::Link(..) | Change::Outage(..) | Change::Controller(..) => None,
         });
-        // To this size packets shrink where larger ones seem to vanish (RFC 4821 §7.7).
-        let base = if self.ipv6 { 1280 } else { 576 };
-        let mtu = hosts.chain(routers).chain([base]).min().unwrap_or(base);
-        u64::from(mtu) - 80
+        let (base, last) = match self.ipv6 {
+            true => (path_mtu::BASE_V6, path_mtu::BASE_V6),
+            false => (path_mtu::BASE_V4, path_mtu::LAST_V4),
+        };
+        // A search begins with small packets where it is always on (RFC 4821 §7.2).
+        let always = |host: &HostConfig| host.stack.tcp.mtu_probing == MtuProbing::On;
+        let searched = self.hosts.iter().any(always).then_some(base);
+        let shrunk = black_hole.then_some(last);
+        let mtus = hosts.chain(routers).chain(searched).chain(shrunk);
+        u64::from(mtus.min().unwrap_or(last)) - 80
     }
 
     /// Bytes that the rings of one connection may hold.
@@ -125,9 +132,9 @@ impl Parameters {
             let count = |way: Option<(u32, Duration)>| {
                 way.map_or(0, |(piece, _)| stream.bytes / u64::from(piece) + 1)
             };
-            4 * count(stream.reads) + 6 * count(stream.writes)
+            2 * count(stream.reads) + 3 * count(stream.writes)
         };
-        2_000 + self.streams.iter().map(pieces).sum::<u64>()
+        400 + self.streams.iter().map(pieces).sum::<u64>()
     }
 
     /// For how long a packet may wait in a queue.
@@ -214,6 +221,7 @@ fn host(dice: &mut Dice, side: End, ipv6: bool, calm: bool) -> HostConfig {
     tcp.tail_loss_probe = dice.chance(0.8);
     tcp.congestion = dice.of(&CongestionControl::ALL);
     tcp.nagle = dice.of(&[Nagle::Off, Nagle::Classic, Nagle::Minshall]);
+    tcp.syn_time = Duration::from_secs(1_800);
     tcp.syn_ack_retries = 10;
     tcp.orphan_timeout = Duration::from_secs(1_800);
     tcp.receive_ring = dice.of(&[4_096, 65_536, 65_536, 1 << 20]);
@@ -231,7 +239,7 @@ fn host(dice: &mut Dice, side: End, ipv6: bool, calm: bool) -> HostConfig {
     }
 }
 
-/// Up to two streams between each two hosts that the bottleneck separates, one each way; no more than six.
+/// One stream at most between each two hosts that the bottleneck separates, either way; no more than six.
 fn streams(dice: &mut Dice, counts: [u64; 2], rate: u64) -> Vec<Stream> {
     let mut streams = Vec::new();
     // Ten seconds of the wire for all of them together, about.

@@ -22,14 +22,14 @@ impl Traffic {
         Ok(())
     }
 
-    /// No storm: `least_mss` in bytes is the smallest segment that anybody sends; what is read, and what may be in flight unread, thrice,
-    /// with an ACK each, and `more` for openings, probes and what the path repeats.
+    /// No storm: what was written, in segments of `least_mss` bytes, the smallest that anybody fills, twice, with an ACK each; and `more`
+    /// for openings, probes and what the path repeats.
     ///
     /// # Errors
     /// How many there were.
     pub fn check_packets(&self, least_mss: u64, more: u64) -> Result<(), String> {
         let bytes: u64 = self.streams.iter().map(|stream| stream.written).sum();
-        let most = 6 * (bytes / least_mss) + more;
+        let most = 4 * (bytes / least_mss) + more;
         let packets: u64 = End::BOTH
             .map(|end| self.network.passed(end).packets)
             .iter()
