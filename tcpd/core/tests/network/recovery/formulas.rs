@@ -2,12 +2,10 @@
 
 use std::time::Duration;
 
+use tcpd_core::sim::network::goodput::TEXT as MSS;
 use tcpd_core::stack::CongestionControl;
 
-use super::wire::{Line, MS, Packet, Rule, Wire};
-
-/// Bytes of text in a full segment.
-const MSS: u64 = 1_448;
+use super::wire::{Line, MS, Packet, Rule, Wire, one_way};
 
 fn segments(bytes: u32) -> f64 {
     f64::from(bytes) / MSS as f64
@@ -163,10 +161,9 @@ fn in_a_recovery_as_much_goes_out_as_the_window_comes_down_by() {
         let round_trip = MS * 100;
         let tweak = |config: &mut tcpd_core::stack::StackConfig| config.tcp.congestion = controller;
         let mut line = Line::new(round_trip / 2, MS / 10);
-        let rule: Rule = Box::new(move |packet: &Packet| match (packet.forth, packet.number) {
-            (true, 700) if !packet.again => None,
-            (true, _) => Some(line.passes(packet.at)),
-            (false, _) => Some(round_trip / 2),
+        let rule = one_way(round_trip / 2, move |packet| {
+            let gone = !packet.again && packet.number == 700;
+            (!gone).then(|| line.passes(packet.at))
         });
         let mut wire = Wire::new(tweak, rule);
         wire.write(20_000_000);
@@ -207,13 +204,9 @@ fn after_half_of_a_window_was_lost_one_or_two_go_out_for_each_that_arrives() {
     for controller in CongestionControl::ALL {
         let round_trip = MS * 100;
         let mut line = Line::new(round_trip / 2, MS / 10);
-        let rule: Rule = Box::new(move |packet: &Packet| {
+        let rule = one_way(round_trip / 2, move |packet| {
             let gone = !packet.again && packet.length > 0 && (600..740).contains(&packet.number);
-            match packet.forth {
-                true if gone => None,
-                true => Some(line.passes(packet.at)),
-                false => Some(round_trip / 2),
-            }
+            (!gone).then(|| line.passes(packet.at))
         });
         let mut wire = Wire::new(|config| config.tcp.congestion = controller, rule);
         wire.write(20_000_000);

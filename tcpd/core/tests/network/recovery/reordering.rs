@@ -5,7 +5,7 @@ use std::time::Duration;
 use tcpd_core::random::Generator;
 use tcpd_core::stack::StackConfig;
 
-use super::wire::{Line, MS, Packet, Rule, Wire};
+use super::wire::{Line, MS, Packet, Rule, Wire, one_way};
 
 /// A wire on which one packet with text in eight is overtaken by up to `positions` others; `round_trip` when nothing is in the way.
 fn shuffling(round_trip: Duration, spacing: Duration, positions: u64, seed: u64) -> Rule {
@@ -72,10 +72,7 @@ const ROUND_TRIP: Duration = Duration::from_millis(80);
 /// One packet in fifty arrives `late`, behind dozens of others.
 fn far_behind(late: Duration) -> Rule {
     let mut line = Line::new(ROUND_TRIP / 2, MS / 20);
-    Box::new(move |packet: &Packet| {
-        if !packet.forth {
-            return Some(ROUND_TRIP / 2);
-        }
+    one_way(ROUND_TRIP / 2, move |packet| {
         let held = packet.length > 0 && !packet.again && packet.number % 50 == 49;
         let more = if held { late } else { Duration::ZERO };
         Some(line.passes(packet.at) + more)

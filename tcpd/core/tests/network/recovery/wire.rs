@@ -5,11 +5,12 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::sync::LazyLock;
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use tcpd_core::random::{Generator, Secret};
+use tcpd_core::random::Secret;
+use tcpd_core::sim::network::traffic::pattern;
+use tcpd_core::sim::pair::{End, Pair, START};
 use tcpd_core::stack::{
     ConnectOptions, EndpointId, IpCidr, ListenOptions, ListenerId, ReceiveError, ReceiveMeta,
     SendError, Stack, StackConfig, Status,
@@ -20,24 +21,9 @@ use tcpd_core::wire::{Flags, IpHeader, TcpSegment};
 
 /// Milliseconds.
 pub(crate) const MS: Duration = Duration::from_millis(1);
-const START: Instant = Instant::from_secs(1_000);
 const PORT: u16 = 80;
-/// How long the pattern of the stream is, a prime, and the longest piece that is written or read at once.
-const PERIOD: usize = 65_521;
+/// The longest piece that is written or read at once, bytes.
 const PIECE: usize = 16 << 10;
-
-static PATTERN: LazyLock<Vec<u8>> = LazyLock::new(|| {
-    let mut bytes = vec![0; PERIOD];
-    Generator::from_seed(1).fill(&mut bytes);
-    bytes.extend_from_within(..PIECE);
-    bytes
-});
-
-/// What is written from `place` on.
-fn pattern(place: u64, length: usize) -> &'static [u8] {
-    let start = (place % PERIOD as u64) as usize;
-    &PATTERN[start..start + length]
-}
 
 /// One packet, as it is sent.
 #[derive(Debug, Clone, Copy)]
@@ -89,6 +75,17 @@ impl Line {
     }
 }
 
+/// A path whose way back takes `back`; what `forth` says becomes of what the sender sends.
+pub(crate) fn one_way(
+    back: Duration,
+    mut forth: impl FnMut(&Packet) -> Option<Duration> + 'static,
+) -> Rule {
+    Box::new(move |packet: &Packet| match packet.forth {
+        true => forth(packet),
+        false => Some(back),
+    })
+}
+
 /// What an ACK found at the sender, and what went out for it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Acknowledgment {
@@ -118,7 +115,6 @@ pub(crate) struct Wire {
     rule: Rule,
     travelling: BinaryHeap<Reverse<Travelling>>,
     count: u64,
-    texts: u64,
     highest: u64,
     /// Bytes the user has asked to be sent, and those the ring has taken.
     wanted: u64,
@@ -140,24 +136,24 @@ pub(crate) struct Wire {
 impl Wire {
     /// A connection over `rule`, established, from a sender to a reader who both are as `tweak` would have them, with rings that never limit.
     pub(crate) fn new(tweak: impl Fn(&mut StackConfig), rule: Rule) -> Wire {
-        let stack = |last: u8| {
+        let stack = |end: End| {
             let mut config = StackConfig {
-                addresses: vec![IpCidr::new(address(last), 24)],
+                addresses: vec![IpCidr::new(Pair::address(end, false), 24)],
                 ..StackConfig::default()
             };
             let tcp = &mut config.tcp;
             (tcp.receive_ring, tcp.receive_ring_max) = (4 << 20, 4 << 20);
             (tcp.send_ring, tcp.send_ring_max) = (4 << 20, 4 << 20);
             tweak(&mut config);
-            Stack::new(config, Secret::new([last; 16]), last.into(), START)
+            Stack::new(config, Secret::new([end as u8; 16]), end as u64, START)
         };
-        let (mut sender, mut reader) = (stack(1), stack(2));
+        let (mut sender, mut reader) = (stack(End::Left), stack(End::Right));
         let options = ListenOptions {
             port: PORT,
             ..ListenOptions::default()
         };
         let listener = reader.listen(START, options).expect("a listener");
-        let remote = SocketAddr::new(address(2), PORT);
+        let remote = SocketAddr::new(Pair::address(End::Right, false), PORT);
         let from = sender.connect(START, ConnectOptions::to(remote));
         let mut wire = Wire {
             now: START,
@@ -169,7 +165,6 @@ impl Wire {
             rule,
             travelling: BinaryHeap::new(),
             count: 0,
-            texts: 0,
             highest: 0,
             wanted: 0,
             written: 0,
@@ -267,7 +262,7 @@ impl Wire {
         }
         self.sender.receive(self.now, bytes, ReceiveMeta::default());
         self.pump();
-        let before = self.texts;
+        let before = self.sent.len();
         self.flush();
         let status = self.status();
         self.acknowledgments.push(Acknowledgment {
@@ -275,7 +270,7 @@ impl Wire {
             cwnd: status.cwnd,
             ssthresh: status.ssthresh,
             in_recovery: status.in_recovery,
-            released: self.texts - before,
+            released: (self.sent.len() - before) as u64,
         });
     }
 
@@ -307,7 +302,7 @@ impl Wire {
     fn pump(&mut self) {
         while self.written < self.wanted {
             let most = (self.wanted - self.written).min(PIECE as u64) as usize;
-            let piece = pattern(self.written, most);
+            let piece = pattern(0, self.written, most);
             match self.sender.send(self.now, self.from, piece) {
                 Ok(count) => self.written += count as u64,
                 Err(SendError::Full) => return,
@@ -327,7 +322,7 @@ impl Wire {
             match self.reader.receive_into(self.now, to, &mut piece) {
                 Ok(count) => {
                     assert!(
-                        piece[..count] == *pattern(self.read, count),
+                        piece[..count] == *pattern(0, self.read, count),
                         "other bytes than were written after {}",
                         self.read
                     );
@@ -367,11 +362,10 @@ impl Wire {
             forth,
             start,
             length,
-            number: self.texts,
+            number: self.sent.len() as u64,
             again: length > 0 && start < self.highest,
         };
         if length > 0 {
-            self.texts += 1;
             self.highest = self.highest.max(packet.end());
             self.sent.push(packet);
         }
@@ -381,8 +375,4 @@ impl Wire {
             self.travelling.push(Reverse(entry));
         }
     }
-}
-
-fn address(last: u8) -> IpAddr {
-    Ipv4Addr::new(198, 18, 0, last).into()
 }
