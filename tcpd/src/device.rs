@@ -53,7 +53,18 @@ pub struct OutPacket<'a> {
     pub ipv6: bool,
 }
 
-impl OutPacket<'_> {
+impl<'a> OutPacket<'a> {
+    /// A whole packet in one piece, with its checksum.
+    pub fn whole(packet: &'a [u8]) -> OutPacket<'a> {
+        OutPacket {
+            header: packet,
+            payload: [RawSlice::EMPTY; 2],
+            segment_size: 0,
+            checksum: None,
+            ipv6: packet.first().is_some_and(|first| first >> 4 == 6),
+        }
+    }
+
     /// Bytes of payload.
     pub fn payload_len(&self) -> usize {
         self.payload[0].len + self.payload[1].len

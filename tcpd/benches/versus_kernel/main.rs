@@ -27,6 +27,7 @@ mod common {
     pub(crate) mod pattern;
     pub(crate) mod relay;
     pub(crate) mod tcp_info;
+    pub(crate) mod wire_end;
 }
 
 /// Set for the second run of this program, inside its own namespace.

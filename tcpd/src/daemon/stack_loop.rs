@@ -86,6 +86,8 @@ pub(crate) struct StackLoop {
     device: Box<dyn Device>,
     /// Between the device and the stack, while anything is impaired.
     impair: Option<Box<Impair>>,
+    /// By direction: more came out of it in the last turn than a turn takes.
+    behind: [bool; 2],
     stack: DaemonStack,
     bridge: Bridge,
     orders: Receiver<Order>,
@@ -154,6 +156,7 @@ impl StackLoop {
         Ok(StackLoop {
             device,
             impair: None,
+            behind: [false; 2],
             stack,
             bridge: Bridge::new(config, reports, for_sockets, sweeper),
             orders,
@@ -216,8 +219,11 @@ impl StackLoop {
     }
 
     fn receive(&mut self, now: Instant) -> io::Result<bool> {
-        if !self.readable || self.waits_in_layer(now, Direction::In) {
+        if !self.readable {
             return Ok(false);
+        }
+        if self.waits_in_layer(Direction::In) {
+            return Ok(true);
         }
         let mut bytes = 0;
         for _ in 0..RECEIVE_BATCH {
@@ -259,8 +265,9 @@ impl StackLoop {
     }
 
     fn transmit(&mut self, now: Instant) -> io::Result<bool> {
-        if self.waits_in_layer(now, Direction::Out) {
-            return Ok(self.let_leave());
+        if self.waits_in_layer(Direction::Out) {
+            self.let_leave();
+            return Ok(true);
         }
         let mut busy = true;
         for sent in 0..TRANSMIT_BATCH {

@@ -7,11 +7,11 @@
 //! 1. What enters is first made what it would be on a wire ([`wire_format`]): super-segments are cut, and every packet gets its
 //!    complete checksum. Otherwise one loss would be 64 KiB, and a damaged packet would be vouched for.
 //! 2. The path decides, and holds the packet until it arrives: [`Impair::next_deadline`].
-//! 3. What has arrived comes out by [`Impair::next`]; what came from the device is then verified by the stack like anything. While
-//!    something of a direction waits there ([`Impair::has_arrived`]) the owner brings nothing new of that direction, or it would overtake.
+//! 3. What has arrived comes out by [`Impair::next`]; what came from the device is then verified by the stack like anything.
 //!
 //! When a rule goes or changes, what travelled under the old one arrives at once, in order: nothing is lost by that. "At once" is as fast
-//! as the owner takes it: the rule leaves its path behind, and no packet of it is touched before its turn.
+//! as the owner takes it: the rule leaves its path behind, and no packet of it is touched before its turn. While there is some of it
+//! ([`Impair::has_released`]) the owner brings nothing new of that direction, or it would overtake.
 
 mod released;
 mod rules;
@@ -196,12 +196,9 @@ impl Impair {
         first.pipe.receive(now).map(|(packet, ())| packet)
     }
 
-    /// Whether [`next`](Impair::next) has a packet.
-    pub fn has_arrived(&self, now: Instant, direction: Direction) -> bool {
-        let rules = self.rules.iter();
-        let mut rules = rules.filter(|rule| rule.direction == direction);
+    /// Whether there is something that travelled under rules that are no more; [`next`](Impair::next) gives it first.
+    pub fn has_released(&self, direction: Direction) -> bool {
         !self.released[direction as usize].is_empty()
-            || rules.any(|rule| rule.pipe.next_arrival().is_some_and(|at| at <= now))
     }
 
     /// When the next packet arrives; in the past when one has.

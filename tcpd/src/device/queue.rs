@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use super::offload::Cutter;
 use super::vnet_header::{self, Malformed, VnetHeader};
-use super::{OutPacket, RawSlice, Received};
+use super::{OutPacket, Received};
 
 /// Counts since the queue was opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -77,13 +77,7 @@ impl Queue {
         let mut taken = false;
         let mut outcome = Ok(());
         cutter.for_each_packet(packet, |bytes| {
-            let whole = OutPacket {
-                header: bytes,
-                payload: [RawSlice::EMPTY; 2],
-                segment_size: 0,
-                checksum: None,
-                ..*packet
-            };
+            let whole = OutPacket::whole(bytes);
             let written = write_packet(fd.as_fd(), &[0; vnet_header::LEN], &whole);
             match statistics.count_out(written) {
                 Ok(()) => taken = true,

@@ -17,6 +17,13 @@ pub(crate) const HOST_V4: &str = "198.18.0.1";
 /// The same for IPv6.
 pub(crate) const HOST_V6: &str = "fd00:7463:7064::1";
 
+/// `--set` flags with which tcpd sends nothing again by a timer, however long the machine stops somebody or a test holds a segment.
+pub(crate) const PATIENT: [&str; 3] = [
+    "tcp.rto_initial=10s",
+    "tcp.rto_min=10s",
+    "tcp.tail_loss_probe=false",
+];
+
 /// A running daemon. Dropping it kills it and takes its directory away.
 pub(crate) struct Daemon {
     pub(super) child: Child,

@@ -1,5 +1,5 @@
 //! A daemon in a network of its own, and a kernel in another, with a wire between the two that a test holds in its hands.
-//! Needs `mod daemon`, `mod deadline`, `mod host` and `mod packet` beside it.
+//! Needs `mod daemon`, `mod deadline`, `mod host`, `mod packet` and `mod wire_end` beside it.
 //!
 //! ```text
 //!   this namespace                the test                  the daemon's namespace
@@ -7,17 +7,17 @@
 //!          fd00:77::1                                                                                fd00:7463:7064::2
 //! ```
 //!
-//! The kernels cut and checksum what they put on the wire: each packet there is one of a link with an MTU of 1500 bytes.
+//! Each packet on the wire is one of a link with an MTU of 1500 bytes.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
-use tcpd::device::{Device, OutPacket, RECEIVE_BUFFER_LEN, Range, RawSlice, Tun, TunOptions};
+use rustix::event::{EventfdFlags, eventfd};
+use tcpd::device::{RECEIVE_BUFFER_LEN, Tun};
 use tcpd::system::clock;
 use tcpd_core::time::Instant;
 
@@ -25,6 +25,7 @@ use super::daemon::Daemon;
 use super::deadline::wait_for;
 use super::host::Host;
 use super::packet::{Seen, is_for_many};
+use super::wire_end;
 
 /// The kernel's addresses in the test's namespace.
 pub(crate) const FAR_V4: &str = "10.77.0.1";
@@ -33,6 +34,10 @@ pub(crate) const FAR_V6: &str = "fd00:77::1";
 /// Its router, in the daemon's namespace.
 const ROUTER_V4: &str = "10.77.0.254";
 const ROUTER_V6: &str = "fd00:77::fe";
+
+/// The two ends of the wire.
+const NEAR: &str = "far0";
+const ROUTER: &str = "wire0";
 
 /// The kernel's address, far from tcpd, with this port.
 pub(crate) fn far(port: u16) -> SocketAddr {
@@ -86,8 +91,9 @@ impl Far {
         host.set("ipv4/ip_forward", "1");
         host.set("ipv6/conf/all/forwarding", "1");
         let daemon = host.inside(|| Daemon::start_with("", set));
-        let near = tun(
-            "far0",
+        host.ip(&format!("link set tcpd0 txqueuelen {}", wire_end::QUEUE));
+        let near = wire_end::tun(
+            NEAR,
             &[
                 (FAR_V4, 24),
                 ("198.18.0.250", 24),
@@ -95,7 +101,7 @@ impl Far {
                 ("fd00:7463:7064::fa", 64),
             ],
         );
-        let router = host.inside(|| tun("wire0", &[(ROUTER_V4, 24), (ROUTER_V6, 64)]));
+        let router = host.inside(|| wire_end::tun(ROUTER, &[(ROUTER_V4, 24), (ROUTER_V6, 64)]));
         let wire = Arc::new(Wire {
             lanes: Mutex::default(),
             bell: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).expect("a bell"),
@@ -165,6 +171,11 @@ impl Far {
 
 impl Drop for Far {
     fn drop(&mut self) {
+        if !std::thread::panicking() {
+            for (host, end) in [(&Host::here(), NEAR), (&self.host, ROUTER)] {
+                assert_eq!(host.dropped(end), 0, "{end} had no room for packets");
+            }
+        }
         self.wire
             .over
             .store(true, std::sync::atomic::Ordering::Release);
@@ -189,10 +200,8 @@ impl Wire {
         let mut buffer = vec![0; RECEIVE_BUFFER_LEN];
         let mut next = None;
         while !self.over.load(std::sync::atomic::Ordering::Acquire) {
-            wait(
-                &[descriptor(&near), descriptor(&router), self.bell.as_fd()],
-                next,
-            );
+            let [near_end, router_end] = [&near, &router].map(wire_end::descriptor);
+            wire_end::wait(&[near_end, router_end, self.bell.as_fd()], next);
             // Whether it rang or not.
             let _ = rustix::io::read(&self.bell, &mut [0; 8]);
             let mut lanes = self.lanes();
@@ -214,8 +223,8 @@ struct Line {
 impl Line {
     /// All but what is for many hosts: the kernels talk of other things too on a new link.
     fn take(&mut self, tun: &mut Tun, buffer: &mut [u8], way: Way, lane: &mut Lane) {
-        while let Ok(received) = tun.receive(buffer) {
-            let mut packet = buffer[..received.len].to_vec();
+        while let Some(len) = wire_end::take(tun, buffer) {
+            let mut packet = buffer[..len].to_vec();
             if !is_for_many(&packet) && (self.treat)(way, &mut packet) {
                 lane.packets.push_back((clock::now() + self.delay, packet));
             }
@@ -233,52 +242,11 @@ fn give(tun: &mut Tun, lane: &mut Lane) -> Option<Instant> {
             return Some(*at);
         }
         let (_, packet) = lane.packets.pop_front()?;
-        let packet = OutPacket {
-            header: &packet,
-            payload: [RawSlice::EMPTY, RawSlice::EMPTY],
-            segment_size: 0,
-            checksum: None,
-            ipv6: false,
-        };
-        tun.transmit(&packet).expect("a packet is taken");
+        wire_end::give(tun, &packet);
     }
     None
 }
 
 fn has_flags(packet: &[u8], flags: u8) -> bool {
     Seen::of(packet).is_some_and(|seen| seen.flags.0 == flags)
-}
-
-fn tun(name: &str, addresses: &[(&str, u8)]) -> Tun {
-    let range = |(address, prefix): &(&str, u8)| Range {
-        address: address.parse().expect("an address"),
-        prefix: *prefix,
-    };
-    let options = TunOptions {
-        name: name.to_owned(),
-        host: addresses.iter().map(range).collect(),
-        offload: false,
-        ..TunOptions::default()
-    };
-    Tun::open(&options).expect("a TUN interface")
-}
-
-fn descriptor(tun: &Tun) -> BorrowedFd<'_> {
-    // SAFETY: the device keeps its descriptor open, and the borrow lasts no longer than the device's.
-    unsafe { BorrowedFd::borrow_raw(tun.as_raw_fd()) }
-}
-
-fn wait(descriptors: &[BorrowedFd<'_>], until: Option<Instant>) {
-    let left = until.map(|until| {
-        let left = until.duration_since(clock::now());
-        Timespec::try_from(left).expect("it fits")
-    });
-    let mut polled: Vec<_> = descriptors
-        .iter()
-        .map(|fd| PollFd::new(fd, PollFlags::IN))
-        .collect();
-    match poll(&mut polled, left.as_ref()) {
-        Ok(_) | Err(rustix::io::Errno::INTR) => {}
-        Err(error) => panic!("poll: {error}"),
-    }
 }

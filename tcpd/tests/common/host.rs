@@ -74,6 +74,22 @@ impl Host {
             .unwrap_or_else(|error| panic!("{path}: {error}"));
     }
 
+    /// Packets that this interface has dropped because nobody took them in time.
+    pub(crate) fn dropped(&self, interface: &str) -> u64 {
+        let table = self
+            .inside(|| std::fs::read_to_string("/proc/thread-self/net/dev"))
+            .expect("/proc/net/dev");
+        let line = table
+            .lines()
+            .find_map(|line| line.trim().strip_prefix(interface)?.strip_prefix(':'));
+        let line = line.unwrap_or_else(|| panic!("no interface {interface}"));
+        // The drops on transmission are the twelfth number.
+        let numbers = line.split_whitespace().nth(11);
+        numbers
+            .and_then(|number| number.parse().ok())
+            .expect("a number")
+    }
+
     /// Lays a cable to `other`: an interface of this name here, one of that name there, both up, with these addresses.
     pub(crate) fn cable(&self, end: (&str, &[&str]), other: &Host, far_end: (&str, &[&str])) {
         let there = format!("/proc/{}/fd/{}", std::process::id(), other.0.as_raw_fd());

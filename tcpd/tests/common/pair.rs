@@ -66,15 +66,15 @@ pub(crate) fn connect_to(
     joined(Builder::new().session(session), &listener)
 }
 
-fn joined(
+/// A connection that tcpd opens, with these options, to this listener.
+pub(crate) fn joined(
     builder: Builder,
     listener: &TcpListener,
 ) -> (libtcpclient::TcpStream, std::net::TcpStream) {
     let at = listener.local_addr().expect("its address");
     let ours = builder.connect(at).expect("connect through tcpd");
     let (theirs, _) = listener.accept().expect("the kernel accepts");
-    ours.set_read_timeout(Some(PATIENCE)).expect("a timeout");
-    ours.set_write_timeout(Some(PATIENCE)).expect("a timeout");
+    never_hangs(&ours);
     patient(&theirs);
     (ours, theirs)
 }
@@ -86,15 +86,7 @@ pub(crate) fn connect(session: &Session) -> (libtcpclient::TcpStream, std::net::
 
 /// The same the other way round: the kernel opens it, to a listener of tcpd's.
 pub(crate) fn accept(session: &Session) -> (libtcpclient::TcpStream, std::net::TcpStream) {
-    let listener = Builder::new().session(session).listen(ours(0));
-    let listener = listener.expect("tcpd listens");
-    let at = listener.local_addr().expect("its address");
-    let theirs = std::net::TcpStream::connect_timeout(&at, PATIENCE).expect("the kernel connects");
-    patient(&theirs);
-    let (ours, _) = listener.accept().expect("tcpd accepts");
-    ours.set_read_timeout(Some(PATIENCE)).expect("a timeout");
-    ours.set_write_timeout(Some(PATIENCE)).expect("a timeout");
-    (ours, theirs)
+    accept_at(session, STACK_V4, HOST_V4)
 }
 
 /// The same where tcpd listens at `host`, from an address of the kernel's.
@@ -110,25 +102,33 @@ pub(crate) fn accept_at(
     let theirs = kernel_connects(from, at);
     connected(&theirs).expect("the kernel connects");
     let (ours, _) = listener.accept().expect("tcpd accepts");
-    ours.set_read_timeout(Some(PATIENCE)).expect("a timeout");
-    ours.set_write_timeout(Some(PATIENCE)).expect("a timeout");
+    never_hangs(&ours);
     (ours, theirs)
 }
 
 /// So many bytes from one end to the other, each compared.
-pub(crate) fn passes_many(mut from: impl Write + Send, mut to: impl Read, bytes: usize) {
+pub(crate) fn passes_many(from: impl Write + Send, to: impl Read, bytes: usize) {
+    passes_pattern(from, to, 1, bytes);
+}
+
+fn passes_pattern(mut from: impl Write + Send, mut to: impl Read, seed: u64, bytes: usize) {
     thread::scope(|scope| {
-        scope.spawn(|| write_pattern(&mut from, &mut Pattern::new(1), bytes, CHUNK));
-        expect_pattern(&mut to, &mut Pattern::new(1), bytes, CHUNK);
+        scope.spawn(|| write_pattern(&mut from, &mut Pattern::new(seed), bytes, CHUNK));
+        expect_pattern(&mut to, &mut Pattern::new(seed), bytes, CHUNK);
     });
 }
 
-/// As many bytes both ways at once, each compared.
+/// As many bytes both ways at once, others each way, each compared.
 pub(crate) fn exchange(ours: &libtcpclient::TcpStream, theirs: &std::net::TcpStream, bytes: usize) {
     thread::scope(|scope| {
-        scope.spawn(|| passes_many(ours, theirs, bytes));
-        passes_many(theirs, ours, bytes);
+        scope.spawn(|| passes_pattern(ours, theirs, 1, bytes));
+        passes_pattern(theirs, ours, 2, bytes);
     });
+}
+
+fn never_hangs(ours: &libtcpclient::TcpStream) {
+    ours.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    ours.set_write_timeout(Some(PATIENCE)).expect("a timeout");
 }
 
 /// Its reads and writes fail rather than hang.

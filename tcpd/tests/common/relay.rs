@@ -14,20 +14,20 @@
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
-use std::io::ErrorKind;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
-use rustix::time::{ClockId, clock_gettime};
-use tcpd::device::{Device, OutPacket, RECEIVE_BUFFER_LEN, Range, RawSlice, Tun, TunOptions};
+use rustix::event::{EventfdFlags, eventfd};
+use tcpd::device::{RECEIVE_BUFFER_LEN, Tun};
+use tcpd::system::clock;
 use tcpd_core::impairment::{Counters, Impairment, Pipe};
 use tcpd_core::time::Instant;
 
 use super::host::Host;
+use super::wire_end;
 
 /// The kernel's address in the namespace the relay was made in.
 pub(crate) const NEAR: &str = "198.19.0.1";
@@ -40,8 +40,6 @@ pub(crate) const FAR_INTERFACE: &str = "far0";
 
 /// Packets taken from one side before the other has its turn and what is due is given.
 const BATCH: usize = 32;
-/// Packets that the kernel holds for the relay: far more than a sender has under way here, so that only pipes drop.
-const TRANSMIT_QUEUE: u32 = 20_000;
 
 /// Which way a packet goes; the index of pairs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -101,8 +99,8 @@ struct Lane {
 impl Relay {
     /// Lays the wire from the calling thread's namespace to `far`, and starts to carry. Packets of connections without a lane are dropped.
     pub(crate) fn start(far: &Host) -> Relay {
-        let near = tun(NEAR_INTERFACE, NEAR);
-        let far = far.inside(|| tun(FAR_INTERFACE, FAR));
+        let near = wire_end::tun(NEAR_INTERFACE, &[(NEAR, 24)]);
+        let far = far.inside(|| wire_end::tun(FAR_INTERFACE, &[(FAR, 24)]));
         let shared = Arc::new(Shared {
             state: Mutex::default(),
             bell: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).expect("a bell"),
@@ -218,25 +216,9 @@ impl Shared {
             let next = state.give(&mut ends);
             drop(state);
             if !more {
-                self.sleep(&ends, next);
+                let [near, far] = ends.each_ref().map(wire_end::descriptor);
+                wire_end::wait(&[near, far, self.bell.as_fd()], next);
             }
-        }
-    }
-
-    fn sleep(&self, ends: &[Tun; 2], until: Option<Instant>) {
-        let left = until.map(|until| {
-            let left = until.duration_since(now());
-            Timespec::try_from(left).expect("it fits")
-        });
-        let ends = [descriptor(&ends[0]), descriptor(&ends[1])];
-        let mut polled = [
-            PollFd::new(&ends[0], PollFlags::IN),
-            PollFd::new(&ends[1], PollFlags::IN),
-            PollFd::new(&self.bell, PollFlags::IN),
-        ];
-        match poll(&mut polled, left.as_ref()) {
-            Ok(_) | Err(rustix::io::Errno::INTR) => {}
-            Err(error) => panic!("poll: {error}"),
         }
     }
 }
@@ -258,17 +240,15 @@ impl State {
     /// Takes packets from one side; true when there may be more.
     fn take(&mut self, from: &mut Tun, way: Way, buffer: &mut [u8]) -> bool {
         for _ in 0..BATCH {
-            let received = match from.receive(buffer) {
-                Ok(received) => received,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return false,
-                Err(error) => panic!("receive: {error}"),
+            let Some(len) = wire_end::take(from, buffer) else {
+                return false;
             };
-            let packet = &buffer[..received.len];
+            let packet = &buffer[..len];
             let Some(port) = near_port(packet, way) else {
                 continue;
             };
             if let Some(lane) = self.lanes.get_mut(&port) {
-                lane.pipes[way as usize].send(now(), packet.to_vec(), ());
+                lane.pipes[way as usize].send(clock::now(), packet.to_vec(), ());
                 let next = lane.next_event(way);
                 self.due.extend(next.map(|at| Reverse((at, port, way))));
             }
@@ -279,14 +259,12 @@ impl State {
     /// Gives what is due and says when the next packet is.
     fn give(&mut self, ends: &mut [Tun; 2]) -> Option<Instant> {
         while let Some(&Reverse((at, port, way))) = self.due.peek() {
-            let now = now();
+            let now = clock::now();
             if at > now {
                 return Some(at);
             }
             self.due.pop();
-            let Some(lane) = self.lanes.get_mut(&port) else {
-                continue;
-            };
+            let lane = self.lanes.get_mut(&port).expect("a lane stays");
             if lane.awaited[way as usize] != Some(at) {
                 // An earlier one has come since.
                 continue;
@@ -299,7 +277,7 @@ impl State {
                 let late = now.duration_since(due);
                 lane.lateness.count(late);
                 self.lateness.count(late);
-                give(to, &packet);
+                wire_end::give(to, &packet);
             }
             let next = lane.next_event(way);
             self.due.extend(next.map(|at| Reverse((at, port, way))));
@@ -320,43 +298,6 @@ fn near_port(packet: &[u8], way: Way) -> Option<u16> {
     Some(u16::from_be_bytes([packet[at], packet[at + 1]]))
 }
 
-fn give(tun: &mut Tun, packet: &[u8]) {
-    let packet = OutPacket {
-        header: packet,
-        payload: [RawSlice::EMPTY; 2],
-        segment_size: 0,
-        checksum: None,
-        ipv6: false,
-    };
-    tun.transmit(&packet).expect("a packet is taken");
-}
-
-/// Without offload: so the kernel cuts and checksums before the relay sees a packet.
-fn tun(name: &str, address: &str) -> Tun {
-    let options = TunOptions {
-        name: name.to_owned(),
-        host: vec![Range {
-            address: address.parse().expect("an address"),
-            prefix: 24,
-        }],
-        offload: false,
-        ..TunOptions::default()
-    };
-    let tun = Tun::open(&options).expect("a TUN interface");
-    let queue = std::process::Command::new("ip")
-        .args([
-            "link",
-            "set",
-            name,
-            "txqueuelen",
-            &TRANSMIT_QUEUE.to_string(),
-        ])
-        .status()
-        .expect("ip is installed (iproute2)");
-    assert!(queue.success(), "ip link set {name} txqueuelen");
-    tun
-}
-
 /// Before every other thread where we may; and its timers are not put together with others'.
 fn be_prompt() {
     let parameters = libc::sched_param { sched_priority: 10 };
@@ -365,14 +306,4 @@ fn be_prompt() {
         libc::sched_setscheduler(0, libc::SCHED_FIFO, &raw const parameters);
         libc::prctl(libc::PR_SET_TIMERSLACK, 1);
     }
-}
-
-fn now() -> Instant {
-    let now = clock_gettime(ClockId::Monotonic);
-    Instant::from_nanos(now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64)
-}
-
-fn descriptor(tun: &Tun) -> BorrowedFd<'_> {
-    // SAFETY: the device keeps its descriptor open, and the borrow lasts no longer than the device's.
-    unsafe { BorrowedFd::borrow_raw(tun.as_raw_fd()) }
 }

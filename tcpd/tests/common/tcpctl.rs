@@ -2,9 +2,16 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::LazyLock;
 
-/// Its path; built first, since testing one package builds no other's programs.
-pub(crate) fn tcpctl() -> PathBuf {
+/// Its path.
+pub(crate) fn tcpctl() -> &'static Path {
+    static BUILT: LazyLock<PathBuf> = LazyLock::new(built);
+    &BUILT
+}
+
+/// Testing one package builds no other's programs.
+fn built() -> PathBuf {
     let directory = Path::new(env!("CARGO_BIN_EXE_tcpd"))
         .parent()
         .expect("a directory");

@@ -64,7 +64,7 @@ fn ecn_is_agreed_on_as_both_ends_want() {
 fn where_a_box_drops_or_refuses_syns_with_ecn_a_connection_opens_without() {
     in_namespace(|| {
         kernels_ecn(1);
-        let wire = Far::start(&["tcp.ecn=on", "tcp.rto_initial=300ms"]);
+        let wire = Far::start(&["tcp.ecn=on"]);
         let session = wire.daemon.session();
         wire.host.nft(&box_that("drop"));
         thread::scope(|scope| {

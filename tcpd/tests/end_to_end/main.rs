@@ -23,6 +23,7 @@ mod common {
     pub(crate) mod tcpctl;
     pub(crate) mod three_hosts;
     pub(crate) mod user;
+    pub(crate) mod wire_end;
 }
 
 mod campaign;

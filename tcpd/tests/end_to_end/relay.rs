@@ -7,8 +7,7 @@ use tcpd_core::impairment::Impairment;
 
 use crate::common::host::Host;
 use crate::common::namespace::in_namespace;
-use crate::common::pair::{connected, kernel_connects, patient};
-use crate::common::pattern::{Pattern, expect_pattern, write_pattern};
+use crate::common::pair::{connected, kernel_connects, passes_many, patient};
 use crate::common::relay::{FAR, NEAR, Relay, Way};
 use crate::common::tcp_info::tcp_info;
 
@@ -44,10 +43,7 @@ fn a_relay_gives_each_connection_the_delay_the_rate_and_the_losses_of_its_own_pa
         );
 
         let (near, far_end) = joined(LOSSY, &listener);
-        std::thread::scope(|scope| {
-            scope.spawn(|| write_pattern(&mut &near, &mut Pattern::new(1), BYTES, 64 << 10));
-            expect_pattern(&mut &far_end, &mut Pattern::new(1), BYTES, 64 << 10);
-        });
+        passes_many(&near, &far_end, BYTES);
         let [there, back] = relay.carried(LOSSY).counters;
         // Of 725 packets at least.
         assert!(there.lost > 0, "{there:?}");

@@ -75,7 +75,7 @@ impl Lab {
             (&self.far, FAR_INTERFACE),
             (&self.far, "tcpd0"),
         ];
-        let dropped = |(host, name): (&Host, &'static str)| (name, dropped(host, name));
+        let dropped = |(host, name): (&Host, &'static str)| (name, host.dropped(name));
         interfaces.map(dropped).to_vec()
     }
 
@@ -118,19 +118,4 @@ impl Lab {
             }
         });
     }
-}
-
-/// Transmit drops of an interface: the twelfth number of its line.
-fn dropped(host: &Host, name: &str) -> u64 {
-    let table = host
-        .inside(|| std::fs::read_to_string("/proc/thread-self/net/dev"))
-        .expect("/proc/net/dev");
-    let line = table
-        .lines()
-        .find_map(|line| line.trim().strip_prefix(name)?.strip_prefix(':'));
-    let line = line.unwrap_or_else(|| panic!("no interface {name}"));
-    let numbers = line.split_whitespace().nth(11);
-    numbers
-        .and_then(|number| number.parse().ok())
-        .expect("a number")
 }

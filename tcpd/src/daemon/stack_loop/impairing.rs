@@ -2,7 +2,6 @@
 //!
 //! There is a layer only while there is a rule or something on its way: without one, a packet passes one test for `None`.
 
-use libtcpclient::shm::RawSlice;
 use tcpd_core::stack::{ReceiveMeta, State};
 use tcpd_core::time::Instant;
 
@@ -15,15 +14,16 @@ use crate::device::impair::{Direction, Directions, Impair, RuleSpec, Target};
 const LEAVE_BATCH: usize = RECEIVE_BATCH;
 
 impl StackLoop {
-    /// Whether packets of this direction are through the layer and wait: then a turn takes nothing new of it. So what was sent first
-    /// arrives first, and the layer holds no more than its paths do.
-    pub(super) fn waits_in_layer(&self, now: Instant, direction: Direction) -> bool {
+    /// Whether a turn takes nothing new of this direction: what travelled under a rule that went comes before it, and a layer from which more
+    /// comes than a turn takes must not be filled faster than it empties.
+    pub(super) fn waits_in_layer(&self, direction: Direction) -> bool {
         let layer = self.impair.as_deref();
-        layer.is_some_and(|layer| layer.has_arrived(now, direction))
+        self.behind[direction as usize] || layer.is_some_and(|layer| layer.has_released(direction))
     }
 
     /// Gives the stack what has arrived, a bounded batch; true when there was something.
     pub(super) fn let_arrive(&mut self, now: Instant) -> bool {
+        self.behind[Direction::In as usize] = false;
         let Some(layer) = &mut self.impair else {
             return false;
         };
@@ -34,19 +34,17 @@ impl StackLoop {
             checksum_trusted: false,
             segment_size: None,
         };
-        let (mut any, mut bytes) = (false, 0);
-        for _ in 0..RECEIVE_BATCH {
+        let (mut arrived, mut bytes) = (0, 0);
+        while arrived < RECEIVE_BATCH && bytes < RECEIVE_BYTES {
             let Some(packet) = layer.next(now, Direction::In) else {
-                break;
+                return arrived > 0;
             };
-            any = true;
+            arrived += 1;
             bytes += packet.len();
             self.stack.receive(now, &packet, meta);
-            if bytes >= RECEIVE_BYTES {
-                break;
-            }
         }
-        any
+        self.behind[Direction::In as usize] = true;
+        true
     }
 
     /// Gives the device what has arrived, a bounded batch; true when there was something.
@@ -55,25 +53,20 @@ impl StackLoop {
             return false;
         };
         let now = clock::now();
-        let mut any = false;
-        for _ in 0..LEAVE_BATCH {
-            let Some(packet) = layer.next(now, Direction::Out) else {
-                break;
-            };
-            any = true;
-            let packet = OutPacket {
-                header: &packet,
-                payload: [RawSlice::EMPTY; 2],
-                segment_size: 0,
-                checksum: None,
-                ipv6: packet.first().is_some_and(|first| first >> 4 == 6),
-            };
+        let mut left = 0;
+        while left < LEAVE_BATCH
+            && let Some(packet) = layer.next(now, Direction::Out)
+        {
+            left += 1;
+            let packet = OutPacket::whole(&packet);
             self.counts.count(self.device.transmit(&packet));
         }
+        self.behind[Direction::Out as usize] = left == LEAVE_BATCH;
         if layer.is_idle() {
             self.impair = None;
+            self.behind = [false; 2];
         }
-        any
+        left > 0
     }
 
     /// A change that an operator wants: all of it, or nothing.

@@ -1,5 +1,6 @@
 //! The loop, turned by hand.
 
+use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
@@ -8,7 +9,7 @@ use libtcpclient::socket::Bell;
 use tcpd_core::random::Secret;
 use tcpd_core::stack::{IpCidr, ReceiveMeta, Stack, StackConfig};
 use tcpd_core::tcp::DropReason;
-use tcpd_core::wire::{IpAddresses, IpFields};
+use tcpd_core::wire::{IpAddresses, IpFields, protocol};
 
 use super::*;
 use crate::daemon::bridge::RingSizes;
@@ -87,6 +88,38 @@ impl Daemon {
         (arena, theirs)
     }
 
+    /// What these send is impaired like this.
+    fn impair(&mut self, target: Target, words: &str) {
+        let rule = RuleSpec {
+            target,
+            directions: Directions::In,
+            impairment: words.parse().expect("good words"),
+            seed: 1,
+        };
+        let order = Order::ConfigureImpairment(vec![rule]);
+        self.orders.send(order).expect("a receiver");
+        self.turn();
+    }
+
+    /// A packet to its device.
+    fn send(&mut self, packet: &[u8]) {
+        let packet = OutPacket::whole(packet);
+        self.outside.transmit(&packet).expect("room");
+    }
+
+    /// One turn after a look at who waits; packets that the stack has had so far, and how many of them were no TCP segment.
+    fn look_and_turn(&mut self) -> (u64, u64) {
+        let mut events = Events::with_capacity(16);
+        let turned = &mut self.turned;
+        turned
+            .poll(&mut events, Some(Duration::ZERO))
+            .expect("no error");
+        turned.turn().expect("no error");
+        let counters = turned.stack.counters();
+        let malformed = counters.dropped(DropReason::MalformedTcp);
+        (counters.segments_in, malformed)
+    }
+
     /// One turn, with what follows it.
     fn turn(&mut self) {
         let mut events = Events::with_capacity(16);
@@ -116,14 +149,8 @@ fn a_client_that_never_rests_keeps_neither_the_device_nor_a_sleeper_waiting() {
     // From now on one client always has something; then the device gets a packet, and the other client rings.
     assert!(busy.doorbells(0).to_daemon.mark(0));
     daemon.turned.bridge.hear_bell(1);
-    let packet = OutPacket {
-        header: &[0x45; 20],
-        payload: [RawSlice::EMPTY; 2],
-        segment_size: 0,
-        checksum: None,
-        ipv6: false,
-    };
-    daemon.outside.transmit(&packet).expect("room");
+    let packet = [0x45; 20];
+    daemon.send(&packet);
     assert!(sleeper.doorbells(0).to_daemon.mark(0), "it sleeps");
     rustix::io::write(&bell, &[1]).expect("room");
     let deadline = clock::now() + Duration::from_secs(10);
@@ -152,11 +179,19 @@ fn a_stop_with_nothing_in_flight_ends_at_once() {
     assert!(matches!(last, Some(Report::Stopped { reset: 0 })));
 }
 
-/// An IP packet to the stack without content, of a protocol that nobody handles or that cannot be without.
-fn empty_packet(protocol: u8) -> Vec<u8> {
+const PEER: &str = "198.18.0.1";
+/// A protocol that nobody handles (RFC 3692).
+const UNKNOWN: u8 = 253;
+
+fn address(text: &str) -> IpAddr {
+    text.parse().expect("an address")
+}
+
+/// An IP packet to the stack without content; a TCP segment cannot be without.
+fn empty_packet(from: &str, protocol: u8) -> Vec<u8> {
     let addresses = IpAddresses {
-        source: "198.18.0.1".parse().expect("an address"),
-        destination: "198.18.0.2".parse().expect("an address"),
+        source: address(from),
+        destination: address("198.18.0.2"),
     };
     let mut packet = Vec::new();
     IpFields::new(addresses, protocol).emit(0, &mut packet);
@@ -166,46 +201,47 @@ fn empty_packet(protocol: u8) -> Vec<u8> {
 #[test]
 fn a_path_that_is_cleared_empties_a_batch_a_turn_and_before_anything_newer() {
     let mut daemon = daemon();
-    let delayed = RuleSpec {
-        target: Target::Everything,
-        directions: Directions::In,
-        impairment: "delay=60s".parse().expect("good words"),
-        seed: 1,
-    };
-    let order = Order::ConfigureImpairment(vec![delayed]);
-    daemon.orders.send(order).expect("a receiver");
-    daemon.turn();
-    let (many, old) = (3 * RECEIVE_BATCH as u64, empty_packet(253));
+    daemon.impair(Target::Everything, "delay=60s");
+    let (many, old) = (3 * RECEIVE_BATCH as u64, empty_packet(PEER, UNKNOWN));
     let layer = daemon.turned.impair.as_mut().expect("there is a rule");
     for _ in 0..many {
         assert!(layer.take_in(clock::now(), &old, &ReceiveMeta::default()));
     }
     let order = Order::ConfigureImpairment(Vec::new());
     daemon.orders.send(order).expect("a receiver");
-    let newer = empty_packet(tcpd_core::wire::protocol::TCP);
-    let packet = OutPacket {
-        header: &newer,
-        payload: [RawSlice::EMPTY; 2],
-        segment_size: 0,
-        checksum: None,
-        ipv6: false,
-    };
-    daemon.outside.transmit(&packet).expect("room");
-    let mut events = Events::with_capacity(16);
+    let newer = empty_packet(PEER, protocol::TCP);
+    daemon.send(&newer);
     for turn in 1..=4 {
-        let turned = &mut daemon.turned;
-        turned
-            .poll(&mut events, Some(Duration::ZERO))
-            .expect("no error");
-        turned.turn().expect("no error");
-        let counters = turned.stack.counters();
-        let seen = (
-            counters.segments_in,
-            counters.dropped(DropReason::MalformedTcp),
-        );
         let newer = u64::from(turn == 4);
         let old = many.min(turn * RECEIVE_BATCH as u64);
-        assert_eq!(seen, (old + newer, newer), "turn {turn}");
+        assert_eq!(daemon.look_and_turn(), (old + newer, newer), "turn {turn}");
     }
     assert!(daemon.turned.impair.is_none(), "nothing is impaired");
+}
+
+#[test]
+fn what_arrives_on_a_path_holds_others_back_only_while_a_turn_does_not_take_all_of_it() {
+    let batch = RECEIVE_BATCH as u64;
+    // Packets that have arrived, and what turns see: packets, and those of them from the device.
+    for (arrived, turns) in [
+        (1, vec![(2, 1)]),
+        (batch - 1, vec![(batch, 1)]),
+        // The path of a batch is empty, but nobody knows yet.
+        (batch, vec![(batch + 1, 1), (batch + 1, 1), (batch + 3, 3)]),
+        (2 * batch, vec![(batch + 1, 1), (2 * batch + 1, 1)]),
+    ] {
+        let mut daemon = daemon();
+        daemon.impair(Target::peer(address(PEER), 32), "delay=1ms");
+        let layer = daemon.turned.impair.as_mut().expect("there is a rule");
+        let (long_ago, old) = (Instant::ZERO, empty_packet(PEER, UNKNOWN));
+        for _ in 0..arrived {
+            assert!(layer.take_in(long_ago, &old, &ReceiveMeta::default()));
+        }
+        let others = empty_packet("198.18.0.3", protocol::TCP);
+        daemon.send(&others);
+        for turn in turns {
+            assert_eq!(daemon.look_and_turn(), turn, "{arrived} packets");
+            daemon.send(&others);
+        }
+    }
 }

@@ -271,14 +271,8 @@ fn the_most_particular_rule_that_fits_is_the_one() {
     let expected = [&connection, "198.18.0.0/24", "198.18.0.0/16", "everything"];
     assert_eq!(seen, expected.map(|target| (target.to_owned(), 1)));
     // The other direction is another path, and has none here.
-    let sent = OutPacket {
-        header: &packet_to(PEERS[0]),
-        payload: [RawSlice::EMPTY; 2],
-        segment_size: 0,
-        checksum: None,
-        ipv6: false,
-    };
-    assert!(!layer.take_out(NOW, &sent));
+    let sent = packet_to(PEERS[0]);
+    assert!(!layer.take_out(NOW, &OutPacket::whole(&sent)));
 }
 
 fn packet_to(peer: &str) -> Vec<u8> {
@@ -315,22 +309,21 @@ fn what_travels_arrives_at_once_and_in_order_when_its_rule_goes_or_changes() {
 }
 
 #[test]
-fn what_has_arrived_is_told_by_direction_until_all_of_it_is_taken() {
+fn what_a_rule_left_behind_is_told_by_direction_until_all_of_it_is_taken() {
     let mut layer = layer("delay=10s");
     let both = [Direction::In, Direction::Out];
-    let told = |layer: &Impair, now| both.map(|direction| layer.has_arrived(now, direction));
+    let told = |layer: &Impair| both.map(|direction| layer.has_released(direction));
     for text in 1..=3 {
         layer.take_in(NOW, &received(ip(PEERS[0]), text), &TRUSTED);
     }
-    assert_eq!(told(&layer, NOW), [false, false]);
-    assert_eq!(told(&layer, LATER), [true, false]);
+    assert_eq!(told(&layer), [false, false]);
     layer.clear(None, Directions::Both);
     for left in [2, 1, 0] {
-        assert_eq!(told(&layer, NOW), [true, false]);
+        assert_eq!(told(&layer), [true, false]);
         assert!(layer.next(NOW, Direction::In).is_some());
         assert_eq!(layer.held() > 0, left > 0);
     }
-    assert_eq!(told(&layer, LATER), [false, false]);
+    assert_eq!(told(&layer), [false, false]);
     assert!(!layer.take_in(NOW, &received(ip(PEERS[0]), 4), &TRUSTED));
 }
 

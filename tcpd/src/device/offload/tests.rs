@@ -78,14 +78,9 @@ fn a_packet_without_payload_is_one_packet() {
 #[test]
 fn a_complete_packet_is_left_as_it_is() {
     let complete = [0x45, 1, 2, 3];
-    let packet = OutPacket {
-        header: &complete,
-        payload: [RawSlice::EMPTY; 2],
-        segment_size: 0,
-        checksum: None,
-        ipv6: false,
-    };
     let mut seen = Vec::new();
-    Cutter::default().for_each_packet(&packet, |bytes| seen.push(bytes.to_vec()));
+    Cutter::default().for_each_packet(&OutPacket::whole(&complete), |bytes| {
+        seen.push(bytes.to_vec())
+    });
     assert_eq!(seen, [complete]);
 }

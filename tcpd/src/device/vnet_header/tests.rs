@@ -235,14 +235,9 @@ fn congestion_window_reduced_is_told_to_the_kernel() {
 
 #[test]
 fn a_complete_packet_asks_for_nothing() {
-    let out = OutPacket {
-        header: &v4(28),
-        payload: [RawSlice::EMPTY; 2],
-        segment_size: 0,
-        checksum: None,
-        ipv6: false,
-    };
-    assert_eq!(VnetHeader::for_packet(&out), VnetHeader::default());
+    let out = v4(28);
+    let header = VnetHeader::for_packet(&OutPacket::whole(&out));
+    assert_eq!(header, VnetHeader::default());
 }
 
 proptest::proptest! {

@@ -11,7 +11,7 @@ use tcpd_core::time::Instant;
 use tcpd_core::wire::{Ecn, Flags};
 
 use super::kernels_ecn;
-use crate::common::daemon::{Daemon, HOST_V4, HOST_V6, STACK_V4, STACK_V6};
+use crate::common::daemon::{Daemon, HOST_V4, HOST_V6, PATIENT, STACK_V4, STACK_V6};
 use crate::common::far::{FAR_V4, FAR_V6, Far, Treatment};
 use crate::common::host::Host;
 use crate::common::namespace::in_namespace;
@@ -19,9 +19,16 @@ use crate::common::packet::{Seen, set_ecn};
 use crate::common::pair::{accept_at, connect_to, exchange, passes_many};
 use crate::common::tcp_info::tcp_info;
 
-/// Nobody sends a tail again because the other end had no processor for a while (RFC 8985 §7); the kernel is told by a key of its own.
-const TCPD: [&str; 2] = ["tcp.ecn=on", "tcp.tail_loss_probe=false"];
-const KERNELS_TAIL_LOSS_PROBE: &str = "ipv4/tcp_early_retrans";
+/// The kernel too sends nothing again by a timer because the other end had no processor for a while.
+fn patient_kernel() {
+    Host::here().set("ipv4/tcp_early_retrans", "0");
+    Host::here().set("ipv4/tcp_rto_min_us", "10000000");
+}
+
+fn patient_tcpd() -> Vec<&'static str> {
+    [&["tcp.ecn=on"], &PATIENT[..]].concat()
+}
+
 /// Half a round trip.
 const DELAY: Duration = Duration::from_millis(5);
 /// What each sender sends.
@@ -41,7 +48,7 @@ struct Passed {
 }
 
 /// What the router has seen.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Log {
     passed: Vec<Passed>,
     /// Packets with text, by sender and receiver.
@@ -117,6 +124,12 @@ impl Log {
     }
 }
 
+/// As [`Log::judge`], while the router goes on.
+fn judged(log: &Mutex<Log>, sender: SocketAddr, receiver: SocketAddr) -> Met {
+    let log = log.lock().expect("no panic").clone();
+    log.judge(sender, receiver)
+}
+
 /// What is no text must not be marked as capable (§6.1.1, §6.1.4), nor tell of a smaller window.
 fn is_text_or_else_unmarked(passed: &Passed) -> bool {
     let seen = passed.seen;
@@ -149,9 +162,9 @@ impl Met {
 fn marks_slow_a_sender_down_once_a_round_trip_and_nothing_is_sent_again() {
     in_namespace(|| {
         kernels_ecn(1);
-        Host::here().set(KERNELS_TAIL_LOSS_PROBE, "0");
+        patient_kernel();
         let log = Arc::default();
-        let wire = Far::start_over(&TCPD, DELAY, congested(&log));
+        let wire = Far::start_over(&patient_tcpd(), DELAY, congested(&log));
         let session = wire.daemon.session();
         thread::scope(|scope| {
             for (stack, host) in [(STACK_V4, FAR_V4), (STACK_V6, FAR_V6)] {
@@ -170,7 +183,7 @@ fn tcpd_slows_down((ours, theirs): Ends, log: &Mutex<Log>) {
     let status = ours.status().expect("it is open");
     let ours = ours.local_addr().expect("an address");
     let theirs = theirs.local_addr().expect("an address");
-    let met = log.lock().expect("no panic").judge(ours, theirs);
+    let met = judged(log, ours, theirs);
     met.check("tcpd");
     // The last time may have been told by nothing, for there was no more text.
     let told = met.slowed.len() as u64;
@@ -190,7 +203,7 @@ fn the_kernel_slows_down((ours, theirs): Ends, log: &Mutex<Log>) {
     let status = ours.status().expect("it is open");
     let ours = ours.local_addr().expect("an address");
     let theirs = theirs.local_addr().expect("an address");
-    let met = log.lock().expect("no panic").judge(theirs, ours);
+    let met = judged(log, theirs, ours);
     met.check("the kernel");
     assert_eq!(status.ecn.ce_in, met.marks, "each mark was seen");
     assert_eq!(information.tcpi_total_retrans, 0);
@@ -203,8 +216,8 @@ fn marks_on_super_segments_slow_both_ends_down_too() {
     const MANY: usize = 16 << 20;
     in_namespace(|| {
         kernels_ecn(1);
-        Host::here().set(KERNELS_TAIL_LOSS_PROBE, "0");
-        let daemon = Daemon::start_with("", &TCPD);
+        patient_kernel();
+        let daemon = Daemon::start_with("", &patient_tcpd());
         let session = daemon.session();
         // Between the kernel's TCP and the device nothing is cut.
         let marks = |chain: &str, on: &str| {

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt;
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
@@ -233,7 +233,7 @@ fn end_client(mut child: Child) {
 /// tcpctls, each asked something.
 pub(super) struct Operators<'a> {
     daemon: &'a Daemon,
-    program: PathBuf,
+    program: &'static Path,
 }
 
 impl<'a> Operators<'a> {
@@ -247,7 +247,7 @@ impl<'a> Operators<'a> {
     /// Starts one and kills it; `None` when it was faster, and then it must have had its answer.
     pub(super) fn kill(&self, random: &mut Generator) -> Option<Killed> {
         let question = QUESTIONS[random.below(QUESTIONS.len() as u64) as usize];
-        let mut command = Command::new(&self.program);
+        let mut command = Command::new(self.program);
         command.args(question).stdout(Stdio::null());
         command.env(SOCKET_VARIABLE, self.daemon.socket());
         let child = die_with_parent(&mut command, Signal::KILL).spawn();

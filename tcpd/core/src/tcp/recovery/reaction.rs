@@ -357,6 +357,10 @@ fn undo<R: Ring>(conn: &mut Connection<R>, cx: &mut Context<'_>) {
 /// then says that there was a loss.
 fn after_timeout<R: Ring>(conn: &mut Connection<R>, delivered: &Delivered) {
     let advanced = delivered.acknowledged > 0;
+    if conn.recovery.frto == Frto::SentNew && !advanced && !conn.agreed.sack {
+        // §2.1 step 3a: without SACK the new text fills the window until the loss is repaired.
+        conn.congestion.set_cwnd(3 * conn.send.mss);
+    }
     conn.recovery.frto = match conn.recovery.frto {
         Frto::Retransmitted if advanced => Frto::SendsNew,
         Frto::Retransmitted if delivered.bytes == 0 && conn.recovery.duplicates == 0 => {
