@@ -95,23 +95,22 @@ fn longer([package, binary, name]: [&str; 3], variable: &str, value: u64) -> any
         return Ok(());
     }
     println!("{name} with {variable}={value}");
-    let output = Command::new(env!("CARGO"))
-        .args(["test", "--package", package, "--test", binary, name])
-        .env(variable, value.to_string())
-        .current_dir(crate::root())
-        .stderr(Stdio::inherit())
-        .output()
-        .context("cargo test")?;
-    let said = String::from_utf8_lossy(&output.stdout);
-    print!("{said}");
+    let tests = || {
+        let mut command = Command::new(env!("CARGO"));
+        command.args(["test", "--package", package, "--test", binary, name]);
+        command.current_dir(crate::root());
+        command
+    };
+    let mut listing = tests();
+    listing.args(["--", "--list"]).stderr(Stdio::inherit());
+    let listed = listing.output().context("cargo test")?.stdout;
+    let listed = String::from_utf8_lossy(&listed);
+    anyhow::ensure!(listed.contains(": test"), "there is no test called {name}");
+    let status = tests().env(variable, value.to_string()).status();
+    let status = status.context("cargo test")?;
     anyhow::ensure!(
-        output.status.success(),
-        "{name} failed with {variable}={value}: {}",
-        output.status
-    );
-    anyhow::ensure!(
-        !said.contains("running 0 tests"),
-        "there is no test called {name}"
+        status.success(),
+        "{name} failed with {variable}={value}: {status}"
     );
     Ok(())
 }

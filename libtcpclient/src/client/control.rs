@@ -279,9 +279,7 @@ impl Control {
                     }
                 }
                 Ok(Received::End) => return Ok(self.ending),
-                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {
-                    return Ok(self.ending);
-                }
+                Err(error) if says_gone(&error) => return Ok(self.ending),
                 Err(error) => return Err(error.into()),
             }
         }

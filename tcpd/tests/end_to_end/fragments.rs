@@ -1,12 +1,14 @@
 //! Datagrams in pieces, made by the kernel: tcpd puts them together (RFC 791 §3.2, RFC 8200 §4.5).
 
 use std::io::ErrorKind;
-use std::net::{SocketAddr, UdpSocket};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
 use std::time::Duration;
 
 use libtcpclient::Builder;
 use rustix::net::{AddressFamily, SocketType, ipproto, socket};
+use tcpd_core::wire::icmpv4::{Echo, Icmpv4Message};
+use tcpd_core::wire::icmpv6::Icmpv6Message;
+use tcpd_core::wire::{IpAddresses, IpHeader};
 
 use crate::common::daemon::{Daemon, STACK_V4, STACK_V6};
 use crate::common::deadline::wait_for;
@@ -27,12 +29,10 @@ fn segments_that_a_router_has_cut_are_put_together() {
         let listener = Builder::new().session(&session).listen((STACK_V4, 0));
         let listener = listener.expect("tcpd listens");
         let at = listener.local_addr().expect("its address");
-        let theirs = client.inside(|| {
-            let socket = socket(AddressFamily::INET, SocketType::STREAM, None).expect("a socket");
-            may_be_cut(&socket);
-            rustix::net::connect(&socket, &at).expect("the kernel connects");
-            std::net::TcpStream::from(socket)
-        });
+        // Without DF.
+        client.set("ipv4/ip_no_pmtu_disc", "1");
+        let theirs = client.inside(|| TcpStream::connect_timeout(&at, PATIENCE));
+        let theirs = theirs.expect("the kernel connects");
         patient(&theirs);
         let (ours, _) = listener.accept().expect("tcpd accepts");
         ours.set_read_timeout(Some(PATIENCE)).expect("a timeout");
@@ -43,22 +43,6 @@ fn segments_that_a_router_has_cut_are_put_together() {
         let told = crate::common::tcp_info::tcp_info(&theirs).tcpi_pmtu;
         assert_eq!(told, 1500, "nobody told the kernel to send less");
     });
-}
-
-/// The kernel sets no DF on this socket's packets (ip(7), IP_MTU_DISCOVER).
-fn may_be_cut(socket: &OwnedFd) {
-    let never = libc::IP_PMTUDISC_DONT;
-    // SAFETY: the kernel reads an `int` through the pointer, which lives for the call.
-    let result = unsafe {
-        libc::setsockopt(
-            socket.as_raw_fd(),
-            libc::IPPROTO_IP,
-            libc::IP_MTU_DISCOVER,
-            (&raw const never).cast(),
-            size_of_val(&never) as libc::socklen_t,
-        )
-    };
-    assert_eq!(result, 0, "IP_MTU_DISCOVER");
 }
 
 /// An echo request of many packets, cut by its sender and once more by the router, comes back whole; so does its answer.
@@ -79,7 +63,7 @@ fn large_echo_requests_come_back_whole() {
             for (number, len) in [1473, 4000, longest].into_iter().enumerate() {
                 let ping = Ping::new(stack, from, number as u16, len);
                 let answer = client.inside(|| ping.answer());
-                assert!(answer == ping.data(), "{stack} {len}: another answer");
+                assert!(answer == ping.data, "{stack} {len}: another answer");
             }
             let whole = daemon.counter("datagrams-reassembled") - before;
             assert!(whole >= 3, "{stack}: {whole}");
@@ -93,33 +77,70 @@ fn large_echo_requests_come_back_whole() {
 struct Ping {
     to: SocketAddr,
     from: SocketAddr,
-    message: Vec<u8>,
+    sequence: u16,
+    data: Vec<u8>,
 }
 
-const HEADER_LEN: usize = 8;
+/// Of all echoes here.
+const IDENTIFIER: u16 = 0x1234;
 
 impl Ping {
-    fn new(to: &str, from: &str, number: u16, len: usize) -> Ping {
+    fn new(to: &str, from: &str, sequence: u16, len: usize) -> Ping {
         let address = |text: &str| SocketAddr::new(text.parse().expect("an address"), 0);
-        let kind = if to.contains(':') { 128 } else { 8 };
-        let mut message = vec![kind, 0, 0, 0, 0x12, 0x34, 0, 0];
-        message[6..8].copy_from_slice(&number.to_be_bytes());
-        message.resize(HEADER_LEN + len, 0);
-        Pattern::new(u64::from(number)).fill(&mut message[HEADER_LEN..]);
-        // ICMP's checksum covers no addresses in IPv4; in IPv6 the kernel fills it in.
-        if kind == 8 {
-            let sum = tcpd_core::wire::checksum::of(&message);
-            message[2..4].copy_from_slice(&sum.to_be_bytes());
+        let mut data = vec![0; len];
+        Pattern::new(u64::from(sequence)).fill(&mut data);
+        Ping {
+            to: address(to),
+            from: address(from),
+            sequence,
+            data,
         }
-        let (to, from) = (address(to), address(from));
-        Ping { to, from, message }
     }
 
-    fn data(&self) -> &[u8] {
-        &self.message[HEADER_LEN..]
+    fn addresses(&self) -> IpAddresses {
+        IpAddresses {
+            source: self.from.ip(),
+            destination: self.to.ip(),
+        }
     }
 
-    /// Sends it and waits for what comes back. A first one may find the neighbours unknown.
+    fn message(&self) -> Vec<u8> {
+        let echo = Echo {
+            identifier: IDENTIFIER,
+            sequence: self.sequence,
+            data: &self.data,
+        };
+        let mut message = Vec::new();
+        match self.to.ip() {
+            IpAddr::V4(_) => Icmpv4Message::EchoRequest(echo).emit(&mut message),
+            IpAddr::V6(_) => Icmpv6Message::EchoRequest(echo).emit(&self.addresses(), &mut message),
+        }
+        message
+    }
+
+    /// The data of the answer, if this is one; a raw socket of IPv4 gives the header too.
+    fn answered(&self, received: &[u8]) -> Option<Vec<u8>> {
+        let echo = match self.to.ip() {
+            IpAddr::V4(_) => {
+                let header = IpHeader::parse(received).expect("a packet");
+                match Icmpv4Message::parse(&received[header.payload]) {
+                    Ok(Icmpv4Message::EchoReply(echo)) => echo,
+                    _ => return None,
+                }
+            }
+            IpAddr::V6(_) => {
+                let back = self.addresses().reversed();
+                match Icmpv6Message::parse(&back, received) {
+                    Ok(Icmpv6Message::EchoReply(echo)) => echo,
+                    _ => return None,
+                }
+            }
+        };
+        let ours = (echo.identifier, echo.sequence) == (IDENTIFIER, self.sequence);
+        ours.then(|| echo.data.to_vec())
+    }
+
+    /// Sends it and waits for the data that comes back. A first one may find the neighbours unknown.
     fn answer(&self) -> Vec<u8> {
         let (family, protocol) = match self.to {
             SocketAddr::V4(_) => (AddressFamily::INET, ipproto::ICMP),
@@ -131,17 +152,14 @@ impl Ping {
         let patience = Duration::from_secs(1);
         raw.set_read_timeout(Some(patience)).expect("a timeout");
         let mut buffer = vec![0; 1 << 16];
-        let what = format!("answer of {} to {} bytes", self.to, self.message.len());
+        let what = format!("answer of {} to {} bytes", self.to, self.data.len());
         wait_for(&what, 10, || {
-            raw.send_to(&self.message, self.to).expect("sent");
+            raw.send_to(&self.message(), self.to).expect("sent");
             loop {
                 match raw.recv(&mut buffer) {
                     Ok(len) => {
-                        // A raw socket of IPv4 gives the header too.
-                        let header = if self.to.is_ipv4() { 20 } else { 0 };
-                        let (kind, rest) = (buffer[header], &buffer[header + 4..len]);
-                        if (kind == 0 || kind == 129) && rest[..4] == self.message[4..8] {
-                            return Some(rest[4..].to_vec());
+                        if let Some(data) = self.answered(&buffer[..len]) {
+                            return Some(data);
                         }
                     }
                     Err(error) => {

@@ -5,6 +5,7 @@ use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
+use fuzzing::first_word;
 use libtcpclient::protocol::{
     Connect, Filter, FromDaemon, Hello, Listen, MAX_MESSAGE, Reply, Request, ShutdownHow,
     StreamOptions, VERSION,
@@ -123,17 +124,12 @@ impl Raw {
     fn note(&mut self, report: &mut Report, request: &Request) -> io::Result<()> {
         let answer = match self.session.ask(request)? {
             Reply::Error(failure) => format!("{:?}", failure.code),
-            other => first_word(&format!("{other:?}")),
+            other => first_word(&other),
         };
-        let key = format!("{}: {answer}", first_word(&format!("{request:?}")));
+        let key = format!("{}: {answer}", first_word(request));
         *report.entry(key).or_insert(0) += 1;
         Ok(())
     }
-}
-
-fn first_word(text: &str) -> String {
-    let end = text.find(|letter: char| !letter.is_alphanumeric());
-    text[..end.unwrap_or(text.len())].to_owned()
 }
 
 /// Everything that is about somebody else's connection.

@@ -265,6 +265,7 @@ fn play(bytes: &[u8]) -> String {
 #[test]
 fn whatever_clients_do_the_loops_go_on_and_others_are_served() {
     let corpus = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/corpus/handler");
+    assert!(corpus.is_dir(), "no {}", corpus.display());
     // One who may not do everything says it, and then one who may.
     let requests = messages::requests().into_iter();
     let seeds = requests.map(|request| said(&[(1, request.clone()), (2, request)]));
