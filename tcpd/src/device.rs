@@ -49,8 +49,6 @@ pub struct OutPacket<'a> {
     pub segment_size: u16,
     /// `(start, offset)`: a partial checksum stands at `start + offset` and covers everything from `start`; `None` = complete.
     pub checksum: Option<(u16, u16)>,
-    /// Whether the packet is IPv6.
-    pub ipv6: bool,
 }
 
 impl<'a> OutPacket<'a> {
@@ -61,8 +59,12 @@ impl<'a> OutPacket<'a> {
             payload: [RawSlice::EMPTY; 2],
             segment_size: 0,
             checksum: None,
-            ipv6: packet.first().is_some_and(|first| first >> 4 == 6),
         }
+    }
+
+    /// Whether it is IPv6.
+    pub fn is_ipv6(&self) -> bool {
+        self.header.first().is_some_and(|first| first >> 4 == 6)
     }
 
     /// Bytes of payload.

@@ -244,7 +244,6 @@ impl HandMade {
             payload: [piece(first), piece(second)],
             segment_size: (1500 - header.len()) as u16,
             checksum: Some((self.ip_header() as u16, 16)),
-            ipv6: self.local.is_ipv6(),
         };
         tun.transmit(&packet).unwrap();
         self.seq = self

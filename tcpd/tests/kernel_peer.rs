@@ -149,7 +149,6 @@ impl Loop {
                 checksum: transmit
                     .checksum
                     .map(|partial| (partial.start, partial.offset)),
-                ipv6: transmit.header[0] >> 4 == 6,
             };
             self.tun.transmit(&packet).unwrap();
         }

@@ -103,9 +103,12 @@ fn longer([package, binary, name]: [&str; 3], variable: &str, value: u64) -> any
     };
     let mut listing = tests();
     listing.args(["--", "--list"]).stderr(Stdio::inherit());
-    let listed = listing.output().context("cargo test")?.stdout;
-    let listed = String::from_utf8_lossy(&listed);
-    anyhow::ensure!(listed.contains(": test"), "there is no test called {name}");
+    let listed = listing.output().context("cargo test")?;
+    anyhow::ensure!(listed.status.success(), "{binary}: {}", listed.status);
+    anyhow::ensure!(
+        String::from_utf8_lossy(&listed.stdout).contains(": test"),
+        "there is no test called {name}"
+    );
     let status = tests().env(variable, value.to_string()).status();
     let status = status.context("cargo test")?;
     anyhow::ensure!(

@@ -18,8 +18,8 @@
 //! * A pair is the kernel, tcpd, and the kernel again, one after the other or side by side, each for the same time, which the cell decides: 10 s, or longer
 //!   so that about 150 losses are seen, 120 s at most. Its goodput is what the receiving program read in that time.
 //!
-//! A run in which the relay was late (for one packet in a thousand by a twentieth of the round trip, and by more than 1 ms, counted in powers of two) is told in the output
-//! and made again, twice at most.
+//! A run in which the relay was late (for one packet in a thousand by a twentieth of the round trip, and by more than 1 ms, counted in
+//! powers of two) is told in the output and made again, twice at most.
 //!
 //! Flags: `--pairs N` (5), `--loss P` and `--rtt MS` (only these; may be repeated), `--direction to|from`, `--seconds N` (for every
 //! cell), `--seed N`, `--set key=value` (of tcpd's configuration; may be repeated), `--at-once MBITS` (200: what all connections watched at once may reach

@@ -409,7 +409,6 @@ fn out_packet<'a>(
         checksum: transmit
             .checksum
             .map(|partial| (partial.start, partial.offset)),
-        ipv6: transmit.header[0] >> 4 == 6,
     }
 }
 

@@ -200,7 +200,11 @@ impl VnetHeader {
             ..Self::default()
         };
         if packet.is_super_segment() {
-            header.gso_type = if packet.ipv6 { GSO_TCPV6 } else { GSO_TCPV4 };
+            header.gso_type = if packet.is_ipv6() {
+                GSO_TCPV6
+            } else {
+                GSO_TCPV4
+            };
             let flags = packet
                 .header
                 .get(usize::from(start) + TCP_FLAGS_OFFSET)

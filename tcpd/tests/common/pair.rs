@@ -126,15 +126,16 @@ pub(crate) fn exchange(ours: &libtcpclient::TcpStream, theirs: &std::net::TcpStr
     });
 }
 
-fn never_hangs(ours: &libtcpclient::TcpStream) {
-    ours.set_read_timeout(Some(PATIENCE)).expect("a timeout");
-    ours.set_write_timeout(Some(PATIENCE)).expect("a timeout");
-}
-
 /// Its reads and writes fail rather than hang.
 pub(crate) fn patient(stream: &std::net::TcpStream) {
     stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
     stream.set_write_timeout(Some(PATIENCE)).expect("a timeout");
+}
+
+/// The same of tcpd's end.
+pub(crate) fn never_hangs(ours: &libtcpclient::TcpStream) {
+    ours.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    ours.set_write_timeout(Some(PATIENCE)).expect("a timeout");
 }
 
 /// A socket of the kernel that is bound to `local` and connects to `remote`: not waited for.

@@ -9,7 +9,7 @@ use tcpd::device::{Device, OutPacket, Range, Tun, TunOptions};
 use tcpd::system::clock;
 use tcpd_core::time::Instant;
 
-/// Packets that a kernel holds for who carries them: far more than a sender has under way here, so that only the wire loses any.
+/// Packets that a kernel keeps until they are taken: far more than a sender has under way here, so that only the wire loses any.
 pub(crate) const QUEUE: u32 = 20_000;
 
 /// An interface in the calling thread's namespace, with these addresses and prefix lengths.

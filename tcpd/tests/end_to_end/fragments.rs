@@ -13,7 +13,7 @@ use tcpd_core::wire::{IpAddresses, IpHeader};
 use crate::common::daemon::{Daemon, STACK_V4, STACK_V6};
 use crate::common::deadline::wait_for;
 use crate::common::namespace::in_namespace;
-use crate::common::pair::{PATIENCE, passes_many, patient};
+use crate::common::pair::{PATIENCE, never_hangs, passes_many, patient};
 use crate::common::pattern::Pattern;
 use crate::common::three_hosts::{CLIENT_V4, CLIENT_V6, hosts, narrow, route};
 
@@ -35,7 +35,7 @@ fn segments_that_a_router_has_cut_are_put_together() {
         let theirs = theirs.expect("the kernel connects");
         patient(&theirs);
         let (ours, _) = listener.accept().expect("tcpd accepts");
-        ours.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        never_hangs(&ours);
         const MANY: usize = 1 << 20;
         passes_many(&theirs, &ours, MANY);
         let datagrams = daemon.counter("datagrams-reassembled");

@@ -97,9 +97,9 @@ fn many_bytes_pass_a_narrow_link_whose_routers_say_nothing() {
         let daemon = Daemon::start("");
         route(&router);
         acquaint(&client);
-        // Wider than the smallest packets of IPv6, so that there is something to search for.
-        const NARROW: u16 = 1400;
-        narrow(&router, &home, NARROW);
+        // Above the smallest packets of IPv6 there is something to search for.
+        const LESS_NARROW: u16 = 1400;
+        narrow(&router, &home, LESS_NARROW);
         for router in [&router, &home] {
             router.nft(
                 "table inet black { chain hole { type filter hook output priority 0;
@@ -119,17 +119,17 @@ fn many_bytes_pass_a_narrow_link_whose_routers_say_nothing() {
                     let (ours, theirs) = connects(session, client, host);
                     exchange(&ours, &theirs, BYTES);
                     let first = known(&ours);
-                    assert!((base..=NARROW).contains(&first), "{host}: {first}");
+                    assert!((base..=LESS_NARROW).contains(&first), "{host}: {first}");
                     let info = tcp_info(&theirs);
                     let kernels = info.tcpi_snd_mss;
-                    assert!(kernels < u32::from(NARROW), "{host}: {kernels}");
+                    assert!(kernels < u32::from(LESS_NARROW), "{host}: {kernels}");
                     // While bytes go, larger packets are tried; and what does not pass costs nobody a byte.
                     let larger = wait_for("a larger size that passes", 20, || {
                         passes_many(&ours, &theirs, BYTES);
                         let size = known(&ours);
                         (size > base && size >= 1280).then_some(size)
                     });
-                    assert!(larger <= NARROW, "{host}: {larger}");
+                    assert!(larger <= LESS_NARROW, "{host}: {larger}");
                     assert_eq!(shown(daemon, &ours), known(&ours));
                 });
             }

@@ -17,7 +17,7 @@ use super::super::config::{self, Change, Config};
 use super::super::orders::{Order, ServiceIndex, ServiceOrder, SessionId};
 use super::super::{configured_services, notify};
 use super::answers::json;
-use super::services::{Place, Wanted, wanted_of};
+use super::services::{Place, Wanted, unlisten, wanted_of};
 use super::waiting::Waiting;
 use super::{ControlLoop, Spawner};
 
@@ -44,7 +44,7 @@ struct Plan {
     services: Vec<(ServiceIndex, crate::services::Service)>,
     removed: Vec<ServiceIndex>,
     open: Vec<(Wanted, Place)>,
-    close: Vec<(Wanted, Place)>,
+    close: Vec<(ServiceIndex, Place)>,
     /// Listeners that pass from one service to another.
     pass: Vec<(ServiceIndex, ServiceIndex, Place)>,
 }
@@ -131,14 +131,14 @@ impl<W: Spawner> ControlLoop<W> {
                     .places
                     .iter()
                     .filter(|place| !new.places.contains(place));
-                plan.close.extend(stale.map(|place| (old.clone(), *place)));
+                plan.close.extend(stale.map(|place| (index, *place)));
             }
             plan.services.push((index, service));
         }
         for (index, service) in change.removed.iter().filter_map(|name| known(name)) {
             let old = wanted_of((index, service));
             plan.close
-                .extend(old.places.iter().map(|place| (old.clone(), *place)));
+                .extend(old.places.into_iter().map(|place| (index, place)));
             plan.removed.push(index);
         }
         plan.change = change;
@@ -186,11 +186,8 @@ impl<W: Spawner> ControlLoop<W> {
             return self.refuse_reload(reload.asker, ErrorCode::Draining, String::new());
         }
         if let Some(why) = reload.failed {
-            for (service, (address, port)) in reload.opened {
-                self.order(Order::Service(
-                    service,
-                    ServiceOrder::Unlisten { address, port },
-                ));
+            for (service, place) in reload.opened {
+                self.order(unlisten(service, place));
             }
             let why = format!("{why}; nothing was changed");
             return self.refuse_reload(reload.asker, ErrorCode::AddressInUse, why);
@@ -231,8 +228,8 @@ impl<W: Spawner> ControlLoop<W> {
             let order = ServiceOrder::PassTo { to, address, port };
             self.order(Order::Service(from, order));
         }
-        for (service, place) in &plan.close {
-            self.order(service.unlisten(*place));
+        for (service, place) in plan.close {
+            self.order(unlisten(service, place));
         }
         for index in plan.removed {
             self.services.retire(now, index);
@@ -289,7 +286,7 @@ impl Plan {
                 return true;
             };
             let (from, _) = close.swap_remove(closing);
-            pass.push((from.service, to.service, *place));
+            pass.push((from, to.service, *place));
             false
         });
     }

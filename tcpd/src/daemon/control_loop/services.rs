@@ -180,6 +180,11 @@ pub(super) fn wanted_of((service, entry): (ServiceIndex, &Service)) -> Wanted {
     }
 }
 
+/// Closes a service's listener.
+pub(super) fn unlisten(service: ServiceIndex, (address, port): Place) -> Order {
+    Order::Service(service, ServiceOrder::Unlisten { address, port })
+}
+
 impl Wanted {
     pub(super) fn listen(&self, (address, port): Place) -> Order {
         let listen = Listen {
@@ -191,10 +196,6 @@ impl Wanted {
             options: self.options,
         };
         Order::Service(self.service, ServiceOrder::Listen(listen))
-    }
-
-    pub(super) fn unlisten(&self, (address, port): Place) -> Order {
-        Order::Service(self.service, ServiceOrder::Unlisten { address, port })
     }
 
     /// What holds at each of its listeners.

@@ -149,8 +149,7 @@ fn a_client_that_never_rests_keeps_neither_the_device_nor_a_sleeper_waiting() {
     // From now on one client always has something; then the device gets a packet, and the other client rings.
     assert!(busy.doorbells(0).to_daemon.mark(0));
     daemon.turned.bridge.hear_bell(1);
-    let packet = [0x45; 20];
-    daemon.send(&packet);
+    daemon.send(&[0x45; 20]);
     assert!(sleeper.doorbells(0).to_daemon.mark(0), "it sleeps");
     rustix::io::write(&bell, &[1]).expect("room");
     let deadline = clock::now() + Duration::from_secs(10);

@@ -14,7 +14,6 @@ fn super_segment<'a>(header: &'a [u8], first: &[u8], second: &[u8]) -> OutPacket
         payload: [piece(first), piece(second)],
         segment_size: 1000,
         checksum: Some((20, 16)),
-        ipv6: false,
     }
 }
 

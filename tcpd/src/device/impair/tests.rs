@@ -175,7 +175,6 @@ fn a_sent_super_segment_is_cut_and_checksummed_wherever_its_text_lies() {
             payload: [slice(first), slice(second)],
             segment_size: 1_400,
             checksum: Some((header.len() as u16 - 20, 16)),
-            ipv6: !ip(peer).is_ipv4(),
         };
         assert!(layer.take_out(NOW, &out));
         let packets = all(&mut layer, LATER, Direction::Out);

@@ -52,7 +52,6 @@ fn a_payload_in_two_pieces_is_cut_across_the_seam() {
             payload: [piece(first), piece(second)],
             segment_size: 100,
             checksum: Some((20, 16)),
-            ipv6: false,
         };
         let payloads = cut(&packet);
         assert_eq!(
@@ -70,7 +69,6 @@ fn a_packet_without_payload_is_one_packet() {
         payload: [RawSlice::EMPTY; 2],
         segment_size: 1460,
         checksum: Some((20, 16)),
-        ipv6: false,
     };
     assert_eq!(cut(&packet), [Vec::<u8>::new()]);
 }

@@ -204,7 +204,6 @@ fn only_what_is_longer_than_a_segment_is_cut() {
             payload: [piece, RawSlice::EMPTY],
             segment_size: 1460,
             checksum: Some((20, 16)),
-            ipv6: false,
         };
         VnetHeader::for_packet(&out)
     };
@@ -228,7 +227,6 @@ fn congestion_window_reduced_is_told_to_the_kernel() {
         ],
         segment_size: 1440,
         checksum: Some((40, 16)),
-        ipv6: true,
     };
     assert_eq!(VnetHeader::for_packet(&out).gso_type, GSO_TCPV6 | GSO_ECN);
 }

@@ -19,16 +19,6 @@ use crate::common::packet::{Seen, set_ecn};
 use crate::common::pair::{accept_at, connect_to, exchange, passes_many};
 use crate::common::tcp_info::tcp_info;
 
-/// The kernel too sends nothing again by a timer because the other end had no processor for a while.
-fn patient_kernel() {
-    Host::here().set("ipv4/tcp_early_retrans", "0");
-    Host::here().set("ipv4/tcp_rto_min_us", "10000000");
-}
-
-fn patient_tcpd() -> Vec<&'static str> {
-    [&["tcp.ecn=on"], &PATIENT[..]].concat()
-}
-
 /// Half a round trip.
 const DELAY: Duration = Duration::from_millis(5);
 /// What each sender sends.
@@ -38,6 +28,17 @@ const PERIOD: usize = 80;
 const MARKED: usize = 8;
 /// A window that has grown through all of [`BYTES`] is ten times as large.
 const SLOW: u64 = 48;
+
+/// `--set` flags: tcpd asks for ECN, and sends nothing again because the other end had no processor for a while.
+fn patient_tcpd() -> Vec<&'static str> {
+    [&["tcp.ecn=on"], &PATIENT[..]].concat()
+}
+
+/// Nor does the kernel.
+fn patient_kernel() {
+    Host::here().set("ipv4/tcp_early_retrans", "0");
+    Host::here().set("ipv4/tcp_rto_min_us", "10000000");
+}
 
 /// A packet at the router.
 #[derive(Clone, Copy)]
